@@ -1,0 +1,1 @@
+//! Peers beside cache-enterprise in one run; reports ratios

@@ -1,0 +1,2 @@
+//! `cachectl`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Words of cache-enterprise: keys, entries, envelope, errors, clock, options and every trait

@@ -1,0 +1,1 @@
+//! Embedded level 2 of cache-enterprise: crash-safe disk backend on fjall

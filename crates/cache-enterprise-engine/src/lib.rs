@@ -1,0 +1,1 @@
+//! The engine of cache-enterprise: managers, typed caches, level walk, single-flight, invalidation

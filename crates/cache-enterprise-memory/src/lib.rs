@@ -1,0 +1,1 @@
+//! Level 1 of cache-enterprise: typed in-memory store on quick_cache, and a byte backend

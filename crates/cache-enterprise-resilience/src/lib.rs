@@ -1,0 +1,1 @@
+//! Wrappers over any cache-enterprise backend: timeout, budgeted retry, circuit breaker

@@ -1,0 +1,1 @@
+//! Settings of cache-enterprise: files, environment and code in one typed tree

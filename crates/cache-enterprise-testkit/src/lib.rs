@@ -1,0 +1,1 @@
+//! For authors of backends: conformance suites, manual clock, fault injection

@@ -1,0 +1,1 @@
+//! Request traces, access logs and generated workloads for cache-enterprise

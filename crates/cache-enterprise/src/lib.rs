@@ -1,0 +1,1 @@
+//! A multi-level, multi-tenant cache: typed values in memory, bytes below, one coherent whole
