@@ -1,1 +1,47 @@
-//! Words of cache-enterprise: keys, entries, envelope, errors, clock, options and every trait
+//! The words of cache-enterprise: keys, entries, errors, clock and every trait.
+//!
+//! A backend, codec or policy is written against this crate alone; `cache-enterprise-testkit`
+//! holds the conformance suite for each trait. Nothing here does I/O, spawns or waits.
+//!
+//! | to write | implement | and run |
+//! |---|---|---|
+//! | a tier | [`Backend`] | `testkit::conformance::backend` |
+//! | a codec | [`Codec`] and [`Format`] | `testkit::conformance::codec` |
+//! | a compressor | [`Compressor`] | `testkit::conformance::compressor` |
+//! | a key type | [`CacheKey`] | its injectivity test |
+//!
+//! The rules that keep every copy of a value coherent are in [`coherence`].
+
+mod backend;
+mod clock;
+mod codec;
+pub mod coherence;
+mod counter;
+mod entry;
+mod error;
+mod key;
+mod observe;
+mod store;
+mod tag;
+mod units;
+
+pub use backend::{
+    Backend, BackendHealth, Capabilities, OpContext, Put, PutOutcome, ScanPage, unsupported,
+};
+pub use clock::{Clock, Millis, NEVER, saturating_millis};
+pub use codec::{
+    Codec, CodecFor, Compressor, Format, Inherit, MemoryOnly, Own, ResolvedCodec, Transform,
+    TransformContext,
+};
+pub use coherence::Sequence;
+pub use counter::Counter;
+pub use entry::{Cached, Dates, Detail, Entry, Freshness, Priority};
+pub use error::{Error, ErrorKind, Result};
+pub use key::{
+    CacheKey, KEY_BYTES_MAX, KeyPrefix, KeySpace, KeyWriter, Lookup, NAME_BYTES_MAX, Scoped,
+    ScopedRef, StoredKey, check_name,
+};
+pub use observe::{Event, NoObserver, Observer};
+pub use store::{Capacity, LocalStore, RemovalCause, SetOutcome, StoreStats};
+pub use tag::{TAG_BYTES_MAX, Tag};
+pub use units::{GIB, KIB, MIB, days, hours, mins, ms, secs};

@@ -1,0 +1,240 @@
+//! What a tier stores bytes in.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{Error, ErrorKind, KeyPrefix, Result, Sequence, StoredKey};
+
+/// What a [`Backend`] can do, as plain data. What is not claimed answers
+/// [`ErrorKind::Unsupported`]; it never pretends.
+///
+/// ```
+/// use cache_enterprise_core::Capabilities;
+///
+/// let plain = Capabilities { expiry: true, ..Capabilities::default() };
+/// assert!(plain.expiry && !plain.scan);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Honours [`Put::ttl`] by itself. Without it the envelope's date alone ends an entry.
+    pub expiry: bool,
+    /// Refuses a [`Put`] whose version is older than what was put or removed under that key.
+    pub fence: bool,
+    /// Can extend an entry's life without its bytes ([`Backend::touch`]).
+    pub touch: bool,
+    /// Can list keys ([`Backend::scan`]).
+    pub scan: bool,
+    /// Can drop all keys under a prefix ([`Backend::clear_prefix`]).
+    pub clear_prefix: bool,
+    /// Keeps its entries when the process ends.
+    pub durable: bool,
+    /// Is seen by several processes.
+    pub shared: bool,
+    /// Largest value in bytes, when there is a limit.
+    pub value_bytes_max: Option<usize>,
+}
+
+/// How a value is put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Put {
+    /// Life from now; `None` keeps the value until it is removed or evicted.
+    pub ttl: Option<Duration>,
+    /// The sequence the value belongs to. A backend with [`Capabilities::fence`] refuses it when
+    /// a newer value or removal stands under the key; others ignore it.
+    pub version: Sequence,
+}
+
+/// What became of a [`Put`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// The value is readable now.
+    Stored,
+    /// Something newer stands under the key; nothing was changed.
+    Fenced,
+    /// The backend chose not to keep the value (too large for its budget); nothing older is left.
+    Refused,
+}
+
+/// What every call to a backend carries.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpContext {
+    /// Time the caller is willing to wait; `None` leaves it to the backend's own limits.
+    pub timeout: Option<Duration>,
+}
+
+/// One page of a [`Backend::scan`].
+#[derive(Clone, Debug, Default)]
+pub struct ScanPage {
+    /// Keys of this page, in no promised order.
+    pub keys: Vec<StoredKey>,
+    /// Where to go on; `None` ends the scan.
+    pub next: Option<Bytes>,
+}
+
+/// How a backend feels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackendHealth {
+    /// Answers as it should.
+    Up,
+    /// Works with limits; the text says which.
+    Degraded(String),
+    /// Does not answer; the text says why.
+    Down(String),
+}
+
+/// A store of bytes below level 1. The engine calls it from one place (`tier`), from many tasks
+/// at once, once per miss of the level above; never on a hit in level 1.
+///
+/// Contract:
+/// * A miss is `Ok(None)`; a failure is an `Err`, never a miss.
+/// * After `put` returned [`PutOutcome::Stored`], `get` gives those bytes until they expire, are
+///   removed, replaced or evicted; after `remove` returned `Ok` it gives nothing older.
+/// * An expired value is a miss at the millisecond it expires, swept or not.
+/// * A call may be dropped at any await point; the backend stays usable, and the key holds the
+///   old or the new value, whole.
+/// * Blocking work belongs on a thread that may block, never on the caller's.
+/// * No value and no secret appears in an error.
+///
+/// `testkit::conformance::backend` checks all of it; an implementation runs that suite.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use bytes::Bytes;
+/// use cache_enterprise_core::*;
+///
+/// #[derive(Debug)]
+/// struct Nowhere;
+///
+/// #[async_trait]
+/// impl Backend for Nowhere {
+///     fn name(&self) -> &str {
+///         "nowhere"
+///     }
+///     fn capabilities(&self) -> Capabilities {
+///         Capabilities::default()
+///     }
+///     async fn get(&self, _: &StoredKey, _: &OpContext) -> Result<Option<Bytes>> {
+///         Ok(None)
+///     }
+///     async fn put(&self, _: &StoredKey, _: Bytes, _: Put, _: &OpContext) -> Result<PutOutcome> {
+///         Ok(PutOutcome::Refused)
+///     }
+///     async fn remove(&self, _: &StoredKey, _: Sequence, _: &OpContext) -> Result<bool> {
+///         Ok(false)
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// A short name for errors, events and metrics, such as `disk`.
+    fn name(&self) -> &str;
+
+    /// What this backend can do; the same answer for its whole life.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The bytes under `key`.
+    async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>>;
+
+    /// The bytes under each of `keys`, in their order. One round trip where the backend can; the
+    /// default asks one by one. The first failure fails the call.
+    async fn get_many(&self, keys: &[StoredKey], ctx: &OpContext) -> Result<Vec<Option<Bytes>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            found.push(self.get(key, ctx).await?);
+        }
+        Ok(found)
+    }
+
+    /// Puts `value` under `key`, replacing what is there.
+    async fn put(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        ctx: &OpContext,
+    ) -> Result<PutOutcome>;
+
+    /// Puts several values; an outcome each, in their order. The first failure fails the call,
+    /// what was put before it stays.
+    async fn put_many(
+        &self,
+        items: Vec<(StoredKey, Bytes, Put)>,
+        ctx: &OpContext,
+    ) -> Result<Vec<PutOutcome>> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        for (key, value, how) in items {
+            outcomes.push(self.put(&key, value, how, ctx).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Removes `key` and says whether something was there. With [`Capabilities::fence`], a later
+    /// put with a version below `at` is refused.
+    async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool>;
+
+    /// Removes several keys and counts those that were there.
+    async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
+        let mut removed = 0;
+        for key in keys {
+            removed += u64::from(self.remove(key, at, ctx).await?);
+        }
+        Ok(removed)
+    }
+
+    /// Gives the value under `key` a new life from now and says whether it was there.
+    async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {
+        let _ = (key, ttl, ctx);
+        Err(unsupported(self.name(), "touch"))
+    }
+
+    /// Lists keys under a prefix, a page at a time: at most `limit` keys from where `from` left
+    /// off. For administration; never part of a request.
+    async fn scan(
+        &self,
+        prefix: &KeyPrefix,
+        from: Option<Bytes>,
+        limit: usize,
+    ) -> Result<ScanPage> {
+        let _ = (prefix, from, limit);
+        Err(unsupported(self.name(), "scan"))
+    }
+
+    /// Drops every key under a prefix. For administration; invalidation uses epochs.
+    async fn clear_prefix(&self, prefix: &KeyPrefix) -> Result<()> {
+        let _ = prefix;
+        Err(unsupported(self.name(), "clear_prefix"))
+    }
+
+    /// Asks the backend how it feels; bounded in time by the backend.
+    async fn health(&self) -> BackendHealth {
+        BackendHealth::Up
+    }
+
+    /// Flushes and releases everything. Later calls answer [`ErrorKind::Closed`]; closing twice
+    /// is no error.
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The answer of a backend to a call it did not claim.
+pub fn unsupported(backend: &str, operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unsupported, "the backend does not offer this operation")
+        .operation(operation)
+        .with("backend", backend)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_backend_is_used_through_a_shared_pointer() {
+        fn usable(_: Option<Arc<dyn Backend>>) {}
+        usable(None);
+    }
+}

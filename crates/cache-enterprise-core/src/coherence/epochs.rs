@@ -1,0 +1,229 @@
+//! The epochs of one tenant in one process.
+//!
+//! An entry points to the cells of its tags; a hit compares one counter and looks nothing up.
+//! Order matters in two places. A raise writes the cell first and moves the change counter after
+//! it; a reader loads the counter first and the cells after it. So a reader that saw the new
+//! counter sees the new epoch, and one that saw the old counter checks again at its next hit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+
+use super::{EpochRecord, EpochTarget, Sequence, SequenceCounter};
+use crate::Tag;
+
+/// The epoch of one target: the sequence at which it was last invalidated.
+#[derive(Debug)]
+pub struct EpochCell {
+    name: Tag,
+    epoch: AtomicU64,
+}
+
+impl EpochCell {
+    fn new(name: Tag, epoch: Sequence) -> Self {
+        Self { name, epoch: AtomicU64::new(epoch.0) }
+    }
+
+    /// The tag, or the name of the cache, whose epoch this is.
+    pub fn name(&self) -> &Tag {
+        &self.name
+    }
+
+    /// The newest invalidation of the target.
+    pub fn epoch(&self) -> Sequence {
+        Sequence(self.epoch.load(Ordering::Acquire))
+    }
+
+    fn raise(&self, to: Sequence) {
+        self.epoch.fetch_max(to.0, Ordering::AcqRel);
+    }
+}
+
+/// Sequence and epochs of one tenant. Shared by all caches of the tenant in one manager.
+///
+/// ```
+/// use cache_enterprise_core::coherence::{EpochTarget, Sequence, TenantEpochs};
+/// use cache_enterprise_core::tag;
+///
+/// let epochs = TenantEpochs::new(Sequence(1));
+/// let users = epochs.cache_cell("users");
+/// let tags = epochs.tag_cells([tag!("org:7")]);
+/// let version = epochs.sequence().newest();
+/// assert!(epochs.is_valid(version, &users, &tags));
+///
+/// let at = epochs.sequence().take();
+/// epochs.raise(&EpochTarget::Tag(tag!("org:7")), at);
+/// assert!(!epochs.is_valid(version, &users, &tags));
+/// ```
+#[derive(Debug)]
+pub struct TenantEpochs {
+    /// Moves after every raise of a group's epoch; what an entry remembers of its last check.
+    changes: AtomicU64,
+    sequence: SequenceCounter,
+    /// Epoch of the tenant as a whole, and of everything.
+    whole: AtomicU64,
+    /// Where cells start that are not known (any more).
+    floor: AtomicU64,
+    tags: RwLock<HashMap<Tag, Arc<EpochCell>>>,
+    caches: RwLock<HashMap<Tag, Arc<EpochCell>>>,
+}
+
+impl TenantEpochs {
+    /// Epochs of a tenant whose counter starts at `start`.
+    pub fn new(start: Sequence) -> Self {
+        Self {
+            changes: AtomicU64::new(1),
+            sequence: SequenceCounter::starting_at(start),
+            whole: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
+            tags: RwLock::default(),
+            caches: RwLock::default(),
+        }
+    }
+
+    /// The tenant's counter.
+    pub fn sequence(&self) -> &SequenceCounter {
+        &self.sequence
+    }
+
+    /// The change counter: load it before checking validity, remember it after.
+    #[inline]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// The cell of a cache; made at the floor when it is not known.
+    pub fn cache_cell(&self, cache: &str) -> Arc<EpochCell> {
+        self.cell(&self.caches, &Tag::from(cache))
+    }
+
+    /// The cells of an entry's tags. One map look-up each, at a write or a climb, never at a hit.
+    pub fn tag_cells(&self, tags: impl IntoIterator<Item = Tag>) -> Box<[Arc<EpochCell>]> {
+        tags.into_iter().map(|tag| self.cell(&self.tags, &tag)).collect()
+    }
+
+    /// Whether no epoch that applies is newer than `version`.
+    pub fn is_valid(&self, version: Sequence, cache: &EpochCell, tags: &[Arc<EpochCell>]) -> bool {
+        version.0 >= self.whole.load(Ordering::Acquire)
+            && version >= cache.epoch()
+            && tags.iter().all(|cell| version >= cell.epoch())
+    }
+
+    /// The newest epoch among those known without the value: whole tenant and cache. A caller may
+    /// join a flight that started at this number or later.
+    pub fn newest_without_tags(&self, cache: &EpochCell) -> Sequence {
+        Sequence(self.whole.load(Ordering::Acquire)).max(cache.epoch())
+    }
+
+    /// Writes `at` as the epoch of `target`, then moves the change counter.
+    pub fn raise(&self, target: &EpochTarget, at: Sequence) {
+        match target {
+            EpochTarget::Everything | EpochTarget::Tenant => {
+                self.whole.fetch_max(at.0, Ordering::AcqRel);
+            }
+            EpochTarget::Cache(cache) => self.cell(&self.caches, cache).raise(at),
+            EpochTarget::Tag(tag) => self.cell(&self.tags, tag).raise(at),
+        }
+        self.sequence.observe(at);
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes over a stored record at start-up.
+    pub fn restore(&self, record: &EpochRecord) {
+        self.sequence.observe(record.sequence);
+        self.floor.fetch_max(record.floor.0, Ordering::AcqRel);
+        self.whole.fetch_max(record.floor.0, Ordering::AcqRel);
+        for (target, epoch) in &record.epochs {
+            self.raise(target, *epoch);
+        }
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Drops tag cells that no entry points to and leaves their newest epoch as the floor. Call
+    /// it now and then; cost is one pass over the tenant's known tags under a write lock.
+    pub fn sweep(&self) -> usize {
+        let mut tags = self.tags.write();
+        let before = tags.len();
+        tags.retain(|_, cell| {
+            let is_used = Arc::strong_count(cell) > 1;
+            if !is_used {
+                self.floor.fetch_max(cell.epoch().0, Ordering::AcqRel);
+            }
+            is_used
+        });
+        before - tags.len()
+    }
+
+    /// Number of tags known now.
+    pub fn tags_len(&self) -> usize {
+        self.tags.read().len()
+    }
+
+    fn cell(&self, cells: &RwLock<HashMap<Tag, Arc<EpochCell>>>, name: &Tag) -> Arc<EpochCell> {
+        if let Some(cell) = cells.read().get(name) {
+            return Arc::clone(cell);
+        }
+        let mut cells = cells.write();
+        let cell = cells.entry(name.clone()).or_insert_with(|| {
+            let floor = Sequence(self.floor.load(Ordering::Acquire));
+            Arc::new(EpochCell::new(name.clone(), floor))
+        });
+        Arc::clone(cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tag;
+
+    #[test]
+    fn a_raise_ends_what_was_loaded_before_and_nothing_after() {
+        let epochs = TenantEpochs::new(Sequence(100));
+        let users = epochs.cache_cell("users");
+        let tags = epochs.tag_cells([tag!("a"), tag!("b")]);
+        let old = epochs.sequence().newest();
+        let at = epochs.sequence().take();
+        let changes = epochs.changes();
+        epochs.raise(&EpochTarget::Tag(tag!("b")), at);
+        assert!(epochs.changes() > changes);
+        assert!(!epochs.is_valid(old, &users, &tags));
+        assert!(epochs.is_valid(old, &users, &tags[..1]));
+        assert!(epochs.is_valid(epochs.sequence().newest(), &users, &tags));
+    }
+
+    #[test]
+    fn cache_and_tenant_epochs_apply_to_untagged_entries() {
+        let epochs = TenantEpochs::new(Sequence(1));
+        let (users, posts) = (epochs.cache_cell("users"), epochs.cache_cell("posts"));
+        let old = epochs.sequence().newest();
+        epochs.raise(&EpochTarget::Cache("users".into()), epochs.sequence().take());
+        assert!(!epochs.is_valid(old, &users, &[]));
+        assert!(epochs.is_valid(old, &posts, &[]));
+        epochs.raise(&EpochTarget::Tenant, epochs.sequence().take());
+        assert!(!epochs.is_valid(old, &posts, &[]));
+    }
+
+    #[test]
+    fn a_swept_cell_comes_back_at_the_floor_never_below() {
+        let epochs = TenantEpochs::new(Sequence(1));
+        let users = epochs.cache_cell("users");
+        let old = epochs.sequence().newest();
+        epochs.raise(&EpochTarget::Tag(tag!("gone")), epochs.sequence().take());
+        assert_eq!(epochs.sweep(), 1);
+        let again = epochs.tag_cells([tag!("gone")]);
+        assert!(!epochs.is_valid(old, &users, &again));
+    }
+
+    #[test]
+    fn cells_in_use_survive_the_sweep() {
+        let epochs = TenantEpochs::new(Sequence(1));
+        let kept = epochs.tag_cells([tag!("kept")]);
+        assert_eq!(epochs.sweep(), 0);
+        assert_eq!(epochs.tags_len(), 1);
+        drop(kept);
+        assert_eq!(epochs.sweep(), 1);
+    }
+}

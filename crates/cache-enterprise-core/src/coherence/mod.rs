@@ -1,0 +1,16 @@
+//! The pure rules of coherence: one sequence, epochs of targets, and when an entry is valid.
+//!
+//! Every invalidation takes the next number of its tenant's [`Sequence`] and writes it as the
+//! *epoch* of its targets. A load notes the sequence *before* it reads; the entry carries that
+//! number as its version. An entry is valid while no epoch that applies to it is newer than its
+//! version. Using an older number is always safe: the worst case is one needless load.
+//!
+//! Nothing here waits, sleeps or does I/O.
+
+mod epochs;
+mod sequence;
+mod store;
+
+pub use epochs::{EpochCell, TenantEpochs};
+pub use sequence::{Sequence, SequenceCounter};
+pub use store::{EpochRecord, EpochStore, EpochTarget};

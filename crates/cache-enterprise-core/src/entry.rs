@@ -1,0 +1,453 @@
+//! A value with its dates, and the handle a hit gives.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::{Millis, NEVER};
+use crate::coherence::{EpochCell, Sequence};
+
+/// How much an entry wants to stay when level 1 is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Leaves before others.
+    Low,
+    /// Leaves when the policy says so.
+    #[default]
+    Normal,
+    /// Gets one more round when the policy picks it.
+    High,
+    /// Never evicted to make room; expires and is removed like any other.
+    Pinned,
+}
+
+/// Whether an entry may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Serve it.
+    Fresh,
+    /// Usable only as a fallback while or when a load fails.
+    Stale,
+    /// Past its life: a miss.
+    Expired,
+}
+
+/// When an entry was made, until when it is fresh, and until when it is kept as a fallback.
+/// Milliseconds of the manager's [`Clock`](crate::Clock); [`NEVER`] for no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dates {
+    /// When the value was made: start of life for age.
+    pub created: Millis,
+    /// First millisecond at which it is no longer fresh.
+    pub fresh_until: Millis,
+    /// First millisecond at which it is gone. Never before `fresh_until`.
+    pub expires: Millis,
+}
+
+impl Dates {
+    /// Fresh and kept for `ttl` from `created`; `None` is for ever.
+    pub fn lasting(created: Millis, ttl: Option<Duration>) -> Self {
+        let end = ttl.map_or(NEVER, |ttl| created.saturating_add(crate::saturating_millis(ttl)));
+        Self { created, fresh_until: end, expires: end }
+    }
+}
+
+/// What few entries carry: kept in an allocation of its own, so that the others stay small.
+#[derive(Debug, Default)]
+pub struct Detail {
+    /// Epoch cells of the entry's tags.
+    pub tags: Box<[Arc<EpochCell>]>,
+    /// The entry expires when it was not read for this long.
+    pub idle_ms: Option<Millis>,
+}
+
+/// A value in level 1 with all a hit must check, in one allocation.
+///
+/// The head is 48 bytes. Dates are kept as offsets from the creation in units of 2^n milliseconds
+/// (n = 0 up to a life of 49 days), so that two of them fit where one absolute date would.
+pub struct Entry<V> {
+    /// The tenant's change counter when validity was last checked.
+    checked: AtomicU64,
+    version: Sequence,
+    /// Creation in milliseconds, shifted left by 8; the low byte holds unit and priority.
+    birth: u64,
+    fresh_for: AtomicU32,
+    keep_for: u32,
+    weight: u32,
+    /// Last read as an offset like the others; kept only for entries with idle expiry.
+    touched: AtomicU32,
+    detail: Option<Box<Detail>>,
+    value: V,
+}
+
+/// Offset that stands for no end.
+const ENDLESS: u32 = u32::MAX;
+const UNIT_BITS: u64 = 0x1f;
+const PRIORITY_SHIFT: u32 = 5;
+/// Low bit 7: the entry has idle expiry, so a read must note itself.
+const IDLE_BIT: u64 = 0x80;
+
+impl<V> Entry<V> {
+    /// An entry that was last checked at `checked` (see
+    /// [`TenantEpochs::changes`](crate::coherence::TenantEpochs::changes)).
+    pub fn new(value: V, version: Sequence, checked: u64, dates: Dates) -> Self {
+        let longest = [dates.fresh_until, dates.expires]
+            .into_iter()
+            .filter(|date| *date != NEVER)
+            .map(|date| date.saturating_sub(dates.created))
+            .max()
+            .unwrap_or(0);
+        let unit = unit_for(longest);
+        Self {
+            checked: AtomicU64::new(checked),
+            version,
+            birth: dates.created << 8 | u64::from(Priority::Normal as u8) << PRIORITY_SHIFT | unit,
+            fresh_for: AtomicU32::new(offset(dates.created, dates.fresh_until, unit)),
+            keep_for: offset(dates.created, dates.expires, unit),
+            weight: 0,
+            touched: AtomicU32::new(0),
+            detail: None,
+            value,
+        }
+    }
+
+    /// Sets the weight; see [`weight`](Self::weight).
+    #[must_use]
+    pub fn with_weight(mut self, weight: usize) -> Self {
+        self.weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Sets the priority. Default: [`Priority::Normal`].
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.birth &= !(0b11 << PRIORITY_SHIFT);
+        self.birth |= u64::from(priority as u8) << PRIORITY_SHIFT;
+        self
+    }
+
+    /// Sets tags and idle expiry; an empty detail costs nothing.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Detail) -> Self {
+        if detail.idle_ms.is_some() {
+            self.birth |= IDLE_BIT;
+        }
+        let is_empty = detail.tags.is_empty() && detail.idle_ms.is_none();
+        self.detail = (!is_empty).then(|| Box::new(detail));
+        self
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> &V {
+        &self.value
+    }
+
+    /// The sequence the value belongs to.
+    pub fn version(&self) -> Sequence {
+        self.version
+    }
+
+    /// Bytes (or entries) this entry counts against the capacity; stored, never asked again.
+    pub fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// How much the entry wants to stay.
+    pub fn priority(&self) -> Priority {
+        match self.birth >> PRIORITY_SHIFT & 0b11 {
+            0 => Priority::Low,
+            1 => Priority::Normal,
+            2 => Priority::High,
+            _ => Priority::Pinned,
+        }
+    }
+
+    /// Epoch cells of the entry's tags.
+    pub fn tags(&self) -> &[Arc<EpochCell>] {
+        self.detail.as_ref().map_or(&[], |detail| &detail.tags)
+    }
+
+    /// The entry's dates, exact to its unit.
+    pub fn dates(&self) -> Dates {
+        let created = self.created();
+        Dates {
+            created,
+            fresh_until: self.date(self.fresh_for.load(Ordering::Relaxed)),
+            expires: self.date(self.keep_for),
+        }
+    }
+
+    /// When the value was made.
+    pub fn created(&self) -> Millis {
+        self.birth >> 8
+    }
+
+    /// The change counter at the last check. Equal to the tenant's means valid.
+    #[inline]
+    pub fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the entry was valid at this change counter.
+    pub fn set_checked(&self, changes: u64) {
+        self.checked.store(changes, Ordering::Relaxed);
+    }
+
+    /// Whether the entry may be served at `now`. Two loads and two compares for most entries.
+    #[inline]
+    pub fn freshness(&self, now: Millis) -> Freshness {
+        let age = self.age_units(now);
+        let fresh_for = self.fresh_for.load(Ordering::Relaxed);
+        if (age < u64::from(fresh_for) || fresh_for == ENDLESS) && !self.is_idle(now) {
+            return Freshness::Fresh;
+        }
+        if (age < u64::from(self.keep_for) || self.keep_for == ENDLESS) && !self.is_idle(now) {
+            return Freshness::Stale;
+        }
+        Freshness::Expired
+    }
+
+    /// Notes a read, for idle expiry. Does nothing for entries without it.
+    #[inline]
+    pub fn touch(&self, now: Millis) {
+        if self.birth & IDLE_BIT != 0 {
+            let age = u32::try_from(self.age_units(now)).unwrap_or(u32::MAX);
+            self.touched.fetch_max(age, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the fresh part of the life at `now`; the entry stays usable as a fallback until it
+    /// expires.
+    pub fn end_freshness(&self, now: Millis) {
+        let age = u32::try_from(self.age_units(now)).unwrap_or(ENDLESS - 1);
+        self.fresh_for.fetch_min(age, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn age_units(&self, now: Millis) -> u64 {
+        now.saturating_sub(self.birth >> 8) >> (self.birth & UNIT_BITS)
+    }
+
+    #[inline]
+    fn is_idle(&self, now: Millis) -> bool {
+        if self.birth & IDLE_BIT == 0 {
+            return false;
+        }
+        let Some(idle_ms) = self.detail.as_ref().and_then(|detail| detail.idle_ms) else {
+            return false;
+        };
+        let last_read = self.date(self.touched.load(Ordering::Relaxed));
+        now >= last_read.saturating_add(idle_ms)
+    }
+
+    fn date(&self, offset: u32) -> Millis {
+        if offset == ENDLESS {
+            return NEVER;
+        }
+        (self.birth >> 8).saturating_add(u64::from(offset) << (self.birth & UNIT_BITS))
+    }
+}
+
+/// The smallest unit in which a life of `longest` milliseconds fits an offset.
+fn unit_for(longest: Millis) -> u64 {
+    (0..=UNIT_BITS).find(|unit| longest >> unit < u64::from(ENDLESS)).unwrap_or(UNIT_BITS)
+}
+
+fn offset(created: Millis, date: Millis, unit: u64) -> u32 {
+    if date == NEVER {
+        return ENDLESS;
+    }
+    u32::try_from(date.saturating_sub(created) >> unit).unwrap_or(ENDLESS - 1).min(ENDLESS - 1)
+}
+
+impl<V> fmt::Debug for Entry<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("version", &self.version)
+            .field("dates", &self.dates())
+            .field("weight", &self.weight)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The handle a hit gives: shared, read-only, one reference count to clone. It derefs to the
+/// value and stays readable when the entry leaves the cache.
+///
+/// ```
+/// use cache_enterprise_core::{Cached, Dates, Entry, Sequence};
+/// use std::sync::Arc;
+///
+/// let entry = Arc::new(Entry::new(String::from("Ada"), Sequence(1), 0, Dates::lasting(0, None)));
+/// let name: Cached<String> = Cached::new(entry, 2_000);
+/// assert_eq!(name.len(), 3);
+/// assert_eq!(name.age().as_secs(), 2);
+/// assert!(!name.is_stale());
+/// ```
+pub struct Cached<V> {
+    entry: Arc<Entry<V>>,
+    /// When the handle was given: age and staleness are told as of then.
+    seen: Millis,
+}
+
+impl<V> Cached<V> {
+    /// A handle on `entry`, given at `seen`.
+    #[inline]
+    pub fn new(entry: Arc<Entry<V>>, seen: Millis) -> Self {
+        Self { entry, seen }
+    }
+
+    /// How old the value was when this handle was given.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(self.seen.saturating_sub(self.entry.created()))
+    }
+
+    /// Whether the value was past its fresh life when this handle was given.
+    pub fn is_stale(&self) -> bool {
+        self.entry.freshness(self.seen) != Freshness::Fresh
+    }
+
+    /// The sequence the value belongs to; a later value of the same key has a higher one.
+    pub fn version(&self) -> Sequence {
+        self.entry.version()
+    }
+
+    /// Whether two handles share one entry.
+    pub fn ptr_eq(left: &Self, right: &Self) -> bool {
+        Arc::ptr_eq(&left.entry, &right.entry)
+    }
+
+    /// The entry behind the handle, for stores and policies.
+    pub fn entry(this: &Self) -> &Arc<Entry<V>> {
+        &this.entry
+    }
+}
+
+impl<V> Deref for Cached<V> {
+    type Target = V;
+
+    #[inline]
+    fn deref(&self) -> &V {
+        self.entry.value()
+    }
+}
+
+impl<V> Clone for Cached<V> {
+    fn clone(&self) -> Self {
+        Self { entry: Arc::clone(&self.entry), seen: self.seen }
+    }
+}
+
+impl<V> AsRef<V> for Cached<V> {
+    fn as_ref(&self) -> &V {
+        self
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Cached<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entry.value().fmt(f)
+    }
+}
+
+impl<V: fmt::Display> fmt::Display for Cached<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entry.value().fmt(f)
+    }
+}
+
+impl<V: PartialEq> PartialEq for Cached<V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.entry.value() == other.entry.value()
+    }
+}
+
+impl<V: PartialEq> PartialEq<V> for Cached<V> {
+    fn eq(&self, other: &V) -> bool {
+        self.entry.value() == other
+    }
+}
+
+impl<V: Eq> Eq for Cached<V> {}
+
+#[cfg(feature = "serde")]
+impl<V: serde::Serialize> serde::Serialize for Cached<V> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.entry.value().serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(dates: Dates) -> Entry<u8> {
+        Entry::new(7, Sequence(1), 0, dates)
+    }
+
+    const DAY: Millis = 86_400_000;
+
+    #[test]
+    fn the_head_is_forty_eight_bytes() {
+        assert_eq!(size_of::<Entry<[u8; 128]>>(), 48 + 128);
+    }
+
+    #[test]
+    fn an_entry_goes_from_fresh_to_stale_to_expired_at_the_exact_millisecond() {
+        let entry = entry(Dates { created: 100, fresh_until: 200, expires: 300 });
+        assert_eq!(entry.freshness(199), Freshness::Fresh);
+        assert_eq!(entry.freshness(200), Freshness::Stale);
+        assert_eq!(entry.freshness(299), Freshness::Stale);
+        assert_eq!(entry.freshness(300), Freshness::Expired);
+        assert_eq!(entry.freshness(50), Freshness::Fresh, "a reading before creation");
+    }
+
+    #[test]
+    fn lives_at_the_borders_of_arithmetic_hold() {
+        let table = [
+            (Some(Duration::ZERO), 0, Freshness::Expired),
+            (Some(Duration::from_nanos(1)), 0, Freshness::Fresh),
+            (Some(Duration::from_nanos(1)), 1, Freshness::Expired),
+            (Some(Duration::MAX), 1 << 40, Freshness::Fresh),
+            (Some(Duration::from_secs(30 * 86_400)), 30 * DAY - 1, Freshness::Fresh),
+            (Some(Duration::from_secs(30 * 86_400)), 30 * DAY, Freshness::Expired),
+            (Some(Duration::from_secs(365 * 86_400)), 364 * DAY, Freshness::Fresh),
+            (Some(Duration::from_secs(365 * 86_400)), 365 * DAY, Freshness::Expired),
+            (None, NEVER - 1, Freshness::Fresh),
+        ];
+        for (ttl, now, expected) in table {
+            let entry = entry(Dates::lasting(0, ttl));
+            assert_eq!(entry.freshness(now), expected, "ttl {ttl:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_soft_end_leaves_the_fallback() {
+        let entry = entry(Dates::lasting(0, Some(Duration::from_secs(10))));
+        entry.end_freshness(4_000);
+        assert_eq!(entry.freshness(4_000), Freshness::Stale);
+        assert_eq!(entry.freshness(10_000), Freshness::Expired);
+    }
+
+    #[test]
+    fn an_idle_entry_expires_unless_it_is_read() {
+        let detail = || Detail { idle_ms: Some(1_000), ..Detail::default() };
+        let read = entry(Dates::lasting(0, None)).with_detail(detail());
+        let unread = entry(Dates::lasting(0, None)).with_detail(detail());
+        read.touch(900);
+        assert_eq!(read.freshness(1_500), Freshness::Fresh);
+        assert_eq!(unread.freshness(1_500), Freshness::Expired);
+    }
+
+    #[test]
+    fn priority_and_unit_share_a_byte_without_harm() {
+        let dates = Dates::lasting(123, Some(Duration::from_secs(400 * 86_400)));
+        for priority in [Priority::Low, Priority::Normal, Priority::High, Priority::Pinned] {
+            let entry = entry(dates).with_priority(priority);
+            assert_eq!(entry.priority(), priority);
+            assert_eq!(entry.created(), 123);
+        }
+    }
+}

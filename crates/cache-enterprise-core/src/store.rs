@@ -1,0 +1,151 @@
+//! What level 1 keeps typed entries in.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use equivalent::Equivalent;
+
+use crate::{Entry, Millis, Scoped};
+
+/// How much a level may hold. Bytes and entries are different constructors, so that a number of
+/// the one is never taken for the other.
+///
+/// ```
+/// use cache_enterprise_core::{Capacity, MIB};
+///
+/// assert_ne!(Capacity::bytes(64 * MIB), Capacity::entries(64 * MIB));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capacity {
+    /// Bytes of keys, values and overhead.
+    Bytes(u64),
+    /// Entries, whatever their size.
+    Entries(u64),
+}
+
+impl Capacity {
+    /// At most this many bytes of keys, values and overhead.
+    pub const fn bytes(bytes: u64) -> Self {
+        Self::Bytes(bytes)
+    }
+
+    /// At most this many entries.
+    pub const fn entries(entries: u64) -> Self {
+        Self::Entries(entries)
+    }
+
+    /// The number, whatever it counts.
+    pub const fn limit(self) -> u64 {
+        match self {
+            Self::Bytes(limit) | Self::Entries(limit) => limit,
+        }
+    }
+}
+
+/// Why an entry left level 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RemovalCause {
+    /// It made room for another.
+    Evicted,
+    /// Its life ended.
+    Expired,
+    /// A new value took its key.
+    Replaced,
+    /// Its key was removed.
+    Removed,
+    /// A tag, cache, tenant or everything it belongs to was invalidated.
+    Invalidated,
+}
+
+/// What became of a value that was set or loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SetOutcome {
+    /// Readable at once in level 1 and, when asked, below.
+    Stored,
+    /// Level 1 did not take it: it is heavier than a quarter of the capacity, or pinned entries
+    /// fill the store. Nothing older is left under the key.
+    Refused,
+    /// A removal or a newer value came first; nothing was changed.
+    Fenced,
+    /// In level 1, but a level below failed; the failure was reported as an event.
+    StoredAbove,
+    /// The options cannot be used (a tag is empty or too long); nothing was changed.
+    Invalid,
+}
+
+/// Numbers of one store, read while others write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Entries held.
+    pub entries: u64,
+    /// Their weight in the unit of the capacity.
+    pub weight: u64,
+    /// The capacity in its unit.
+    pub capacity: u64,
+    /// Entries evicted to make room, ever.
+    pub evictions: u64,
+    /// Entries that ended by age or idleness, ever.
+    pub expirations: u64,
+    /// Entries that were not taken, ever.
+    pub refusals: u64,
+}
+
+/// A store of typed entries. The engine calls it from `read` on every hit, from `write` under the
+/// lock of the key's flight shard, and from the ticker.
+///
+/// Contract:
+/// * `get` allocates nothing, takes no precise clock and does no maintenance.
+/// * `insert` is synchronous: after [`SetOutcome::Stored`], `get` finds the entry until it leaves;
+///   after [`SetOutcome::Refused`] it finds nothing under that key.
+/// * An entry's weight is read from the entry, never computed again; the sum of weights is exact
+///   and zero after `clear`.
+/// * What leaves is handed out in `leaving`, to be dropped and told to listeners off every lock.
+/// * The store does not judge freshness on `get`; `turn` drops what has expired.
+pub trait LocalStore<K, V>: Send + Sync + 'static {
+    /// Entries on their way out. Drop it after the locks around the call are released.
+    type Leaving: Default;
+
+    /// The entry under `key`; counts as a use for the eviction policy.
+    fn get<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<Arc<Entry<V>>>;
+
+    /// The entry under `key`, without effect on the policy.
+    fn peek<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<Arc<Entry<V>>>;
+
+    /// Puts an entry under `key` and makes room for it.
+    fn insert(
+        &self,
+        key: Scoped<K>,
+        entry: Arc<Entry<V>>,
+        leaving: &mut Self::Leaving,
+    ) -> SetOutcome;
+
+    /// Takes the entry out from under `key`.
+    fn remove<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(
+        &self,
+        key: &Q,
+        cause: RemovalCause,
+        leaving: &mut Self::Leaving,
+    ) -> Option<Arc<Entry<V>>>;
+
+    /// Drops every entry that `keep` does not want. One shard's lock at a time.
+    fn retain(
+        &self,
+        keep: impl Fn(&Scoped<K>, &Arc<Entry<V>>) -> bool,
+        cause: RemovalCause,
+        leaving: &mut Self::Leaving,
+    );
+
+    /// Calls `visit` with every entry, in no order, a shard at a time.
+    fn for_each(&self, visit: impl FnMut(&Scoped<K>, &Arc<Entry<V>>));
+
+    /// Drops entries whose life has ended at `now`; bounded work per call.
+    fn turn(&self, now: Millis, leaving: &mut Self::Leaving);
+
+    /// Changes the capacity, evicting down to it.
+    fn resize(&self, capacity: u64, leaving: &mut Self::Leaving);
+
+    /// The numbers now.
+    fn stats(&self) -> StoreStats;
+}
