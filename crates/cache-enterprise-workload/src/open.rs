@@ -1,0 +1,280 @@
+//! One door for all formats: look at a file, pick its reader.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use zstd::stream::read::Decoder;
+
+use crate::{
+    AccessLogReader, CsvReader, Report, Request, TraceError, TraceReader, access_log, csv,
+};
+
+/// How much of a text is looked at before its format is decided.
+const HEAD_BYTES: usize = 64 * 1024;
+
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+
+/// A format of recorded requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// 16-byte records in a Zstandard stream; see [`trace`](crate::trace).
+    Trace,
+    /// Common Log Format; see [`access_log`](crate::access_log).
+    AccessLog,
+    /// A header and comma-separated fields; see [`csv`](crate::csv).
+    Csv,
+}
+
+type Input = Box<dyn BufRead + Send>;
+
+/// The requests of one file, in its order. Made by [`open`] and [`open_as`].
+///
+/// After an error the iterator ends.
+pub struct Requests {
+    reader: Reader,
+    /// The first request, read by `open` so that a file without any is refused there.
+    first: Option<Request>,
+}
+
+enum Reader {
+    Trace(TraceReader<BufReader<File>>),
+    AccessLog(AccessLogReader<Input>),
+    Csv(CsvReader<Input>),
+}
+
+/// Opens the file at `path` in the format it has.
+///
+/// A name that ends in `.ctr.zst` is a trace. Anything else must be text, plain or in a Zstandard
+/// stream: a known CSV header or a line of an access log in its first 64 KiB decides, then the
+/// endings `.csv` and `.log`.
+///
+/// Text may hold lines that cannot be read: ask [`Requests::report`] for a
+/// [`check`](Report::check) at the end, or [`scan`] the file before.
+///
+/// # Errors
+/// [`TraceError::Unrecognised`] when no format fits; [`TraceError::Empty`] when there is no
+/// request; [`TraceError::TooManySkipped`] when no line could be read; what the reader of the
+/// format says to the beginning of the file; [`TraceError::Io`] when the file cannot be read.
+///
+/// ```
+/// use cache_enterprise_workload::{self as workload, Format};
+///
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("visits.txt");
+/// std::fs::write(&path, "::1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 5\n")?;
+///
+/// let requests = workload::open(&path)?;
+/// assert_eq!(requests.format(), Format::AccessLog);
+/// assert_eq!(requests.count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn open(path: impl AsRef<Path>) -> Result<Requests, TraceError> {
+    let path = path.as_ref();
+    if name_ends(path, &[".ctr.zst"]) {
+        return open_as(path, Format::Trace);
+    }
+    let mut input = text_input(path)?;
+    let is_csv = is_csv(path, head(path, &mut input)?)?;
+    Requests::new(if is_csv { Reader::csv(path, input)? } else { Reader::access_log(path, input) })
+}
+
+/// Opens the file at `path` in the given format, whatever its name and content look like.
+///
+/// # Errors
+/// As [`open`], without [`TraceError::Unrecognised`].
+///
+/// ```
+/// use cache_enterprise_workload::{self as workload, Format, Request, TraceWriter};
+///
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("unnamed");
+/// let mut writer = TraceWriter::create(&path)?;
+/// writer.write(&Request::new(7.into()))?;
+/// writer.finish()?;
+/// assert_eq!(workload::open_as(&path, Format::Trace)?.count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn open_as(path: impl AsRef<Path>, format: Format) -> Result<Requests, TraceError> {
+    let path = path.as_ref();
+    Requests::new(match format {
+        Format::Trace => Reader::Trace(TraceReader::open(path)?),
+        Format::AccessLog => Reader::access_log(path, text_input(path)?),
+        Format::Csv => Reader::csv(path, text_input(path)?)?,
+    })
+}
+
+/// Reads the whole file at `path` once, keeps nothing, and says how many requests it holds.
+///
+/// Worth its one pass before a long replay: damage and unreadable lines show before the start
+/// instead of at the end.
+///
+/// # Errors
+/// As [`open`] and [`Report::check`].
+///
+/// ```
+/// use cache_enterprise_workload as workload;
+///
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("keys.csv");
+/// std::fs::write(&path, "key\n1\n2\n1\n")?;
+/// assert_eq!(workload::scan(&path)?.read, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn scan(path: impl AsRef<Path>) -> Result<Report, TraceError> {
+    let mut requests = open(path)?;
+    for request in requests.by_ref() {
+        request?;
+    }
+    requests.report().check()?;
+    Ok(requests.report().clone())
+}
+
+impl Requests {
+    fn new(reader: Reader) -> Result<Self, TraceError> {
+        let mut requests = Self { reader, first: None };
+        match requests.next() {
+            Some(first) => requests.first = Some(first?),
+            // An end without a request: nothing there, or nothing but skipped lines.
+            None => requests.report().check()?,
+        }
+        Ok(requests)
+    }
+
+    /// The format that was recognised or asked for.
+    pub fn format(&self) -> Format {
+        match self.reader {
+            Reader::Trace(_) => Format::Trace,
+            Reader::AccessLog(_) => Format::AccessLog,
+            Reader::Csv(_) => Format::Csv,
+        }
+    }
+
+    /// Requests read and lines skipped so far. The first request counts from the start, for opening
+    /// reads it.
+    pub fn report(&self) -> &Report {
+        match &self.reader {
+            Reader::Trace(reader) => reader.report(),
+            Reader::AccessLog(reader) => reader.report(),
+            Reader::Csv(reader) => reader.report(),
+        }
+    }
+}
+
+impl Iterator for Requests {
+    type Item = Result<Request, TraceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(first) = self.first.take() {
+            return Some(Ok(first));
+        }
+        match &mut self.reader {
+            Reader::Trace(reader) => reader.next(),
+            Reader::AccessLog(reader) => reader.next(),
+            Reader::Csv(reader) => reader.next(),
+        }
+    }
+}
+
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests")
+            .field("format", &self.format())
+            .field("report", self.report())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    fn access_log(path: &Path, input: Input) -> Self {
+        Self::AccessLog(AccessLogReader::new(input, path))
+    }
+
+    fn csv(path: &Path, input: Input) -> Result<Self, TraceError> {
+        Ok(Self::Csv(CsvReader::new(input, path)?))
+    }
+}
+
+/// The text at `path`, decompressed when it is a Zstandard stream.
+fn text_input(path: &Path) -> Result<Input, TraceError> {
+    let failed = |action| move |source| TraceError::Io { path: path.to_owned(), action, source };
+    let file = File::open(path).map_err(failed("open"))?;
+    let mut file = BufReader::with_capacity(HEAD_BYTES, file);
+    if !file.fill_buf().map_err(failed("read"))?.starts_with(ZSTD_MAGIC) {
+        return Ok(Box::new(file));
+    }
+    let decoder = Decoder::with_buffer(file).map_err(failed("read"))?;
+    Ok(Box::new(BufReader::with_capacity(HEAD_BYTES, decoder)))
+}
+
+/// The beginning of the text, left in the buffer for the reader.
+fn head<'a>(path: &Path, input: &'a mut Input) -> Result<&'a [u8], TraceError> {
+    let failed =
+        |source: io::Error| TraceError::Io { path: path.to_owned(), action: "read", source };
+    let head = input.fill_buf().map_err(failed)?;
+    if head.is_empty() {
+        return Err(TraceError::Empty { path: path.to_owned() });
+    }
+    Ok(head)
+}
+
+/// Whether the text is CSV, else it is an access log; content decides before the name.
+fn is_csv(path: &Path, head: &[u8]) -> Result<bool, TraceError> {
+    let unrecognised = |found| Err(TraceError::Unrecognised { path: path.to_owned(), found });
+    if head.starts_with(GZIP_MAGIC) {
+        return unrecognised("compressed with gzip, to be unpacked first");
+    }
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let header = lines.clone().find(|line| !line.is_empty());
+    if header.is_some_and(csv::is_header) {
+        return Ok(true);
+    }
+    if lines.any(access_log::is_log_line) {
+        return Ok(false);
+    }
+    if name_ends(path, &[".csv", ".csv.zst"]) {
+        return Ok(true);
+    }
+    if name_ends(path, &[".log", ".log.zst"]) {
+        return Ok(false);
+    }
+    if head.contains(&0) {
+        return unrecognised("binary data of an unknown kind");
+    }
+    unrecognised("text of an unknown kind")
+}
+
+fn name_ends(path: &Path, endings: &[&str]) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    endings.iter().any(|ending| name.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn csv(name: &str, head: &[u8]) -> Result<bool, String> {
+        is_csv(Path::new(name), head).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn content_decides_before_the_name() {
+        let log = b"# rotated\nh - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 5\n";
+        assert_eq!(csv("access.csv", log), Ok(false));
+        assert_eq!(csv("keys.log", b"\xef\xbb\xbf\r\nsize,key\r\n1,2\r\n"), Ok(true));
+        assert_eq!(csv("ACCESS.LOG", b"hello"), Ok(false));
+        assert_eq!(csv("keys.csv", b"url,when\n"), Ok(true));
+    }
+
+    #[test]
+    fn what_fits_nothing_is_named() {
+        let found = |head: &[u8]| csv("notes.txt", head).err().unwrap_or_default();
+        assert!(found(b"hello\n").starts_with("notes.txt is text of an unknown kind; expected"));
+        assert!(found(b"\x7fELF\0").starts_with("notes.txt is binary data"));
+        assert!(found(b"\x1f\x8b\x08").contains("gzip"));
+    }
+}
