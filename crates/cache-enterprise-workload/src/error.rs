@@ -1,4 +1,4 @@
-//! What can go wrong when requests are read or written.
+//! What can go wrong when requests are read, written or generated.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -137,3 +137,37 @@ impl Error for TraceError {
         }
     }
 }
+
+/// A parameter with which no workload can be generated.
+///
+/// ```
+/// use cache_enterprise_workload::Zipf;
+///
+/// let error = Zipf::new(0, 1.0).err().ok_or("a law over no ranks")?;
+/// assert_eq!(error.to_string(), "ranks must lie in 1..=2^40");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParameterError {
+    parameter: &'static str,
+    requirement: &'static str,
+}
+
+impl ParameterError {
+    pub(crate) fn new(parameter: &'static str, requirement: &'static str) -> Self {
+        Self { parameter, requirement }
+    }
+
+    /// Name of the parameter.
+    pub fn parameter(&self) -> &'static str {
+        self.parameter
+    }
+}
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.parameter, self.requirement)
+    }
+}
+
+impl Error for ParameterError {}

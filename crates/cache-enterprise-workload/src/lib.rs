@@ -1,6 +1,6 @@
-//! Requests to measure a cache with, recorded in files.
+//! Requests to measure a cache with: recorded ones from files, generated ones from a seed.
 //!
-//! They come from three formats, read as streams in bounded memory:
+//! Recorded requests come from three formats, read as streams in bounded memory:
 //!
 //! | format | file | reader |
 //! |---|---|---|
@@ -10,6 +10,9 @@
 //!
 //! [`open`] looks at a file and picks the reader. Text formats skip what they cannot read, count it
 //! in a [`Report`], and [`Report::check`] turns more than a tenth of skipped lines into an error.
+//!
+//! Generated requests come from [`Catalogue`]: tenants of unequal size whose keys follow a [`Zipf`]
+//! law, the same for the same seed.
 //!
 //! The crate holds no cache, no policy and no peer to compare with; those who replay the requests
 //! bring them.
@@ -35,6 +38,9 @@ pub mod access_log;
 pub mod csv;
 pub mod trace;
 
+pub mod scenario;
+pub mod zipf;
+
 mod error;
 mod hash;
 mod lines;
@@ -45,8 +51,10 @@ mod text;
 
 pub use access_log::AccessLogReader;
 pub use csv::CsvReader;
-pub use error::TraceError;
+pub use error::{ParameterError, TraceError};
 pub use open::{Format, Requests, open, open_as, scan};
 pub use report::{Report, SkippedLine};
 pub use request::{Request, RequestKey};
+pub use scenario::{Catalogue, CatalogueConfig, Operation, OperationKind, Operations, Tenant};
 pub use trace::{TraceReader, TraceWriter};
+pub use zipf::Zipf;
