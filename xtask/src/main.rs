@@ -1,2 +1,75 @@
-//! Tasks of this repository.
-fn main() {}
+//! Tasks of this repository: one word per command, one file per command.
+//!
+//! `cargo xtask` alone lists them. Every child process gets its arguments as a list, so nothing
+//! here depends on a shell, and `cargo xtask ci` is the whole of what the CI runs.
+
+// A command-line tool speaks on stdout and stderr; the workspace denies both to libraries.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod budget;
+mod ci;
+mod failure;
+mod features;
+mod licences;
+mod manifest;
+mod metadata;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use failure::{Failure, Outcome};
+use workspace::Workspace;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test                      every test and every example, ending in `N passed, N failed`
+  ci                        everything the CI runs, with the time of each step
+  tidy                      layers, clients, sizes, manifests, words and links
+  features                  each feature alone, none, all; each crate alone
+  licences                  licences and bans of every dependency
+  budget                    what the default features of the umbrella pull in
+  bench [GROUP] [--json]    peers beside us in one run; JSON lines on stdout
+  help                      this text
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    match dispatch(command, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask {command}: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: &str, rest: &[String]) -> Outcome {
+    let workspace = Workspace::find()?;
+    if command == "bench" {
+        return bench::run(&workspace, rest);
+    }
+    if let Some(extra) = rest.first() {
+        return Err(Failure::new(format!("takes no argument, but was given `{extra}`")));
+    }
+    match command {
+        "test" => test::run(&workspace)?.close(),
+        "ci" => ci::run(&workspace),
+        "tidy" => tidy::run(&workspace),
+        "features" => features::run(&workspace),
+        "licences" => licences::run(&workspace),
+        "budget" => budget::run(&workspace),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(Failure::new(format!("no such command; the commands are:\n\n{HELP}"))),
+    }
+}

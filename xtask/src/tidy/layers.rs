@@ -1,0 +1,150 @@
+//! The layers: which of our crates each crate may know.
+//!
+//! A part knows core; the engine knows core, memory and resilience; the umbrella knows all; nobody
+//! knows the umbrella but the binaries, the examples and the benches. Tests may use the test kit
+//! everywhere: it is how a part proves that it keeps a contract of core.
+
+use super::Violation;
+use crate::manifest::{Dependency, Kind, Manifest};
+
+const CORE: &str = "cache-enterprise-core";
+const MEMORY: &str = "cache-enterprise-memory";
+const DISK: &str = "cache-enterprise-disk";
+const SERIALIZERS: &str = "cache-enterprise-serializers";
+const RESILIENCE: &str = "cache-enterprise-resilience";
+const WORKLOAD: &str = "cache-enterprise-workload";
+const ENGINE: &str = "cache-enterprise-engine";
+const SETTINGS: &str = "cache-enterprise-settings";
+const UMBRELLA: &str = "cache-enterprise";
+const TESTKIT: &str = "cache-enterprise-testkit";
+
+/// A crate and what it may know of ours. A new crate gets its row here, in order of layers.
+const LAYERS: &[(&str, &[&str])] = &[
+    // Layer 0: the words.
+    (CORE, &[]),
+    // Layer 1: the parts.
+    (MEMORY, &[CORE]),
+    (DISK, &[CORE]),
+    (SERIALIZERS, &[CORE]),
+    (RESILIENCE, &[CORE]),
+    (WORKLOAD, &[CORE]),
+    // Layer 2: what walks the parts, and what configures them through core's registry.
+    (ENGINE, &[CORE, MEMORY, RESILIENCE]),
+    (SETTINGS, &[CORE]),
+    // Layer 3: the door.
+    (UMBRELLA, &[CORE, MEMORY, DISK, SERIALIZERS, RESILIENCE, ENGINE, SETTINGS]),
+    // Layer 4: the binaries.
+    ("cache-enterprise-cli", &[UMBRELLA, CORE, TESTKIT, WORKLOAD]),
+    // Beside the layers.
+    (TESTKIT, &[CORE]),
+    ("examples", &[UMBRELLA, CORE, TESTKIT, WORKLOAD]),
+    ("cache-enterprise-bench", ALL),
+    ("cache-enterprise-fuzz", ALL),
+    ("xtask", &[]),
+];
+
+/// Benches and fuzz targets look into every room.
+const ALL: &[&str] =
+    &[CORE, MEMORY, DISK, SERIALIZERS, RESILIENCE, WORKLOAD, ENGINE, SETTINGS, UMBRELLA, TESTKIT];
+
+pub(super) fn check(manifests: &[Manifest]) -> Vec<Violation> {
+    manifests.iter().flat_map(check_one).collect()
+}
+
+fn check_one(manifest: &Manifest) -> Vec<Violation> {
+    let Some((_, known)) = LAYERS.iter().find(|(name, _)| *name == manifest.package) else {
+        return vec![Violation::new(
+            "layer",
+            &manifest.path,
+            manifest.package_line,
+            format!("{} stands in no layer", manifest.package),
+            "give it a row in xtask/src/tidy/layers.rs",
+        )];
+    };
+    manifest
+        .dependencies
+        .iter()
+        .filter(|dependency| !may_know(known, dependency))
+        .map(|dependency| {
+            Violation::new(
+                "layer",
+                &manifest.path,
+                dependency.line,
+                format!(
+                    "{} knows {}, which its layer may not",
+                    manifest.package, dependency.package
+                ),
+                "move what it needs to a lower layer, or the code that needs it to a higher one",
+            )
+        })
+        .collect()
+}
+
+fn may_know(known: &[&str], dependency: &Dependency) -> bool {
+    let ours = dependency.package.starts_with(UMBRELLA);
+    let for_tests = dependency.kind == Kind::Dev && dependency.package == TESTKIT;
+    !ours || for_tests || known.contains(&dependency.package.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn breaches(package: &str, tables: &str) -> Vec<String> {
+        let text = format!("[package]\nname = \"{package}\"\n{tables}");
+        let path = format!("crates/{package}/Cargo.toml");
+        let manifest = Manifest::parse(&path, &text, &BTreeMap::new()).unwrap();
+        check(&[manifest]).iter().map(|violation| violation.what.clone()).collect()
+    }
+
+    #[test]
+    fn a_part_may_not_know_another_part() {
+        let planted = "[dependencies]\ncache-enterprise-memory.workspace = true\n";
+        assert_eq!(
+            breaches(DISK, planted),
+            ["cache-enterprise-disk knows cache-enterprise-memory, which its layer may not"]
+        );
+        assert_eq!(breaches(ENGINE, planted), [""; 0]);
+    }
+
+    #[test]
+    fn build_and_target_tables_count_too() {
+        let build = "[build-dependencies]\ncache-enterprise-engine.workspace = true\n";
+        let target = "[target.'cfg(unix)'.dependencies]\ncache-enterprise.workspace = true\n";
+        assert_eq!(breaches(WORKLOAD, build).len(), 1);
+        assert_eq!(breaches(WORKLOAD, target).len(), 1);
+    }
+
+    #[test]
+    fn the_test_kit_is_for_tests() {
+        let test = "[dev-dependencies]\ncache-enterprise-testkit.workspace = true\n";
+        let normal = "[dependencies]\ncache-enterprise-testkit.workspace = true\n";
+        assert_eq!(breaches(MEMORY, test), [""; 0]);
+        assert_eq!(breaches(MEMORY, normal).len(), 1);
+        let other = "[dev-dependencies]\ncache-enterprise-disk.workspace = true\n";
+        assert_eq!(breaches(MEMORY, other).len(), 1);
+    }
+
+    #[test]
+    fn nobody_knows_the_umbrella_but_the_outside() {
+        let planted = "[dependencies]\ncache-enterprise.workspace = true\n";
+        for package in [CORE, MEMORY, SERIALIZERS, ENGINE, SETTINGS, TESTKIT, "xtask"] {
+            assert_eq!(breaches(package, planted).len(), 1, "{package}");
+        }
+        for package in ["cache-enterprise-cli", "cache-enterprise-bench", "examples"] {
+            assert_eq!(breaches(package, planted), [""; 0], "{package}");
+        }
+    }
+
+    #[test]
+    fn a_crate_without_a_row_is_a_breach() {
+        assert_eq!(
+            breaches("cache-enterprise-new", ""),
+            ["cache-enterprise-new stands in no layer"]
+        );
+    }
+}
