@@ -271,6 +271,13 @@ mod tests {
     }
 
     #[test]
+    fn requests_and_operations_may_move_to_a_worker() {
+        fn moves<T: Send + 'static>() {}
+        moves::<Requests>();
+        moves::<crate::Operations>();
+    }
+
+    #[test]
     fn what_fits_nothing_is_named() {
         let found = |head: &[u8]| csv("notes.txt", head).err().unwrap_or_default();
         assert!(found(b"hello\n").starts_with("notes.txt is text of an unknown kind; expected"));
