@@ -18,6 +18,7 @@ mod codec;
 pub mod coherence;
 mod counter;
 mod entry;
+pub mod envelope;
 mod error;
 mod key;
 mod observe;
@@ -36,6 +37,7 @@ pub use codec::{
 pub use coherence::Sequence;
 pub use counter::Counter;
 pub use entry::{Cached, Dates, Detail, Entry, Freshness, Priority};
+pub use envelope::Envelope;
 pub use error::{Error, ErrorKind, Result};
 pub use key::{
     CacheKey, KEY_BYTES_MAX, KeyPrefix, KeySpace, KeyWriter, Lookup, NAME_BYTES_MAX, Scoped,
