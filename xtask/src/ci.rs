@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::test::Report;
 use crate::workspace::{BENCH, Workspace, run as run_command};
 use crate::{budget, features, licences, test, tidy};
@@ -17,6 +17,7 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
     let mut report = None;
     let outcome = steps(workspace, &mut ledger, &mut report);
     ledger.print();
+    let outcome = outcome.map_err(Failure::tell);
     if let Some(report) = &report {
         report.print();
     }
@@ -49,8 +50,11 @@ fn steps(workspace: &Workspace, ledger: &mut Ledger, report: &mut Option<Report>
     ledger.step("bench", || cargo(&["check", "-p", BENCH, "--all-targets"]))?;
     if workspace.root().join("fuzz").is_dir() {
         // A workspace of its own, so that the fuzzer is in nobody's build; one target directory.
-        let fuzz = ["check", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target"];
-        ledger.step("fuzz", || cargo(&fuzz))?;
+        let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+        ledger.step("fuzz", || {
+            let mut command = workspace.cargo(&["check", "--manifest-path", "fuzz/Cargo.toml"]);
+            run_command(command.env("CARGO_TARGET_DIR", &target))
+        })?;
     }
     Ok(())
 }
@@ -94,7 +98,6 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Failure;
 
     #[test]
     fn the_table_holds_every_step_and_marks_the_one_that_failed() {

@@ -45,7 +45,9 @@ fn main() -> ExitCode {
     match dispatch(command, rest) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("xtask {command}: {failure}");
+            if !failure.is_told() {
+                failure.tell();
+            }
             ExitCode::FAILURE
         }
     }

@@ -43,10 +43,11 @@ impl Report {
         println!("{} passed, {} failed", self.passed(), self.failed());
     }
 
-    /// Prints the counts and fails unless everything passed.
+    /// Prints the counts and fails unless everything passed; the count stays the last line.
     pub(crate) fn close(&self) -> Outcome {
+        let verdict = self.verdict().map_err(Failure::tell);
         self.print();
-        self.verdict()
+        verdict
     }
 
     /// Fails unless everything passed.
