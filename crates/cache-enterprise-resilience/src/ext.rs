@@ -1,0 +1,50 @@
+//! Wrapping in one line.
+
+use std::sync::Arc;
+
+use cache_enterprise_core::{Backend, Clock};
+
+use crate::{CircuitBreaker, CircuitBreakerConfig, Retry, RetryConfig, Timeout, TimeoutConfig};
+
+/// Wraps a shared backend. Call the methods in the order they are listed here: timeout, retry,
+/// breaker; the crate's documentation says why.
+///
+/// ```
+/// use std::sync::Arc;
+/// use cache_enterprise_core::{Backend, Clock};
+/// use cache_enterprise_resilience::{
+///     BackendExt, CircuitBreakerConfig, RetryConfig, TimeoutConfig,
+/// };
+///
+/// # fn wrap(disk: Arc<dyn Backend>) -> Arc<dyn Backend> {
+/// disk.with_timeout(TimeoutConfig::default())
+///     .with_retry(RetryConfig::default())
+///     .with_breaker(CircuitBreakerConfig::default(), Clock::system())
+/// # }
+/// ```
+pub trait BackendExt {
+    /// Bounds each call.
+    fn with_timeout(self, config: TimeoutConfig) -> Arc<dyn Backend>;
+
+    /// Tries failed calls again.
+    fn with_retry(self, config: RetryConfig) -> Arc<dyn Backend>;
+
+    /// Stops asking a backend that keeps failing. The breaker itself comes back, for
+    /// [`trip`](CircuitBreaker::trip), [`reset`](CircuitBreaker::reset) and
+    /// [`state`](CircuitBreaker::state).
+    fn with_breaker(self, config: CircuitBreakerConfig, clock: Clock) -> Arc<CircuitBreaker>;
+}
+
+impl BackendExt for Arc<dyn Backend> {
+    fn with_timeout(self, config: TimeoutConfig) -> Arc<dyn Backend> {
+        Arc::new(Timeout::new(self, config))
+    }
+
+    fn with_retry(self, config: RetryConfig) -> Arc<dyn Backend> {
+        Arc::new(Retry::new(self, config))
+    }
+
+    fn with_breaker(self, config: CircuitBreakerConfig, clock: Clock) -> Arc<CircuitBreaker> {
+        Arc::new(CircuitBreaker::new(self, config, clock))
+    }
+}

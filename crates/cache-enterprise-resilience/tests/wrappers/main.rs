@@ -1,0 +1,8 @@
+//! What each wrapper does to each call, told call by call against a scripted backend.
+
+#![allow(clippy::unwrap_used)]
+
+mod breaker;
+mod retry;
+mod scripted;
+mod timeout;
