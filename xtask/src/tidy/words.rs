@@ -147,7 +147,7 @@ fn tests_that_sleep(path: &str, code: &RustText) -> Vec<Violation> {
     let sleeps = SLEEPS.iter().flat_map(|sleep| code.code().match_indices(sleep));
     let violation = |(at, sleep): (usize, &str)| {
         let what = format!("a test that sleeps (`{sleep}`)");
-        let fix = "move a manual clock, or wait for the event";
+        let fix = "move a manual clock, wait for the event, or except a clock that is paused";
         Violation::new("sleep", path, code.line(at), what, fix)
     };
     sleeps.filter(|(at, _)| is_test(*at)).map(violation).collect()
