@@ -1,0 +1,12 @@
+//! One suite for each trait of core: the contract as named cases.
+//!
+//! A suite takes a closure that makes a fresh subject for every case and gives back a
+//! [`Report`]. Cases of a capability that the subject does not claim are counted apart, and its
+//! refusal is checked instead.
+
+mod case;
+mod report;
+
+pub mod backend;
+
+pub use report::{CaseResult, Outcome, Report};
