@@ -22,6 +22,7 @@ pub mod envelope;
 mod error;
 mod key;
 mod observe;
+mod source;
 mod store;
 mod tag;
 mod units;
@@ -44,6 +45,7 @@ pub use key::{
     ScopedRef, StoredKey, check_name,
 };
 pub use observe::{Event, NoObserver, Observer};
+pub use source::{BackendSource, OpenedBackend};
 pub use store::{Capacity, LocalStore, RemovalCause, SetOutcome, StoreStats};
 pub use tag::{TAG_BYTES_MAX, Tag};
 pub use units::{GIB, KIB, MIB, days, hours, mins, ms, secs};

@@ -1,0 +1,65 @@
+//! How a backend comes into a manager: described first, opened when the manager is built.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::coherence::EpochStore;
+use crate::{Backend, Clock, Result};
+
+/// A backend that was opened for a tier.
+#[derive(Clone, Debug)]
+pub struct OpenedBackend {
+    /// Keeps the bytes.
+    pub backend: Arc<dyn Backend>,
+    /// Keeps sequence and epochs, when this backend can.
+    pub epochs: Option<Arc<dyn EpochStore>>,
+}
+
+/// A description of a backend, such as a path or an address. A manager's builder takes it and
+/// opens it once, before anything else happens.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use cache_enterprise_core::{BackendSource, Clock, OpenedBackend, Result};
+///
+/// #[derive(Debug)]
+/// struct Opened(OpenedBackend);
+///
+/// #[async_trait]
+/// impl BackendSource for Opened {
+///     async fn open(self: Box<Self>, _: &Clock) -> Result<OpenedBackend> {
+///         Ok(self.0)
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait BackendSource: fmt::Debug + Send + 'static {
+    /// Opens the backend. Its expiry follows `clock`.
+    ///
+    /// # Errors
+    /// What keeps the backend from opening, with the fix where there is one.
+    async fn open(self: Box<Self>, clock: &Clock) -> Result<OpenedBackend>;
+}
+
+#[async_trait]
+impl BackendSource for OpenedBackend {
+    async fn open(self: Box<Self>, _: &Clock) -> Result<OpenedBackend> {
+        Ok(*self)
+    }
+}
+
+#[async_trait]
+impl<B: Backend> BackendSource for Arc<B> {
+    async fn open(self: Box<Self>, _: &Clock) -> Result<OpenedBackend> {
+        Ok(OpenedBackend { backend: *self, epochs: None })
+    }
+}
+
+#[async_trait]
+impl BackendSource for Arc<dyn Backend> {
+    async fn open(self: Box<Self>, _: &Clock) -> Result<OpenedBackend> {
+        Ok(OpenedBackend { backend: *self, epochs: None })
+    }
+}
