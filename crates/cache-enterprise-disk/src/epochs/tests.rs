@@ -1,0 +1,84 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use cache_enterprise_core::tag;
+
+fn open(directory: &Path) -> EpochLog {
+    EpochLog::open(directory, Clock::manual()).unwrap()
+}
+
+fn tag_epoch(record: &EpochRecord, name: &str) -> Option<Sequence> {
+    let wanted = EpochTarget::Tag(tag!("{name}"));
+    record.epochs.iter().find(|(target, _)| *target == wanted).map(|(_, epoch)| *epoch)
+}
+
+#[test]
+fn numbers_only_rise_and_survive_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    let first = log.load("m", "t", Sequence::ZERO).unwrap();
+    let raised = log.raise("m", "t", &[EpochTarget::Tag(tag!("a"))], first.sequence).unwrap();
+    assert!(raised > first.sequence);
+    log.reserve("m", "t", Sequence(raised.0 + 1_000)).unwrap();
+    drop(log);
+    let again = open(folder.path()).load("m", "t", Sequence::ZERO).unwrap();
+    assert!(again.sequence.0 > raised.0 + 1_000);
+    assert_eq!(again.floor, first.floor);
+    assert_eq!(tag_epoch(&again, "a"), Some(raised));
+}
+
+#[test]
+fn everything_reaches_tenants_that_are_loaded_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    log.load("m", "early", Sequence::ZERO).unwrap();
+    log.load("m", "other", Sequence::ZERO).unwrap();
+    let at = log.raise("m", "early", &[EpochTarget::Everything], Sequence::ZERO).unwrap();
+    for tenant in ["early", "other", "late"] {
+        let record = log.load("m", tenant, Sequence::ZERO).unwrap();
+        assert!(record.floor >= at && record.sequence > at, "tenant {tenant}");
+    }
+    let elsewhere = log.load("another manager", "early", Sequence::ZERO).unwrap();
+    assert!(elsewhere.epochs.is_empty());
+}
+
+#[test]
+fn a_frame_cut_short_is_forgotten_and_damage_before_it_starts_every_tenant_cold() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    let first = log.load("m", "t", Sequence::ZERO).unwrap();
+    let kept = log.raise("m", "t", &[EpochTarget::Tag(tag!("a"))], first.sequence).unwrap();
+    let lost = log.raise("m", "t", &[EpochTarget::Tag(tag!("b"))], kept).unwrap();
+    drop(log);
+    let path = folder.path().join("epochs.log");
+    let bytes = std::fs::read(&path).unwrap();
+
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    let record = open(folder.path()).load("m", "t", Sequence::ZERO).unwrap();
+    assert_eq!((tag_epoch(&record, "a"), tag_epoch(&record, "b")), (Some(kept), None));
+    assert_eq!(record.floor, first.floor);
+
+    let mut flipped = bytes;
+    let last = flipped.len() - 1;
+    flipped[last] ^= 1;
+    std::fs::write(&path, &flipped).unwrap();
+    let record = open(folder.path()).load("m", "t", lost).unwrap();
+    assert!(record.floor > kept && record.floor <= record.sequence);
+}
+
+#[test]
+fn the_log_stays_small_and_its_targets_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    let mut newest = log.load("m", "t", Sequence::ZERO).unwrap().sequence;
+    let tags = |range: std::ops::Range<u32>| -> Vec<_> {
+        range.map(|number| EpochTarget::Tag(tag!("{number}"))).collect()
+    };
+    newest = log.raise("m", "t", &tags(0..70_000), newest).unwrap();
+    newest = log.raise("m", "t", &tags(70_000..140_000), newest).unwrap();
+    let record = log.load("m", "t", newest).unwrap();
+    assert!(record.epochs.len() <= TARGETS_MAX);
+    assert!(record.epochs.iter().all(|(_, epoch)| *epoch > record.floor));
+    drop(log);
+    assert_eq!(open(folder.path()).load("m", "t", newest).unwrap().floor, record.floor);
+}

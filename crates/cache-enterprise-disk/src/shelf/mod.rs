@@ -1,0 +1,118 @@
+//! All records of a backend, newest first: the front, the front being copied, the generations.
+
+mod front;
+mod generation;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::path::Path;
+
+use bytes::Bytes;
+use fjall::Keyspace;
+
+pub(crate) use front::{Front, sync_directory};
+pub(crate) use generation::{Generation, Store, copy};
+
+use crate::record::Head;
+
+/// The places a key is looked up in.
+pub(crate) struct Shelves {
+    pub(crate) store: Store,
+    pub(crate) front: Front,
+    pub(crate) draining: Option<Front>,
+    /// Newest first.
+    pub(crate) generations: VecDeque<Generation>,
+}
+
+impl Shelves {
+    /// Opens what lies under `root`, or starts empty. A front that was full at a crash is left
+    /// in `draining`; the upkeep copies it.
+    pub(crate) fn open(root: &Path, cache_bytes: u64) -> fjall::Result<Self> {
+        let store = Store::open(root, cache_bytes)?;
+        let generations = VecDeque::from(store.list()?);
+        let mut numbers = Front::list(root)?;
+        let front = match numbers.pop() {
+            Some(number) => Front::open(Front::path_of(root, number), number)?,
+            None => Front::create(root, 1)?,
+        };
+        let draining = match numbers.pop() {
+            Some(number) => Some(Front::open(Front::path_of(root, number), number)?),
+            None => None,
+        };
+        debug_assert!(numbers.is_empty(), "a front is made only when none is being copied");
+        Ok(Self { store, front, draining, generations })
+    }
+
+    /// The newest record under `key`, as stored.
+    pub(crate) fn find(&self, key: &str) -> fjall::Result<Option<Bytes>> {
+        for records in self.sources() {
+            if let Some(record) = records.get(key)? {
+                return Ok(Some(record.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every place, newest first.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Keyspace> {
+        std::iter::once(&self.front)
+            .chain(&self.draining)
+            .map(Front::records)
+            .chain(self.generations.iter().map(|generation| &generation.records))
+    }
+
+    pub(crate) fn generations_bytes(&self) -> u64 {
+        self.generations.iter().map(Generation::bytes).sum()
+    }
+
+    pub(crate) fn fronts_bytes(&self) -> u64 {
+        self.front.bytes() + self.draining.as_ref().map_or(0, Front::bytes)
+    }
+}
+
+/// Live keys of one stretch of the key space, and where the next stretch begins.
+pub(crate) struct Page {
+    pub(crate) keys: Vec<Bytes>,
+    pub(crate) next: Option<Bytes>,
+}
+
+/// Lists live keys under `prefix` after `from`, at most `limit`, from sources newest first.
+///
+/// Each source is read up to `limit` keys. Where one has more, its last key is the border: beyond
+/// it the picture is incomplete, so the page ends there.
+pub(crate) fn page(
+    sources: &[Keyspace],
+    prefix: &str,
+    from: Option<&Bytes>,
+    limit: usize,
+    wall_ms: i64,
+) -> fjall::Result<Page> {
+    let start = from.map_or(Bound::Included(prefix.as_bytes()), |last| Bound::Excluded(&**last));
+    let mut newest: BTreeMap<Bytes, bool> = BTreeMap::new();
+    let mut border: Option<Bytes> = None;
+    for source in sources {
+        for (count, guard) in source.range::<&[u8], _>((start, Bound::Unbounded)).enumerate() {
+            let (key, record) = guard.into_inner()?;
+            if !key.starts_with(prefix.as_bytes()) {
+                break;
+            }
+            let key = Bytes::from(key);
+            let is_live = Head::peek(&record).is_some_and(|head| head.is_live(wall_ms));
+            newest.entry(key.clone()).or_insert(is_live);
+            if count + 1 == limit {
+                border = Some(border.map_or(key.clone(), |border| border.min(key)));
+                break;
+            }
+        }
+    }
+    let within = |key: &Bytes| border.as_ref().is_none_or(|border| key <= border);
+    let mut keys: Vec<Bytes> = newest
+        .into_iter()
+        .filter_map(|(key, is_live)| (is_live && within(&key)).then_some(key))
+        .collect();
+    if keys.len() > limit {
+        keys.truncate(limit);
+        border = keys.last().cloned();
+    }
+    Ok(Page { keys, next: border })
+}
