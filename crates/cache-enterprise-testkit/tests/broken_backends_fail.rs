@@ -1,0 +1,263 @@
+//! The backend suite finds each planted fault, and finds it by the right case.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_enterprise_core::{
+    Backend, BackendHealth, Capabilities, KeyPrefix, OpContext, Put, PutOutcome, Result, ScanPage,
+    Sequence, StoredKey,
+};
+use cache_enterprise_testkit::conformance::Report;
+use cache_enterprise_testkit::conformance::backend::{self, Fixture};
+use cache_enterprise_testkit::{Clock, ModelBackend};
+
+/// What is wrong with a backend.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    Nothing,
+    ForgetsTtlOnReplace,
+    CallsFailuresMisses,
+    MixesUpBatches,
+    FencesNothing,
+    TearsWrites,
+    RemovesBeforeItPuts,
+    ClearsNeighbours,
+    ShowsValuesInErrors,
+    PretendsToTouch,
+    TrustsScanLimits,
+    ForgetsWhenReopened,
+}
+
+#[derive(Debug)]
+struct Broken {
+    model: ModelBackend,
+    fault: Fault,
+}
+
+impl Broken {
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn reopened(&self) -> Self {
+        Self { model: self.model.reopened(), fault: self.fault }
+    }
+}
+
+#[async_trait]
+impl Backend for Broken {
+    fn name(&self) -> &str {
+        "broken"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let touch = !self.has(Fault::PretendsToTouch);
+        Capabilities { touch, ..self.model.capabilities() }
+    }
+
+    async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
+        match self.model.get(key, ctx).await {
+            Err(_) if self.has(Fault::CallsFailuresMisses) => Ok(None),
+            answer => answer,
+        }
+    }
+
+    async fn put(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        mut how: Put,
+        ctx: &OpContext,
+    ) -> Result<PutOutcome> {
+        let old = self.model.get(key, ctx).await.unwrap_or_default();
+        match (self.fault, old) {
+            (Fault::ForgetsTtlOnReplace, Some(_)) => how.ttl = None,
+            (Fault::FencesNothing, _) => how.version = Sequence(u64::MAX),
+            (Fault::RemovesBeforeItPuts, Some(_)) => {
+                self.model.remove(key, Sequence::ZERO, ctx).await?;
+                tokio::task::yield_now().await;
+            }
+            (Fault::TearsWrites, Some(old)) => {
+                let half = [&value[..value.len() / 2], &old[old.len() / 2..]].concat();
+                self.model.put(key, half.into(), how, ctx).await?;
+                tokio::task::yield_now().await;
+            }
+            (Fault::ShowsValuesInErrors, _) => {
+                let text = String::from_utf8_lossy(&value).into_owned();
+                let answer = self.model.put(key, value, how, ctx).await;
+                return answer.map_err(|error| error.with("value", text));
+            }
+            _ => {}
+        }
+        self.model.put(key, value, how, ctx).await
+    }
+
+    async fn put_many(
+        &self,
+        mut items: Vec<(StoredKey, Bytes, Put)>,
+        ctx: &OpContext,
+    ) -> Result<Vec<PutOutcome>> {
+        if self.has(Fault::MixesUpBatches) {
+            items.reverse();
+        }
+        self.model.put_many(items, ctx).await
+    }
+
+    async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool> {
+        self.model.remove(key, at, ctx).await
+    }
+
+    async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {
+        self.model.touch(key, ttl, ctx).await
+    }
+
+    async fn scan(
+        &self,
+        prefix: &KeyPrefix,
+        from: Option<Bytes>,
+        limit: usize,
+    ) -> Result<ScanPage> {
+        if self.has(Fault::TrustsScanLimits) {
+            drop(Vec::<StoredKey>::with_capacity(limit));
+        }
+        self.model.scan(prefix, from, limit).await
+    }
+
+    async fn clear_prefix(&self, prefix: &KeyPrefix) -> Result<()> {
+        if !self.has(Fault::ClearsNeighbours) {
+            return self.model.clear_prefix(prefix).await;
+        }
+        let everything = KeyPrefix::manager("suite");
+        let page = self.model.scan(&everything, None, usize::MAX).await?;
+        let start = prefix.as_str().trim_end_matches(':');
+        for key in page.keys.iter().filter(|key| key.as_str().starts_with(start)) {
+            self.model.remove(key, Sequence::ZERO, &OpContext::default()).await?;
+        }
+        Ok(())
+    }
+
+    async fn health(&self) -> BackendHealth {
+        self.model.health().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.model.close().await
+    }
+}
+
+async fn report(fault: Fault) -> Report {
+    backend::run(|| async {
+        let clock = Clock::manual();
+        let broken = Arc::new(Broken { model: ModelBackend::new(clock.clone()), fault });
+        let stored = Arc::clone(&broken);
+        Fixture::new(broken).clock(clock.clone()).reopen(move || {
+            let again = match stored.fault {
+                Fault::ForgetsWhenReopened => emptied(&stored, &clock),
+                _ => stored.reopened(),
+            };
+            async move { Arc::new(again) as _ }
+        })
+    })
+    .await
+}
+
+/// A restart that comes back with neither values nor fences.
+fn emptied(stored: &Broken, clock: &Clock) -> Broken {
+    Broken { model: ModelBackend::new(clock.clone()), fault: stored.fault }
+}
+
+async fn assert_found(fault: Fault, by: &[&str]) {
+    let report = report(fault).await;
+    let failed = report.failed();
+    for case in by {
+        assert!(failed.contains(case), "{fault:?} passes {case}\n{report}");
+    }
+    // A fault is told from others by what it leaves right.
+    assert!(failed.len() < 30, "{fault:?} fails nearly everything\n{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_a_fault_the_wrapper_passes() {
+    report(Fault::Nothing).await.assert_passed();
+}
+
+macro_rules! found {
+    ($($test:ident: $fault:ident by [$($case:ident),+ $(,)?];)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $test() {
+            assert_found(Fault::$fault, &[$(stringify!($case)),+]).await;
+        }
+    )*};
+}
+
+found! {
+    a_ttl_forgotten_on_replace_is_found: ForgetsTtlOnReplace by [
+        a_replacement_with_a_shorter_ttl_ends_sooner,
+        a_replacement_gives_an_endless_value_an_end,
+        a_replacement_with_a_longer_ttl_ends_later,
+    ];
+    a_failure_called_a_miss_is_found: CallsFailuresMisses by [
+        a_get_after_the_close_says_closed,
+        a_close_among_calls_breaks_none_of_them,
+    ];
+    a_batch_in_another_order_is_found: MixesUpBatches by [
+        put_many_of_one_key_twice_keeps_the_last,
+        put_many_gives_each_outcome_in_its_place,
+    ];
+    a_fence_that_lets_older_values_pass_is_found: FencesNothing by [
+        an_older_put_after_a_newer_put_is_fenced,
+        an_older_put_after_a_removal_is_fenced,
+        fences_work_at_the_borders_of_the_number,
+        of_racing_versions_the_newest_stands,
+        a_removal_among_late_puts_stands,
+    ];
+    a_torn_write_is_found: TearsWrites by [
+        readers_see_only_whole_values_that_were_written,
+        a_call_dropped_anywhere_leaves_a_whole_value,
+    ];
+    a_value_lost_by_a_dropped_call_is_found: RemovesBeforeItPuts by [
+        a_reader_never_sees_less_than_was_acknowledged,
+        a_call_dropped_anywhere_leaves_a_whole_value,
+    ];
+    a_clear_that_reaches_a_neighbour_is_found: ClearsNeighbours by [
+        a_clear_keeps_to_its_prefix,
+        a_clear_takes_no_name_for_a_pattern,
+    ];
+    a_value_in_an_error_is_found: ShowsValuesInErrors by [
+        no_error_of_a_closed_backend_shows_a_value,
+    ];
+    a_pretended_operation_is_found: PretendsToTouch by [
+        a_touch_of_a_missing_key_says_so,
+        a_touch_prolongs_a_life,
+    ];
+    a_trusted_limit_is_found: TrustsScanLimits by [
+        a_scan_takes_any_limit,
+    ];
+    a_restart_that_forgets_is_found: ForgetsWhenReopened by [
+        fences_survive_a_reopen,
+        values_survive_a_reopen,
+        several_reopens_lose_nothing,
+    ];
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_failed_report_names_case_reason_and_seed() {
+    let text = report(Fault::TrustsScanLimits).await.to_string();
+    assert!(text.contains("backend conformance of broken"), "{text}");
+    assert!(text.contains("a_scan_takes_any_limit: panicked: capacity overflow"), "{text}");
+    assert!(text.contains("replay with CE_SEED="), "{text}");
+}
+
+#[tokio::test]
+async fn a_durable_backend_that_cannot_be_reopened_is_told() {
+    let name = "values_survive_a_reopen";
+    let report = backend::run_case(name, || async {
+        Fixture::new(Arc::new(ModelBackend::new(Clock::manual())))
+    })
+    .await;
+    assert_eq!(report.failed(), [name]);
+    assert!(report.to_string().contains("cannot reopen it"), "{report}");
+}
