@@ -4,9 +4,12 @@
 //! [`Report`]. Cases of a capability that the subject does not claim are counted apart, and its
 //! refusal is checked instead.
 
-mod case;
-mod report;
-
 pub mod backend;
+pub mod codec;
+pub mod compressor;
+
+mod case;
+mod hostile;
+mod report;
 
 pub use report::{CaseResult, Outcome, Report};

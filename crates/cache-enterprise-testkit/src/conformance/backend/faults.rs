@@ -6,9 +6,7 @@ use cache_enterprise_core::{Error, Put, Sequence, secs};
 use super::cases;
 use super::subject::{Need, Subject};
 use crate::conformance::case::{Verdict, ensure};
-
-/// A value that must appear nowhere but under its key.
-const SECRET: &str = "s3cret-of-the-suite-8f1c";
+use crate::conformance::hostile::{SECRET, expect_no_secret, shows_secret};
 
 cases! {
     needs [] => [
@@ -20,23 +18,6 @@ cases! {
     needs [Need::ValueLimit] => [
         no_error_about_a_size_shows_a_value,
     ]
-}
-
-/// Everything an operator can print of an error: both texts and those of its causes.
-fn texts(error: &Error) -> String {
-    let mut text = format!("{error} {error:?}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(" {error} {error:?}"));
-        cause = error.source();
-    }
-    text
-}
-
-/// Whether a text holds the secret, as text or as the list of its bytes.
-fn shows_secret(text: &str) -> bool {
-    let listed = format!("{:?}", SECRET.as_bytes());
-    text.contains(SECRET) || text.contains(listed.trim_matches(['[', ']']))
 }
 
 /// The errors that a closed backend gives to every call that carries a value.
@@ -60,7 +41,7 @@ async fn no_error_of_a_closed_backend_shows_a_value(subject: Subject) -> Verdict
     let errors = errors_when_closed(&subject).await?;
     ensure!(!errors.is_empty(), "a closed backend answers every call");
     for error in errors {
-        ensure!(!shows_secret(&texts(&error)), "an error of kind {:?} shows it", error.kind());
+        expect_no_secret(&error)?;
     }
     Ok(())
 }
@@ -97,7 +78,7 @@ async fn no_error_about_a_size_shows_a_value(subject: Subject) -> Verdict {
     if let Err(error) =
         subject.backend().put(&key, value.into(), Put::default(), &subject.ctx).await
     {
-        ensure!(!shows_secret(&texts(&error)), "the error shows the value");
+        expect_no_secret(&error)?;
     }
     Ok(())
 }
