@@ -1,1 +1,62 @@
-//! The engine of cache-enterprise: managers, typed caches, level walk, single-flight, invalidation
+//! The engine: managers, typed caches, and the way a value goes.
+//!
+//! ```text
+//! manager   opens caches, invalidates tags, shuts down          builder, tenant, invalidate
+//! cache     the handle applications keep                        spec, options
+//! read      level 1, then the flight, the tiers, the loader     flight, timer, ticker
+//! write     set, remove, expire, landing
+//! tiers     everything below level 1 (feature `tiers`)
+//! ```
+//!
+//! Start with `read`: it tells the story top to bottom.
+
+#![cfg_attr(
+    not(feature = "tiers"),
+    allow(dead_code, reason = "what only tiers ask for stands unused without them")
+)]
+
+mod builder;
+mod cache;
+mod error;
+mod fetch;
+mod flight;
+mod invalidate;
+mod level1;
+mod manager;
+mod options;
+mod parking;
+mod read;
+mod set;
+mod shared;
+mod spec;
+mod sync;
+mod tenant;
+mod ticker;
+#[cfg(feature = "tiers")]
+mod tiers;
+mod timer;
+#[cfg(not(feature = "tiers"))]
+mod untiered;
+mod write;
+
+pub use builder::{ManagerBuilder, NoTiers};
+pub use cache::{Cache, CacheStats};
+pub use cache_enterprise_memory::Listener;
+pub use error::LoadError;
+pub use fetch::{Any, Fetch, LoadContext, Owning};
+pub use invalidate::{Receipt, Target};
+pub use level1::Memory;
+pub use manager::{CacheManager, ShutdownReport, Tenant};
+pub use options::{EffectiveOption, Life, Options, Origin};
+pub use parking::block_on;
+pub use read::{Hit, Source};
+pub use set::{Lenient, Set, SetFuture, SetMode, Strict};
+pub use spec::CacheSpec;
+pub use tenant::Quota;
+#[cfg(feature = "tiers")]
+pub use tiers::{Complete, LevelHealth, Tier, TierStats, Tiered, WritePolicy};
+
+#[cfg(feature = "tiers")]
+pub(crate) use tiers::Fence;
+#[cfg(not(feature = "tiers"))]
+pub(crate) use untiered::Fence;

@@ -1,1 +1,31 @@
-//! A multi-level, multi-tenant cache: typed values in memory, bytes below, one coherent whole
+//! A multi-level, multi-tenant cache.
+#![doc = ""]
+
+pub use cache_enterprise_core as core;
+pub use cache_enterprise_core::{
+    Backend, BackendHealth, BackendSource, CacheKey, Cached, Capabilities, Capacity, Clock, Codec,
+    Compressor, Error, ErrorKind, Event, KeyWriter, Lookup, MemoryOnly, Observer, OpenedBackend,
+    Priority, RemovalCause, Result, SetOutcome, Tag, tag,
+};
+pub use cache_enterprise_engine::{
+    Cache, CacheManager, CacheSpec, CacheStats, Fetch, Hit, Life, Listener, LoadContext, LoadError,
+    ManagerBuilder, Options, Quota, Receipt, ShutdownReport, Source, Tenant, block_on,
+};
+
+#[cfg(feature = "tiers")]
+pub use cache_enterprise_engine::{LevelHealth, Tier, TierStats, WritePolicy};
+#[cfg(feature = "tiers")]
+pub use cache_enterprise_resilience as resilience;
+#[cfg(feature = "tiers")]
+pub use cache_enterprise_serializers as serializers;
+
+#[cfg(feature = "memory")]
+pub use cache_enterprise_memory as memory;
+
+#[cfg(feature = "disk")]
+pub use cache_enterprise_disk as disk;
+
+#[cfg(feature = "settings")]
+pub use cache_enterprise_settings as settings;
+
+pub mod prelude;

@@ -1,0 +1,155 @@
+//! Building a manager, level by level.
+
+use std::sync::Arc;
+
+use cache_enterprise_core::{
+    Capacity, Clock, Error, ErrorKind, MemoryOnly, NoObserver, Observer, Result, check_name,
+};
+
+use crate::level1::Level1;
+use crate::manager::CacheManager;
+use crate::options::Options;
+use crate::shared::Shared;
+use crate::ticker;
+
+/// Builds a [`CacheManager`]. Calls may come in any order; `build` checks them together.
+///
+/// `C` is the codec so far, `T` tells whether there are tiers: a manager with tiers and no codec
+/// does not compile.
+#[derive(Debug)]
+pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
+    pub(crate) name: String,
+    pub(crate) capacity: Capacity,
+    pub(crate) options: Options,
+    pub(crate) clock: Clock,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) codec: C,
+    pub(crate) below: T,
+}
+
+/// A builder without tiers.
+#[derive(Debug)]
+pub struct NoTiers;
+
+impl ManagerBuilder {
+    /// Starts with 64 MiB of level 1 and nothing else.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            capacity: Capacity::bytes(64 * cache_enterprise_core::MIB),
+            options: Options::NONE,
+            clock: Clock::system(),
+            observer: Arc::new(NoObserver),
+            seed: None,
+            codec: MemoryOnly,
+            below: NoTiers,
+        }
+    }
+}
+
+impl<C, T> ManagerBuilder<C, T> {
+    /// What level 1 may hold, all caches together. Default: 64 MiB.
+    #[must_use]
+    pub fn l1(mut self, capacity: impl Into<Capacity>) -> Self {
+        self.capacity = capacity.into();
+        self
+    }
+
+    /// Options for all caches; specs and calls override them. Default: none set.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Where time comes from. Default: the machine.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Who hears of rare events. Default: nobody.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Arc::new(observer);
+        self
+    }
+
+    /// Seed of jitter. Default: drawn from the process.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The codec for values on their way to the tiers.
+    #[must_use]
+    pub fn codec<X: cache_enterprise_core::Format>(self, codec: X) -> ManagerBuilder<X, T> {
+        ManagerBuilder {
+            name: self.name,
+            capacity: self.capacity,
+            options: self.options,
+            clock: self.clock,
+            observer: self.observer,
+            seed: self.seed,
+            codec,
+            below: self.below,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        check_name("manager", &self.name)?;
+        if self.capacity.limit() == 0 {
+            return Err(Error::config("level 1 has a capacity of zero; give it room"));
+        }
+        if self.options.jitter.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(Error::config("jitter is a share of the life; set it from 0 to 1"));
+        }
+        Ok(())
+    }
+}
+
+impl<C> ManagerBuilder<C, NoTiers> {
+    /// Builds a manager with level 1 alone, without a runtime.
+    ///
+    /// # Errors
+    /// When the name is empty, the capacity is zero, or the ticker thread cannot be started.
+    pub fn build_in_memory(self) -> Result<CacheManager<C>> {
+        self.check()?;
+        let level1 = Level1::new(self.capacity, self.clock.clone());
+        let seed = self.seed.unwrap_or_else(entropy);
+        let shared = Shared::new(
+            self.name,
+            self.clock,
+            self.options,
+            self.observer,
+            level1,
+            seed,
+            #[cfg(feature = "tiers")]
+            None,
+        );
+        finish(shared, self.codec)
+    }
+}
+
+/// Registers with the ticker and makes the root tenant. A manual clock is ticked by hand.
+pub(crate) fn finish<C>(shared: Shared, codec: C) -> Result<CacheManager<C>> {
+    shared.clock.tick();
+    let shared = Arc::new(shared);
+    if !shared.clock.is_manual() {
+        let member = Arc::downgrade(&shared);
+        ticker::register(member).map_err(|error| {
+            Error::new(ErrorKind::Io, "cannot start the ticker thread").source_error(error)
+        })?;
+    }
+    let tenant = shared.tenant("");
+    Ok(CacheManager { shared, tenant, codec })
+}
+
+/// A number that differs from process to process and from manager to manager.
+pub(crate) fn entropy() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
+}

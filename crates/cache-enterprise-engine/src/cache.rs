@@ -1,0 +1,224 @@
+//! The handle applications keep: one named, typed cache of one tenant.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use cache_enterprise_core::coherence::EpochCell;
+use cache_enterprise_core::{
+    CacheKey, Clock, Counter, KeySpace, LocalStore, Millis, RemovalCause, ResolvedCodec, ScopedRef,
+    StoreStats,
+};
+use cache_enterprise_memory::MemoryStore;
+
+use crate::flight::{FlightLimits, Flights};
+use crate::level1;
+use crate::options::{self, EffectiveOption, Options};
+use crate::shared::{Shared, TenantState};
+
+/// What leaves level 1 on a call; dropped when no lock is held.
+pub(crate) type Leaving<K, V> = <MemoryStore<K, V> as LocalStore<K, V>>::Leaving;
+
+/// A typed, named cache of one tenant. A clone costs one reference count; handles are
+/// `Send + Sync` and meant to be kept.
+///
+/// ```
+/// use cache_enterprise_core::{Capacity, MIB, mins};
+/// use cache_enterprise_engine::{CacheManager, CacheSpec};
+///
+/// static NAMES: CacheSpec<u64, String> = CacheSpec::new("names").ttl(mins(5));
+///
+/// let manager = CacheManager::in_memory(Capacity::bytes(64 * MIB))?;
+/// let names = manager.open(&NAMES)?;
+/// # futures_lite(async {
+/// let name = names.get_with(&7, || async { "Ada" }).await;
+/// assert_eq!(*name, "Ada");
+/// assert!(names.peek(&7).is_some());
+/// # });
+/// # fn futures_lite<F: Future>(f: F) -> F::Output { cache_enterprise_engine::block_on(f) }
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
+pub struct Cache<K: CacheKey, V: Send + Sync + 'static> {
+    pub(crate) view: Arc<View<K, V>>,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Clone for Cache<K, V> {
+    fn clone(&self) -> Self {
+        Self { view: Arc::clone(&self.view) }
+    }
+}
+
+/// A cache as one tenant sees it: what a hit needs, one pointer away.
+pub(crate) struct View<K: CacheKey, V: Send + Sync + 'static> {
+    pub(crate) store: Arc<MemoryStore<K, V>>,
+    pub(crate) clock: Clock,
+    pub(crate) tenant: Arc<TenantState>,
+    pub(crate) cell: Arc<EpochCell>,
+    pub(crate) core: Arc<CacheCore<K, V>>,
+    pub(crate) space: KeySpace,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// A cache as all its tenants share it.
+pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
+    pub(crate) name: &'static str,
+    pub(crate) store: Arc<MemoryStore<K, V>>,
+    /// Keys known to be absent; made by the first `get_opt_with`.
+    pub(crate) negatives: OnceLock<MemoryStore<K, ()>>,
+    pub(crate) flights: Flights<K, V>,
+    pub(crate) counts: Counts,
+    pub(crate) spec_options: Options,
+    /// Spec over manager.
+    pub(crate) options: Options,
+    pub(crate) weigh: Option<fn(&V) -> usize>,
+    pub(crate) schema: u64,
+    pub(crate) codec: ResolvedCodec<V>,
+    pub(crate) limits: FlightLimits,
+    pub(crate) clock: Clock,
+    /// Whether weights are bytes; else each entry counts as one.
+    pub(crate) weighs_bytes: bool,
+}
+
+/// Counters of one cache, all tenants together.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) loads: Counter,
+    pub(crate) load_failures: Counter,
+    pub(crate) shared_loads: Counter,
+    pub(crate) stale_served: Counter,
+    pub(crate) undecodable: Counter,
+    pub(crate) takeovers: Counter,
+}
+
+/// Numbers of one cache, read while others write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Hits in level 1.
+    pub hits: u64,
+    /// Look-ups that level 1 could not answer.
+    pub misses: u64,
+    /// Loader calls.
+    pub loads: u64,
+    /// Loader calls that failed.
+    pub load_failures: u64,
+    /// Callers that shared somebody else's load.
+    pub shared_loads: u64,
+    /// Answers past their life, given because a load failed.
+    pub stale_served: u64,
+    /// Stored bytes that could not be used and counted as misses.
+    pub undecodable: u64,
+    /// Loads taken from a leader that was not polled.
+    pub takeovers: u64,
+    /// The store of level 1.
+    pub store: StoreStats,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// The name of the cache.
+    pub fn name(&self) -> &'static str {
+        self.view.core.name
+    }
+
+    /// The tenant the handle belongs to; empty for the root tenant.
+    pub fn tenant(&self) -> &str {
+        &self.view.tenant.name
+    }
+
+    /// Numbers of this cache, all tenants together. Costs a pass over a few counters.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats { store: self.view.store.stats(), ..self.view.core.stats() }
+    }
+
+    /// Entries of this tenant in level 1, expired ones included until they are swept. Walks the
+    /// whole store: for administration, not for requests.
+    pub fn len(&self) -> usize {
+        let mut len = 0;
+        self.view.store.for_each(|key, _| len += usize::from(key.tenant == self.view.tenant.id));
+        len
+    }
+
+    /// Whether level 1 holds nothing of this tenant; cost as [`len`](Self::len).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keys of this tenant that level 1 could answer now, in no order. Walks the whole store.
+    pub fn keys(&self) -> Vec<K> {
+        let mut keys = Vec::new();
+        let now = self.view.clock.now();
+        self.view.store.for_each(|key, entry| {
+            if key.tenant == self.view.tenant.id && self.is_usable(entry, now) {
+                keys.push(key.key.clone());
+            }
+        });
+        keys
+    }
+
+    /// The options in force for this cache, each with who set it.
+    pub fn effective_options(&self) -> Vec<EffectiveOption> {
+        options::effective(&self.view.core.spec_options, &self.view.shared.options)
+    }
+
+    /// Drops every entry of this tenant from level 1 without an invalidation: the next read asks
+    /// the tiers again. For tests and for measuring.
+    pub fn drop_level1(&self) {
+        let mut leaving = Leaving::<K, V>::default();
+        let tenant = self.view.tenant.id;
+        let keep = |key: &cache_enterprise_core::Scoped<K>, _: &_| key.tenant != tenant;
+        self.view.store.retain(keep, RemovalCause::Evicted, &mut leaving);
+    }
+
+    pub(crate) fn scoped<'a, Q: ?Sized>(&self, key: &'a Q) -> ScopedRef<'a, Q> {
+        ScopedRef { tenant: self.view.tenant.id, key }
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("name", &self.view.core.name)
+            .field("tenant", &self.view.tenant.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Periodic work of one cache, called by its manager's tick.
+pub(crate) trait Periodic: Send + Sync {
+    /// Ends loads whose leader does not come.
+    fn dissolve_overdue(&self, now: Millis);
+    /// Drops what has expired.
+    fn turn(&self, now: Millis);
+    fn stats(&self) -> CacheStats;
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
+    fn dissolve_overdue(&self, now: Millis) {
+        let taken = self.flights.dissolve_overdue(now, &self.limits);
+        self.counts.takeovers.add(taken as u64);
+    }
+
+    fn turn(&self, now: Millis) {
+        level1::turn(&*self.store, now);
+        if let Some(negatives) = self.negatives.get() {
+            level1::turn(negatives, now);
+        }
+    }
+
+    fn stats(&self) -> CacheStats {
+        let counts = &self.counts;
+        CacheStats {
+            hits: counts.hits.sum(),
+            misses: counts.misses.sum(),
+            loads: counts.loads.sum(),
+            load_failures: counts.load_failures.sum(),
+            shared_loads: counts.shared_loads.sum(),
+            stale_served: counts.stale_served.sum(),
+            undecodable: counts.undecodable.sum(),
+            takeovers: counts.takeovers.sum(),
+            store: self.store.stats(),
+        }
+    }
+}

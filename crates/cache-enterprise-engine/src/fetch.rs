@@ -1,0 +1,332 @@
+//! `cache.fetch(..)`: a load with options of its own, borrowed or owned.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_enterprise_core::{CacheKey, Cached, Lookup, Tag, saturating_millis};
+use parking_lot::Mutex;
+
+use crate::cache::Cache;
+use crate::error::LoadError;
+use crate::flight::{Follow, Followed, Join, Lead, Seat};
+use crate::options::{Life, Options};
+use crate::read::{Answer, Call, Loaded, Want};
+use crate::timer::{Raced, race};
+
+/// A fetch that may borrow or own its loader.
+#[derive(Debug)]
+pub enum Any {}
+
+/// A fetch whose loader must own what it uses, because it may outlive the call.
+#[derive(Debug)]
+pub enum Owning {}
+
+/// A load that has not happened yet; see [`Cache::fetch`].
+#[must_use = "a fetch does nothing until `.with(..)` or `.detached(..)`"]
+pub struct Fetch<'a, K: CacheKey, V: Send + Sync + 'static, S = Any> {
+    cache: &'a Cache<K, V>,
+    key: K,
+    options: Options,
+    tags: Vec<Tag>,
+    stale_for: Option<Duration>,
+    soft_timeout: Option<Duration>,
+    mode: PhantomData<fn() -> S>,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// Starts a load of `key` with options of its own.
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Capacity, hours, mins, ms, tag};
+    /// use cache_enterprise_engine::{CacheManager, CacheSpec, block_on};
+    ///
+    /// static PAGES: CacheSpec<String, String> = CacheSpec::new("pages").forever();
+    /// let pages = CacheManager::in_memory(Capacity::entries(100))?.open(&PAGES)?;
+    /// let page = block_on(pages.fetch("home").ttl(mins(1)).stale_for(hours(1)).detached(
+    ///     move |cx| async move {
+    ///         cx.tag(tag!("layout"));
+    ///         Ok::<_, std::io::Error>("<h1>Home</h1>")
+    ///     },
+    /// ));
+    /// assert_eq!(*page.expect("the loader does not fail"), "<h1>Home</h1>");
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub fn fetch<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Fetch<'_, K, V> {
+        Fetch {
+            cache: self,
+            key: key.to_key(),
+            options: self.view.core.options,
+            tags: Vec::new(),
+            stale_for: None,
+            soft_timeout: None,
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<'a, K: CacheKey, V: Send + Sync + 'static, S> Fetch<'a, K, V, S> {
+    /// Life of the loaded entry. Default: the spec's.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.options.ttl = Some(Life::For(ttl));
+        self
+    }
+
+    /// Labels the loaded entry. Default: none.
+    pub fn tags<I>(mut self, tags: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Tag>,
+    {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// How long past its life a value may answer when this load fails. Default: the spec's.
+    pub fn stale_if_error(mut self, grace: Duration) -> Self {
+        self.options.stale_if_error = Some(grace);
+        self
+    }
+
+    /// Longest this load may take. Default: the spec's, 30 s.
+    pub fn hard_timeout(mut self, limit: Duration) -> Self {
+        self.options.hard_timeout = Some(limit);
+        self
+    }
+
+    /// A value up to this long past its life answers at once, and one refresh starts behind it.
+    /// Only an owned loader can do that, so only [`detached`](Self::detached) remains.
+    pub fn stale_for(mut self, grace: Duration) -> Fetch<'a, K, V, Owning> {
+        let grace_kept = self.options.stale_if_error.map_or(grace, |held| held.max(grace));
+        self.options.stale_if_error = Some(grace_kept);
+        self.stale_for = Some(grace);
+        self.owning()
+    }
+
+    /// After so long a value past its life answers, while the load goes on. Only an owned loader
+    /// can do that, so only [`detached`](Self::detached) remains.
+    pub fn soft_timeout(mut self, limit: Duration) -> Fetch<'a, K, V, Owning> {
+        self.soft_timeout = Some(limit);
+        self.owning()
+    }
+
+    fn owning(self) -> Fetch<'a, K, V, Owning> {
+        Fetch {
+            cache: self.cache,
+            key: self.key,
+            options: self.options,
+            tags: self.tags,
+            stale_for: self.stale_for,
+            soft_timeout: self.soft_timeout,
+            mode: PhantomData,
+        }
+    }
+
+    /// Loads with an owned loader that goes on when this call is dropped. Needs a runtime or, in
+    /// a manager without tiers, starts a thread for the load.
+    ///
+    /// # Errors
+    /// The loader's, [`LoadError::Timeout`], [`LoadError::Recursive`] or
+    /// [`LoadError::Panicked`].
+    pub async fn detached<F, Fut, O, E>(self, load: F) -> Result<Cached<V>, LoadError<E>>
+    where
+        F: FnOnce(LoadContext) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<O, E>> + Send + 'static,
+        O: Into<V> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        let Self { cache, key, options, tags, stale_for, soft_timeout, .. } = self;
+        if let Some(hit) = cache.hit(&key) {
+            return Ok(hit);
+        }
+        let context = LoadContext::default();
+        let call = Call {
+            options,
+            tags,
+            want: Want::Value,
+            is_timed: true,
+            context: Some(context.clone()),
+        };
+        let loader = move || async move {
+            match load(context).await {
+                Ok(value) => Ok(Some(value.into())),
+                Err(error) => Err(Arc::new(error) as _),
+            }
+        };
+        Box::pin(cache.fetch_owned(key, loader, call, stale_for, soft_timeout)).await
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Fetch<'_, K, V, Any> {
+    /// Loads with a loader that may borrow; it runs inside this task.
+    ///
+    /// # Errors
+    /// The loader's, [`LoadError::Timeout`] or [`LoadError::Recursive`].
+    pub async fn with<F, Fut, O, E>(self, load: F) -> Result<Cached<V>, LoadError<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<O, E>>,
+        O: Into<V>,
+        E: Send + Sync + 'static,
+    {
+        if let Some(hit) = self.cache.hit(&self.key) {
+            return Ok(hit);
+        }
+        let Self { cache, key, options, tags, .. } = self;
+        let call = Call { options, tags, want: Want::Value, is_timed: true, context: None };
+        Box::pin(cache.try_climb(&key, load, call)).await
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    async fn fetch_owned<L, Fut, E>(
+        &self,
+        key: K,
+        loader: L,
+        call: Call,
+        stale_for: Option<Duration>,
+        soft_timeout: Option<Duration>,
+    ) -> Result<Cached<V>, LoadError<E>>
+    where
+        L: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Loaded<V>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        self.view.core.counts.misses.add(1);
+        self.prepare_below().await;
+        let stale = self.fallback(&key, &call);
+        let is_stale_enough = stale_for.is_some() && stale.is_some();
+        let soft = soft_timeout.filter(|_| stale.is_some() && !is_stale_enough);
+        let soft_until = soft.map(|soft| self.view.clock.now() + saturating_millis(soft));
+        let call = Arc::new(call);
+        let mut loader = Some(loader);
+        loop {
+            let arrival = self.arrival();
+            let seat = match self.join(&key, arrival) {
+                Join::Lead(seat) => {
+                    let Some(loader) = loader.take() else {
+                        drop(Lead::new(&self.view.core.flights, seat));
+                        return Err(LoadError::Panicked);
+                    };
+                    let place = Seat { flight: Arc::clone(&seat.flight), hash: seat.hash };
+                    self.lead_detached(key.clone(), seat, loader, Arc::clone(&call));
+                    place
+                }
+                Join::Follow(seat) if seat.flight.is_recursion() => {
+                    return Err(LoadError::Recursive);
+                }
+                Join::Follow(seat) => seat,
+            };
+            if let (true, Some(stale)) = (is_stale_enough, &stale) {
+                self.view.core.counts.stale_served.add(1);
+                return Ok(stale.clone());
+            }
+            let follow = Follow::new(Arc::clone(&seat.flight));
+            let followed = match soft_until {
+                None => follow.await,
+                Some(at) => match race(follow, self.view.shared.timer.deadline(at)).await {
+                    Raced::Done(followed) => followed,
+                    Raced::TimedOut => {
+                        self.view.core.counts.stale_served.add(1);
+                        return Ok(stale.expect("a soft timeout is kept only beside a stale value"));
+                    }
+                },
+            };
+            match followed {
+                Followed::Landed(landing) => {
+                    if let Some(answer) = self.accept::<E>(landing, &seat, arrival, &call) {
+                        return answer_of(answer);
+                    }
+                }
+                Followed::Rejoin => {}
+                Followed::Lead => match loader.take() {
+                    Some(loader) => {
+                        self.lead_detached(key.clone(), seat, loader, Arc::clone(&call))
+                    }
+                    None => {
+                        drop(Lead::new(&self.view.core.flights, seat));
+                        return Err(LoadError::Panicked);
+                    }
+                },
+                Followed::Alone => {
+                    let Some(loader) = loader.take() else { return Err(LoadError::Panicked) };
+                    return answer_of(self.load_alone(loader).await);
+                }
+            }
+        }
+    }
+
+    /// Leads a flight in a task of its own, which ends with the load and not with the caller.
+    fn lead_detached<L, Fut>(&self, key: K, seat: Seat<V>, loader: L, call: Arc<Call>)
+    where
+        L: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Loaded<V>> + Send + 'static,
+    {
+        let cache = self.clone();
+        self.view.shared.spawn(Box::pin(async move {
+            // Followers, the caller among them, learn the answer from the flight.
+            cache.lead(&key, seat, loader, &call).await;
+        }));
+    }
+}
+
+/// The answer to a caller whose loader fails with `E`.
+pub(crate) fn answer_of<V, E: Send + Sync + 'static>(
+    answer: Answer<V>,
+) -> Result<Cached<V>, LoadError<E>> {
+    match answer {
+        Answer::Value(value, _) => Ok(value),
+        Answer::Failed(error) => match error.downcast::<E>() {
+            Ok(error) => Err(LoadError::Loader(error)),
+            Err(_) => unreachable!("errors of other types send their followers round once more"),
+        },
+        Answer::Recursive => Err(LoadError::Recursive),
+        Answer::TimedOut | Answer::Absent => Err(LoadError::Timeout),
+    }
+}
+
+/// What an owned loader may tell the cache about its value. A cheap clone; give it away by value.
+#[derive(Clone, Debug, Default)]
+pub struct LoadContext {
+    told: Arc<Mutex<Told>>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) is_skipped: bool,
+}
+
+impl LoadContext {
+    /// The value lives this long.
+    pub fn ttl(&self, ttl: Duration) {
+        self.told.lock().ttl = Some(ttl);
+    }
+
+    /// The value carries this tag as well.
+    pub fn tag(&self, tag: impl Into<Tag>) {
+        self.told.lock().tags.push(tag.into());
+    }
+
+    /// The value goes to those who wait for it and is not stored.
+    pub fn skip(&self) {
+        self.told.lock().is_skipped = true;
+    }
+
+    pub(crate) fn told(&self) -> Told {
+        self.told.lock().clone()
+    }
+}
+
+/// A future that runs by itself.
+pub(crate) type Detached = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl<K: CacheKey, V: Send + Sync + 'static, S> fmt::Debug for Fetch<'_, K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}

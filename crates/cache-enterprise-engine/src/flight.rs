@@ -1,0 +1,503 @@
+//! Single-flight: one load per key at a time, in one process.
+//!
+//! A flight is one load that several callers wait for. Its leader runs the loader inside its own
+//! task; the followers wait. The shard of a key's flight is also the lock under which `set`,
+//! `remove` and landing change level 1, so that "is this load still wanted?" and "store it" are
+//! one step. Order of locks: flight shard, then the flight's state or level 1; never the other
+//! way round, never across an await.
+//!
+//! What can happen to a leader, and what its followers do:
+//! * it lands: they share the value, the absence or the error;
+//! * it is dropped: the next follower leads, with its own loader;
+//! * it panics: the same, up to three times; then each follower runs its own loader;
+//! * it was woken and is not polled for `takeover_after`, or is older than the hard timeout: the
+//!   flight dissolves and they join anew. The late value goes to its own caller only.
+//!
+//! `set`, `remove` and a newer epoch *detach* a flight: it goes on for those who wait for it, but
+//! nobody joins and nothing is stored.
+
+use std::any::Any;
+use std::future::Future;
+use std::hash::{BuildHasher, Hash};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use cache_enterprise_core::{CacheKey, Cached, Clock, Millis, Scoped, Sequence};
+use equivalent::Equivalent;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::sync::{Mutex, MutexGuard};
+
+/// After so many panics in one flight each follower runs its own loader.
+const PANICS_MAX: u8 = 3;
+
+/// What a flight gave.
+pub(crate) enum Landing<V> {
+    /// A value. The sequence is the one the flight started at.
+    Value(Cached<V>),
+    /// The tiers do not hold it; no loader was asked.
+    Missing,
+    /// The loader said there is none.
+    Absent,
+    /// The loader failed; the error is an `Arc<E>` behind `Any`.
+    Failed(Arc<dyn Any + Send + Sync>),
+    /// The loader took longer than the hard timeout.
+    TimedOut,
+}
+
+impl<V> Clone for Landing<V> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Value(value) => Self::Value(value.clone()),
+            Self::Missing => Self::Missing,
+            Self::Absent => Self::Absent,
+            Self::Failed(error) => Self::Failed(Arc::clone(error)),
+            Self::TimedOut => Self::TimedOut,
+        }
+    }
+}
+
+enum Phase<V> {
+    /// Somebody runs the loader.
+    Led,
+    /// The leader is gone; the next follower that is polled leads.
+    Vacant,
+    Landed(Landing<V>),
+    /// Followers join anew.
+    Dissolved,
+    /// Followers run their own loaders, uncoalesced.
+    Abandoned,
+}
+
+struct State<V> {
+    phase: Phase<V>,
+    /// Wakers of followers; a slot is free when its follower left.
+    followers: Vec<Option<Waker>>,
+    panics: u8,
+    /// Whom to wake when the loader can go on.
+    leader: Option<Waker>,
+}
+
+/// One load that several callers wait for. It is also the waker its loader is polled with, which
+/// is how it knows that a leader was woken and does not come.
+pub(crate) struct Flight<V> {
+    started: Sequence,
+    begun: Millis,
+    key_heap_bytes: usize,
+    clock: Clock,
+    /// When the leader was woken and has not been polled since, plus one; 0 when it is not due.
+    woken: AtomicU64,
+    state: Mutex<State<V>>,
+}
+
+impl<V> Flight<V> {
+    fn new(started: Sequence, key_heap_bytes: usize, clock: Clock) -> Self {
+        let state = State { phase: Phase::Led, followers: Vec::new(), panics: 0, leader: None };
+        Self {
+            started,
+            begun: clock.now(),
+            key_heap_bytes,
+            clock,
+            woken: AtomicU64::new(0),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The sequence noted when the flight started, before anything was read.
+    pub(crate) fn started(&self) -> Sequence {
+        self.started
+    }
+
+    /// Whether this thread is polling this flight's loader right now.
+    pub(crate) fn is_recursion(self: &Arc<Self>) -> bool {
+        recursion::is_inside(Arc::as_ptr(self).cast())
+    }
+
+    /// Ends the flight: everybody in it learns of `phase`.
+    fn finish(&self, phase: Phase<V>) {
+        let followers = {
+            let mut state = self.state.lock();
+            state.phase = phase;
+            state.leader = None;
+            std::mem::take(&mut state.followers)
+        };
+        followers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// Whether the leader, or the follower chosen after it, is overdue at `now`.
+    fn is_overdue(&self, now: Millis, limits: &FlightLimits) -> bool {
+        let woken = self.woken.load(Ordering::Acquire);
+        let is_unpolled = woken != 0 && now.saturating_sub(woken - 1) >= limits.takeover_after;
+        is_unpolled || now.saturating_sub(self.begun) >= limits.hard_timeout
+    }
+
+    fn note_due(&self) {
+        self.woken.store(self.clock.now() + 1, Ordering::Release);
+    }
+}
+
+impl<V: Send + Sync + 'static> Wake for Flight<V> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.note_due();
+        let leader = self.state.lock().leader.clone();
+        if let Some(leader) = leader {
+            leader.wake();
+        }
+    }
+}
+
+/// When a flight is taken from its leader, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlightLimits {
+    pub(crate) takeover_after: Millis,
+    pub(crate) hard_timeout: Millis,
+}
+
+type Table<K, V> = HashTable<(Scoped<K>, Arc<Flight<V>>)>;
+
+/// The flights of one cache, exact per key: two keys never wait for each other's load.
+pub(crate) struct Flights<K, V> {
+    shards: Box<[Mutex<Table<K, V>>]>,
+    hasher: DefaultHashBuilder,
+    in_flight: AtomicUsize,
+    clock: Clock,
+}
+
+const SHARDS: usize = 64;
+
+impl<K: CacheKey, V> Flights<K, V> {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::new(HashTable::new())).collect(),
+            hasher: DefaultHashBuilder::default(),
+            in_flight: AtomicUsize::new(0),
+            clock,
+        }
+    }
+
+    /// Locks the shard of `key`: the place where level 1 may be changed under that key.
+    pub(crate) fn lock<Q>(&self, key: &Q) -> KeyLock<'_, K, V>
+    where
+        Q: ?Sized + Hash + Equivalent<Scoped<K>>,
+    {
+        self.lock_hash(self.hasher.hash_one(key))
+    }
+
+    fn lock_hash(&self, hash: u64) -> KeyLock<'_, K, V> {
+        // Middle bits choose the shard; the table inside uses the low and the top ones.
+        let shard = (hash >> 40) as usize % SHARDS;
+        KeyLock { table: self.shards[shard].lock(), hash, flights: self }
+    }
+
+    /// Joins the flight of `key`, or starts one. A flight older than the newest epoch known
+    /// without the value is left alone. `make` gives the owned key, for a new flight only.
+    pub(crate) fn join<Q>(&self, key: &Q, make: impl FnOnce() -> Scoped<K>, at: Arrival) -> Join<V>
+    where
+        Q: ?Sized + Hash + Equivalent<Scoped<K>>,
+    {
+        let mut lock = self.lock(key);
+        if let Some(flight) = lock.find(key) {
+            if flight.started >= at.oldest {
+                return Join::Follow(Seat { flight: Arc::clone(flight), hash: lock.hash });
+            }
+            lock.detach(key);
+        }
+        let owned = make();
+        let heap_bytes = owned.key.heap_bytes();
+        let flight = Arc::new(Flight::new(at.sequence, heap_bytes, self.clock.clone()));
+        let hash = lock.hash;
+        lock.attach(owned, Arc::clone(&flight));
+        Join::Lead(Seat { flight, hash })
+    }
+
+    /// Dissolves flights whose leader is overdue. Returns how many.
+    pub(crate) fn dissolve_overdue(&self, now: Millis, limits: &FlightLimits) -> usize {
+        if self.in_flight.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        let mut overdue = Vec::new();
+        for shard in &self.shards {
+            let mut table = shard.lock();
+            for (_, flight) in table.extract_if(|(_, flight)| flight.is_overdue(now, limits)) {
+                overdue.push(flight);
+            }
+        }
+        self.in_flight.fetch_sub(overdue.len(), Ordering::Relaxed);
+        for flight in &overdue {
+            flight.finish(Phase::Dissolved);
+        }
+        overdue.len()
+    }
+}
+
+/// When and after what a caller arrived.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) sequence: Sequence,
+    pub(crate) oldest: Sequence,
+}
+
+/// A place in a flight.
+pub(crate) struct Seat<V> {
+    pub(crate) flight: Arc<Flight<V>>,
+    pub(crate) hash: u64,
+}
+
+/// What a caller found at the door.
+pub(crate) enum Join<V> {
+    Lead(Seat<V>),
+    Follow(Seat<V>),
+}
+
+/// The lock of one key's shard.
+pub(crate) struct KeyLock<'a, K, V> {
+    table: MutexGuard<'a, Table<K, V>>,
+    hash: u64,
+    flights: &'a Flights<K, V>,
+}
+
+impl<K: CacheKey, V> KeyLock<'_, K, V> {
+    fn find<Q: ?Sized + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<&Arc<Flight<V>>> {
+        self.table.find(self.hash, |(held, _)| key.equivalent(held)).map(|(_, flight)| flight)
+    }
+
+    fn attach(&mut self, key: Scoped<K>, flight: Arc<Flight<V>>) {
+        let hasher = &self.flights.hasher;
+        self.table.insert_unique(self.hash, (key, flight), |(held, _)| hasher.hash_one(held));
+        self.flights.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the key's flight out: its waiters still get the value, its store is refused.
+    pub(crate) fn detach<Q: ?Sized + Equivalent<Scoped<K>>>(&mut self, key: &Q) {
+        if let Ok(found) = self.table.find_entry(self.hash, |(held, _)| key.equivalent(held)) {
+            found.remove();
+            self.flights.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes `flight` out if it is still attached, and gives its key.
+    fn release(&mut self, flight: &Arc<Flight<V>>) -> Option<Scoped<K>> {
+        let held = |(_, held): &(Scoped<K>, Arc<Flight<V>>)| Arc::ptr_eq(held, flight);
+        let found = self.table.find_entry(self.hash, held).ok()?;
+        let ((key, _), _) = found.remove();
+        self.flights.in_flight.fetch_sub(1, Ordering::Relaxed);
+        Some(key)
+    }
+}
+
+/// A leader's duty: it lands, or the flight goes to the next.
+pub(crate) struct Lead<'a, K: CacheKey, V> {
+    flights: &'a Flights<K, V>,
+    seat: Seat<V>,
+    is_polling: bool,
+    has_landed: bool,
+}
+
+impl<'a, K: CacheKey, V> Lead<'a, K, V> {
+    pub(crate) fn new(flights: &'a Flights<K, V>, seat: Seat<V>) -> Self {
+        Self { flights, seat, is_polling: false, has_landed: false }
+    }
+
+    /// The sequence noted when the flight started.
+    pub(crate) fn started(&self) -> Sequence {
+        self.seat.flight.started
+    }
+
+    /// Bytes the key holds on the heap.
+    pub(crate) fn key_heap_bytes(&self) -> usize {
+        self.seat.flight.key_heap_bytes
+    }
+
+    /// Ends the flight. `store` runs under the key's lock with the flight's key, and only if
+    /// the flight is still attached.
+    pub(crate) fn land<R>(
+        mut self,
+        landing: Landing<V>,
+        store: impl FnOnce(Scoped<K>) -> R,
+    ) -> Option<R> {
+        self.has_landed = true;
+        let stored = {
+            let mut lock = self.flights.lock_hash(self.seat.hash);
+            lock.release(&self.seat.flight).map(store)
+        };
+        self.seat.flight.finish(Phase::Landed(landing));
+        stored
+    }
+
+    /// Ends the flight and stores nothing.
+    pub(crate) fn land_empty(self, landing: Landing<V>) {
+        self.land(landing, drop);
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Lead<'_, K, V> {
+    /// Runs the loader in this task, watched: its wake-ups are noted, its recursion is seen.
+    pub(crate) async fn run<F: Future>(&mut self, loader: F) -> F::Output {
+        let mut loader = std::pin::pin!(loader);
+        let waker = Waker::from(Arc::clone(&self.seat.flight));
+        std::future::poll_fn(|cx| {
+            self.seat.flight.woken.store(0, Ordering::Release);
+            {
+                let mut state = self.seat.flight.state.lock();
+                if !state.leader.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
+                    state.leader = Some(cx.waker().clone());
+                }
+            }
+            self.is_polling = true;
+            let _inside = recursion::enter(Arc::as_ptr(&self.seat.flight).cast());
+            let polled = loader.as_mut().poll(&mut Context::from_waker(&waker));
+            self.is_polling = false;
+            polled
+        })
+        .await
+    }
+}
+
+impl<K: CacheKey, V> Drop for Lead<'_, K, V> {
+    fn drop(&mut self) {
+        if self.has_landed {
+            return;
+        }
+        let flight = &self.seat.flight;
+        let mut lock = self.flights.lock_hash(self.seat.hash);
+        let mut state = flight.state.lock();
+        if !matches!(state.phase, Phase::Led) {
+            return;
+        }
+        state.leader = None;
+        state.panics += u8::from(self.is_polling);
+        let next = state.followers.iter_mut().find_map(Option::take);
+        let is_given_up = state.panics >= PANICS_MAX;
+        if is_given_up || next.is_none() {
+            drop(state);
+            let key = lock.release(flight);
+            drop(lock);
+            drop(key);
+            let phase = if is_given_up { Phase::Abandoned } else { Phase::Dissolved };
+            flight.finish(phase);
+            next.into_iter().for_each(Waker::wake);
+            return;
+        }
+        state.phase = Phase::Vacant;
+        flight.note_due();
+        drop(state);
+        drop(lock);
+        next.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// What a follower got.
+pub(crate) enum Followed<V> {
+    Landed(Landing<V>),
+    /// The leader is gone: lead the same flight.
+    Lead,
+    /// The flight dissolved: join anew.
+    Rejoin,
+    /// Run the own loader, uncoalesced.
+    Alone,
+}
+
+/// Waiting for a flight.
+pub(crate) struct Follow<V> {
+    flight: Arc<Flight<V>>,
+    slot: Option<usize>,
+}
+
+impl<V> Follow<V> {
+    pub(crate) fn new(flight: Arc<Flight<V>>) -> Self {
+        Self { flight, slot: None }
+    }
+}
+
+impl<V> Future for Follow<V> {
+    type Output = Followed<V>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut state = this.flight.state.lock();
+        let followed = match &state.phase {
+            Phase::Led => {
+                register(&mut state.followers, &mut this.slot, cx.waker());
+                return Poll::Pending;
+            }
+            Phase::Vacant => Followed::Lead,
+            Phase::Landed(landing) => Followed::Landed(landing.clone()),
+            Phase::Dissolved => Followed::Rejoin,
+            Phase::Abandoned => Followed::Alone,
+        };
+        if matches!(followed, Followed::Lead) {
+            state.phase = Phase::Led;
+            this.flight.woken.store(0, Ordering::Release);
+        }
+        if let Some(waker) = this.slot.take().and_then(|slot| state.followers.get_mut(slot)) {
+            *waker = None;
+        }
+        Poll::Ready(followed)
+    }
+}
+
+impl<V> Drop for Follow<V> {
+    fn drop(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
+        let mut state = self.flight.state.lock();
+        let was_chosen = match state.followers.get_mut(slot) {
+            Some(waker) => waker.take().is_none(),
+            None => false,
+        };
+        // A follower that was woken to lead and leaves instead passes the lead on.
+        if was_chosen && matches!(state.phase, Phase::Vacant) {
+            let next = state.followers.iter_mut().find_map(Option::take);
+            drop(state);
+            match next {
+                Some(next) => next.wake(),
+                None => self.flight.note_due(),
+            }
+        }
+    }
+}
+
+fn register(followers: &mut Vec<Option<Waker>>, slot: &mut Option<usize>, waker: &Waker) {
+    match slot.and_then(|slot| followers.get_mut(slot)) {
+        Some(held) if held.as_ref().is_some_and(|held| held.will_wake(waker)) => {}
+        Some(held) => *held = Some(waker.clone()),
+        None => {
+            *slot = Some(followers.len());
+            followers.push(Some(waker.clone()));
+        }
+    }
+}
+
+/// Which flights this thread is inside of, so that a loader that asks for its own key is seen.
+/// A recursion through a spawned task is not; the hard timeout ends that one.
+pub(crate) mod recursion {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static INSIDE: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Leaves the flight when dropped, in a panic too.
+    pub(super) struct Inside;
+
+    pub(super) fn enter(flight: *const ()) -> Inside {
+        INSIDE.with_borrow_mut(|inside| inside.push(flight));
+        Inside
+    }
+
+    impl Drop for Inside {
+        fn drop(&mut self) {
+            INSIDE.with_borrow_mut(|inside| inside.pop());
+        }
+    }
+
+    /// Whether this thread is polling the loader of `flight`.
+    pub(crate) fn is_inside(flight: *const ()) -> bool {
+        INSIDE.with_borrow(|inside| inside.contains(&flight))
+    }
+}

@@ -1,0 +1,307 @@
+//! The manager: where caches are opened, tags invalidated and everything is shut down.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cache_enterprise_core::coherence::EpochTarget;
+use cache_enterprise_core::{
+    CacheKey, Capacity, CodecFor, Error, ErrorKind, KeySpace, MemoryOnly, Result, check_name,
+    saturating_millis,
+};
+
+use cache_enterprise_memory::Listener;
+
+use crate::builder::ManagerBuilder;
+use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic, View};
+use crate::flight::{FlightLimits, Flights};
+use crate::invalidate::{Receipt, Target};
+use crate::shared::{Registered, Shared, TenantState};
+use crate::spec::CacheSpec;
+use crate::tenant::Quota;
+use crate::ticker::Tick;
+
+/// A manager of caches, seen by one tenant: the root tenant, or one of
+/// [`tenant`](CacheManager::tenant).
+///
+/// `C` is its codec: [`MemoryOnly`] without tiers, so that any value may be cached. A clone costs
+/// two reference counts. Applications keep [`Cache`] handles rather than managers.
+///
+/// ```
+/// use cache_enterprise_core::{Capacity, MIB, secs, tag};
+/// use cache_enterprise_engine::{CacheManager, CacheSpec, block_on};
+///
+/// static PRICES: CacheSpec<String, u64> = CacheSpec::new("prices").ttl(secs(30));
+///
+/// let manager = CacheManager::in_memory(Capacity::bytes(16 * MIB))?;
+/// let prices = manager.open(&PRICES)?;
+/// block_on(async {
+///     prices.set("tea", 250_u64).tags([tag!("shelf:7")]).await;
+///     manager.invalidate(tag!("shelf:7")).await;
+///     assert!(prices.peek("tea").is_none());
+/// });
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
+pub struct CacheManager<C = MemoryOnly> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tenant: Arc<TenantState>,
+    pub(crate) codec: C,
+}
+
+/// A manager seen by one tenant; the same type.
+pub type Tenant<C = MemoryOnly> = CacheManager<C>;
+
+impl CacheManager<MemoryOnly> {
+    /// A manager with level 1 alone. Needs no runtime.
+    ///
+    /// # Errors
+    /// When the capacity is zero, or the process's ticker thread cannot be started.
+    pub fn in_memory(capacity: Capacity) -> Result<Self> {
+        ManagerBuilder::new("memory").l1(capacity).build_in_memory()
+    }
+
+    /// Starts building a manager called `name`; the name is the first part of every stored key.
+    pub fn builder(name: impl Into<String>) -> ManagerBuilder {
+        ManagerBuilder::new(name)
+    }
+}
+
+impl<C: Clone> Clone for CacheManager<C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            tenant: Arc::clone(&self.tenant),
+            codec: self.codec.clone(),
+        }
+    }
+}
+
+impl<C> CacheManager<C> {
+    /// The name of the manager.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The tenant this handle belongs to; empty for the root tenant.
+    pub fn tenant_name(&self) -> &str {
+        &self.tenant.name
+    }
+
+    /// The manager's clock; share it with a test that moves time by hand.
+    pub fn clock(&self) -> &cache_enterprise_core::Clock {
+        &self.shared.clock
+    }
+
+    /// Opens the cache of `spec` for this tenant. Opening the same spec again gives the same
+    /// cache.
+    ///
+    /// # Errors
+    /// When neither spec nor manager says how long entries live, when the name is open with other
+    /// types, or when the manager was shut down.
+    pub fn open<K, V, S>(&self, spec: &CacheSpec<K, V, S>) -> Result<Cache<K, V>>
+    where
+        K: CacheKey,
+        V: Send + Sync + 'static,
+        S: CodecFor<C, V> + Copy,
+    {
+        self.open_with(spec, None)
+    }
+
+    /// Opens the cache of `spec` and lets `listener` hear what leaves level 1 and why, on a
+    /// thread of its own and off every lock.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when the cache is open already: its listener cannot change.
+    pub fn open_listening<K, V, S>(
+        &self,
+        spec: &CacheSpec<K, V, S>,
+        listener: Listener<K, V>,
+    ) -> Result<Cache<K, V>>
+    where
+        K: CacheKey,
+        V: Send + Sync + 'static,
+        S: CodecFor<C, V> + Copy,
+    {
+        if self.shared.caches.lock().contains_key(spec.name()) {
+            let text = "the cache is open already; give its listener at the first opening";
+            return Err(Error::new(ErrorKind::Conflict, text).with("cache", spec.name()));
+        }
+        self.open_with(spec, Some(listener))
+    }
+
+    fn open_with<K, V, S>(
+        &self,
+        spec: &CacheSpec<K, V, S>,
+        listener: Option<Listener<K, V>>,
+    ) -> Result<Cache<K, V>>
+    where
+        K: CacheKey,
+        V: Send + Sync + 'static,
+        S: CodecFor<C, V> + Copy,
+    {
+        if self.shared.is_closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the manager was shut down"));
+        }
+        let space = KeySpace::new(&self.shared.name, &self.tenant.name, spec.name())?;
+        let core = self.core(spec, listener)?;
+        let store = match &*self.tenant.quota.lock() {
+            Some(quota) => self.shared.level1.tenant_store(&core, &self.tenant, quota)?,
+            None => Arc::clone(&core.store),
+        };
+        let view = View {
+            store,
+            clock: self.shared.clock.clone(),
+            tenant: Arc::clone(&self.tenant),
+            cell: self.tenant.epochs.cache_cell(spec.name()),
+            core,
+            space,
+            shared: Arc::clone(&self.shared),
+        };
+        Ok(Cache { view: Arc::new(view) })
+    }
+
+    fn core<K, V, S>(
+        &self,
+        spec: &CacheSpec<K, V, S>,
+        listener: Option<Listener<K, V>>,
+    ) -> Result<Arc<CacheCore<K, V>>>
+    where
+        K: CacheKey,
+        V: Send + Sync + 'static,
+        S: CodecFor<C, V> + Copy,
+    {
+        let mut caches = self.shared.caches.lock();
+        if let Some(open) = caches.get(spec.name()) {
+            let core = Arc::clone(&open.core).downcast::<CacheCore<K, V>>();
+            return core.map_err(|_| {
+                Error::new(ErrorKind::Conflict, "a cache of this name is open with other types")
+                    .with("cache", spec.name())
+                    .with("open as", open.types)
+                    .with("asked for", std::any::type_name::<(K, V)>())
+            });
+        }
+        let options = spec.options().over(self.shared.options);
+        if options.ttl.is_none() {
+            let text = "a cache needs a life: give its spec `.ttl(..)` or `.forever()`";
+            return Err(Error::config(text).with("cache", spec.name()));
+        }
+        let store = self.shared.level1.store(spec.name(), spec.own_capacity(), listener)?;
+        let limits = FlightLimits {
+            takeover_after: saturating_millis(options.takeover_after_or_default()),
+            hard_timeout: saturating_millis(options.hard_timeout_or_default()),
+        };
+        let core = Arc::new(CacheCore {
+            name: spec.name(),
+            weighs_bytes: self.shared.level1.weighs_bytes(spec.own_capacity()),
+            store,
+            negatives: std::sync::OnceLock::new(),
+            flights: Flights::new(self.shared.clock.clone()),
+            counts: Counts::default(),
+            spec_options: *spec.options(),
+            options,
+            weigh: spec.weigher(),
+            schema: spec.schema_id(),
+            codec: spec.codec_source().resolve(&self.codec),
+            limits,
+            clock: self.shared.clock.clone(),
+        });
+        let registered = Registered {
+            core: Arc::clone(&core) as _,
+            periodic: Arc::clone(&core) as Arc<dyn Periodic>,
+            types: std::any::type_name::<(K, V)>(),
+        };
+        caches.insert(spec.name().to_owned(), registered);
+        Ok(core)
+    }
+
+    /// Ends every entry that carries one of the tags, at every level, in O(1): hard, and
+    /// acknowledged only when it holds. Tags belong to this tenant.
+    pub async fn invalidate(&self, target: impl Into<Target>) -> Receipt {
+        self.raise(target.into().into_epochs()).await
+    }
+
+    /// Ends every entry of this tenant, in O(1). Other tenants keep theirs.
+    pub async fn clear(&self) -> Receipt {
+        self.raise(vec![EpochTarget::Tenant]).await
+    }
+
+    /// Numbers per cache, all tenants together.
+    pub fn stats(&self) -> Vec<(String, CacheStats)> {
+        let caches = self.shared.caches.lock();
+        let mut stats: Vec<_> =
+            caches.iter().map(|(name, cache)| (name.clone(), cache.periodic.stats())).collect();
+        stats.sort_by(|left, right| left.0.cmp(&right.0));
+        stats
+    }
+
+    /// Does at once what the ticker does each millisecond: deadlines, expiry, overdue loads. For
+    /// tests that move time by hand.
+    pub fn tick(&self) {
+        Tick::tick(&*self.shared);
+        for cache in self.shared.periodics() {
+            let now = self.shared.clock.now();
+            cache.dissolve_overdue(now);
+            cache.turn(now);
+        }
+    }
+}
+
+impl<C: Clone> CacheManager<C> {
+    /// The manager seen by the tenant called `name`: own keys, tags, epochs and quota.
+    ///
+    /// # Errors
+    /// When the name is empty or too long.
+    pub fn tenant(&self, name: &str) -> Result<Self> {
+        check_name("tenant", name)?;
+        let tenant = self.shared.tenant(name);
+        Ok(Self { shared: Arc::clone(&self.shared), tenant, codec: self.codec.clone() })
+    }
+
+    /// Gives this tenant a part of level 1 of its own: its floor is kept for it, its ceiling
+    /// bounds it. Applies to caches opened after the call.
+    ///
+    /// # Errors
+    /// For the root tenant, when the floor is over the ceiling, or when all floors together are
+    /// over the budget.
+    pub fn quota(self, quota: Quota) -> Result<Self> {
+        quota.check()?;
+        if self.tenant.name.is_empty() {
+            return Err(Error::config(
+                "the root tenant takes no quota; set the manager's capacity",
+            ));
+        }
+        *self.tenant.quota.lock() = Some(quota);
+        Ok(self)
+    }
+}
+
+impl<C> fmt::Debug for CacheManager<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheManager")
+            .field("name", &self.shared.name)
+            .field("tenant", &self.tenant.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a shutdown did within its deadline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Writes that were queued behind and reached their tier.
+    pub writes_flushed: u64,
+    /// Writes that were queued behind and did not.
+    pub writes_lost: u64,
+    /// Tiers that could not be closed, and why.
+    pub failures: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl ShutdownReport {
+    /// Whether nothing was lost and every tier closed.
+    pub fn is_clean(&self) -> bool {
+        self.writes_lost == 0 && self.failures.is_empty()
+    }
+}

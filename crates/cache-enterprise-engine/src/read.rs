@@ -1,0 +1,521 @@
+//! Reading, top to bottom: level 1, the flight, the tiers, the loader, and back up.
+//!
+//! ```text
+//! hit        level 1, synchronous; nothing else runs when it answers
+//! climb      the cold half: joins or leads the key's flight
+//!   below    the tiers, one by one
+//!   load     the caller's loader, watched
+//!   land     under the key's lock: still wanted? then into level 1
+//! ```
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::Arc;
+
+use cache_enterprise_core::{
+    CacheKey, Cached, Entry, Freshness, LocalStore, Lookup, Millis, Result, Scoped, Sequence, Tag,
+    saturating_millis,
+};
+
+use crate::cache::Cache;
+use crate::error::LoadError;
+use crate::fetch::{LoadContext, answer_of};
+use crate::flight::{Arrival, Follow, Followed, Join, Landing, Lead, Seat};
+use crate::options::{Life, Options};
+use crate::timer::{Raced, race};
+
+/// What a loader gave: a value, none, or an error that all waiters share.
+pub(crate) type Loaded<V> = std::result::Result<Option<V>, Arc<dyn Any + Send + Sync>>;
+
+/// What the cold half gave.
+pub(crate) enum Answer<V> {
+    Value(Cached<V>, Source),
+    Absent,
+    Failed(Arc<dyn Any + Send + Sync>),
+    Recursive,
+    TimedOut,
+}
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// Level 1.
+    Memory,
+    /// A tier: the number of its level, from 2.
+    Tier(u8),
+    /// The loader, or another caller's loader.
+    Loader,
+}
+
+/// How one call wants to read.
+pub(crate) struct Call {
+    /// Call over spec over manager.
+    pub(crate) options: Options,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) want: Want,
+    /// Whether the hard timeout ends the load.
+    pub(crate) is_timed: bool,
+    /// What the loader tells about its value, when it can.
+    pub(crate) context: Option<LoadContext>,
+}
+
+impl Call {
+    /// The options and tags of the loaded value, and whether it is stored at all: those of the
+    /// call, overridden by what the loader told.
+    pub(crate) fn settled(&self) -> (Options, Vec<Tag>, bool) {
+        let (mut options, mut tags) = (self.options, self.tags.clone());
+        let told = self.context.as_ref().map(LoadContext::told).unwrap_or_default();
+        options.ttl = told.ttl.map(Life::For).or(options.ttl);
+        tags.extend(told.tags);
+        let is_stored = !told.is_skipped && !tags.iter().any(Tag::is_invalid);
+        (options, tags, is_stored)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// The value if some level holds it.
+    Lookup,
+    /// The value, from the loader if need be.
+    Value,
+    /// The value or its known absence.
+    Option,
+}
+
+/// A value with what is known about it; see [`Cache::get_entry`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Hit<V> {
+    /// The value.
+    pub value: Cached<V>,
+    /// The level that answered.
+    pub source: Source,
+    /// How old the value was.
+    pub age: std::time::Duration,
+    /// Whether it was past its life.
+    pub stale: bool,
+    /// Its sequence: higher for a later value of the key.
+    pub version: Sequence,
+}
+
+impl<V> Hit<V> {
+    fn new(value: Cached<V>, source: Source) -> Self {
+        Self { age: value.age(), stale: value.is_stale(), version: value.version(), source, value }
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// The value under `key` from any level, or `None` when no level holds it.
+    ///
+    /// # Errors
+    /// When the key is over its length limit and tiers would have to be asked. A tier that fails
+    /// is not an error: the next level is asked.
+    pub async fn get<Q>(&self, key: &Q) -> Result<Option<Cached<V>>>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if let Some(hit) = self.hit(key) {
+            return Ok(Some(hit));
+        }
+        Ok(self.look_below(key).await?.map(|(value, _)| value))
+    }
+
+    /// As [`get`](Self::get), with level, age and version.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_entry<Q>(&self, key: &Q) -> Result<Option<Hit<V>>>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if let Some(hit) = self.hit(key) {
+            return Ok(Some(Hit::new(hit, Source::Memory)));
+        }
+        Ok(self.look_below(key).await?.map(|(value, source)| Hit::new(value, source)))
+    }
+
+    /// The value under `key` if level 1 holds it: synchronous, and without effect on eviction.
+    pub fn peek<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
+        let entry = self.view.store.peek(&self.scoped(key))?;
+        let now = self.view.clock.now();
+        self.is_usable(&entry, now).then(|| Cached::new(entry, now))
+    }
+
+    /// Whether level 1 would answer `key` now.
+    pub fn contains<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// The value under `key`, loaded when no level holds it. Callers of one key share one load.
+    ///
+    /// The loader runs inside this task; when this call is dropped the next waiter's own loader
+    /// takes over. Cannot fail: a loader that asks for its own key runs unshared and stores
+    /// nothing.
+    ///
+    /// # Panics
+    /// With the loader's own panic, in the caller whose loader panicked.
+    pub async fn get_with<Q, F, Fut, O>(&self, key: &Q, load: F) -> Cached<V>
+    where
+        Q: Lookup<K> + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = O>,
+        O: Into<V>,
+    {
+        if let Some(hit) = self.hit(key) {
+            return hit;
+        }
+        let call = self.call(Want::Value, false);
+        let loader = || async { Ok(Some(load().await.into())) };
+        match Box::pin(self.climb(key, loader, call)).await {
+            Answer::Value(value, _) => value,
+            Answer::Absent | Answer::Failed(_) | Answer::Recursive | Answer::TimedOut => {
+                unreachable!("an infallible loader gives a value: recursion runs it unshared")
+            }
+        }
+    }
+
+    /// As [`get_with`](Self::get_with) for loaders that can fail. An error is shared by all who
+    /// waited for the load, and never stored. With `stale_if_error` on the spec, a value past its
+    /// life answers instead of the error.
+    ///
+    /// # Errors
+    /// The loader's, [`LoadError::Recursive`], or [`LoadError::Timeout`] after the hard timeout.
+    ///
+    /// # Panics
+    /// With the loader's own panic, in the caller whose loader panicked.
+    pub async fn try_get_with<Q, F, Fut, O, E>(
+        &self,
+        key: &Q,
+        load: F,
+    ) -> std::result::Result<Cached<V>, LoadError<E>>
+    where
+        Q: Lookup<K> + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = std::result::Result<O, E>>,
+        O: Into<V>,
+        E: Send + Sync + 'static,
+    {
+        if let Some(hit) = self.hit(key) {
+            return Ok(hit);
+        }
+        let call = self.call(Want::Value, true);
+        Box::pin(self.try_climb(key, load, call)).await
+    }
+
+    /// As [`get_with`](Self::get_with) for loaders that may find nothing. That there is nothing is
+    /// remembered for the spec's `negative_ttl`, in level 1, in a store of its own that is bounded
+    /// to an eighth of the cache's.
+    ///
+    /// # Panics
+    /// With the loader's own panic, in the caller whose loader panicked.
+    pub async fn get_opt_with<Q, F, Fut, O>(&self, key: &Q, load: F) -> Option<Cached<V>>
+    where
+        Q: Lookup<K> + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Option<O>>,
+        O: Into<V>,
+    {
+        if let Some(hit) = self.hit(key) {
+            return Some(hit);
+        }
+        if self.is_known_absent(key) {
+            return None;
+        }
+        let call = self.call(Want::Option, false);
+        let loader = || async { Ok(load().await.map(Into::into)) };
+        match Box::pin(self.climb(key, loader, call)).await {
+            Answer::Value(value, _) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Level 1's answer: one look-up, one compare of counters, one of dates.
+    #[inline]
+    pub(crate) fn hit<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
+        let view = &*self.view;
+        let entry = view.store.get(&self.scoped(key))?;
+        let now = view.clock.now();
+        let is_current = entry.checked() == view.tenant.epochs.changes();
+        if (is_current || self.recheck(&entry)) && entry.freshness(now) == Freshness::Fresh {
+            entry.touch(now);
+            view.core.counts.hits.add(1);
+            return Some(Cached::new(entry, now));
+        }
+        None
+    }
+
+    /// Compares an entry with the epochs that apply to it, and remembers a good answer. The
+    /// counter is read first: an epoch raised meanwhile moves it, and the next hit looks again.
+    #[cold]
+    pub(crate) fn recheck(&self, entry: &Entry<V>) -> bool {
+        let epochs = &self.view.tenant.epochs;
+        let changes = epochs.changes();
+        let is_valid = epochs.is_valid(entry.version(), &self.view.cell, entry.tags());
+        if is_valid {
+            entry.set_checked(changes);
+        }
+        is_valid
+    }
+
+    pub(crate) fn is_usable(&self, entry: &Entry<V>, now: Millis) -> bool {
+        entry.freshness(now) == Freshness::Fresh && self.is_valid(entry)
+    }
+
+    fn is_valid(&self, entry: &Entry<V>) -> bool {
+        entry.checked() == self.view.tenant.epochs.changes() || self.recheck(entry)
+    }
+
+    /// A value past its life that may answer when a load fails: valid, and within its grace.
+    pub(crate) fn fallback<Q: Lookup<K> + ?Sized>(
+        &self,
+        key: &Q,
+        call: &Call,
+    ) -> Option<Cached<V>> {
+        let grace = saturating_millis(call.options.stale_if_error?);
+        let entry = self.view.store.peek(&self.scoped(key))?;
+        let now = self.view.clock.now();
+        let is_in_grace = now < entry.dates().fresh_until.saturating_add(grace);
+        let is_kept = entry.freshness(now) != Freshness::Expired;
+        (is_in_grace && is_kept && self.is_valid(&entry)).then(|| Cached::new(entry, now))
+    }
+
+    async fn look_below<Q>(&self, key: &Q) -> Result<Option<(Cached<V>, Source)>>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if !self.view.shared.has_tiers() {
+            self.view.core.counts.misses.add(1);
+            return Ok(None);
+        }
+        self.view.space.key(&key.to_key())?;
+        let call = self.call(Want::Lookup, false);
+        let nothing = || std::future::ready(Ok(None));
+        Ok(match Box::pin(self.climb(key, nothing, call)).await {
+            Answer::Value(value, source) => Some((value, source)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn call(&self, want: Want, is_timed: bool) -> Call {
+        let options = self.view.core.options;
+        Call { options, tags: Vec::new(), want, is_timed, context: None }
+    }
+
+    /// [`climb`](Self::climb) for a loader with an error of its own type.
+    pub(crate) async fn try_climb<Q, F, Fut, O, E>(
+        &self,
+        key: &Q,
+        load: F,
+        call: Call,
+    ) -> std::result::Result<Cached<V>, LoadError<E>>
+    where
+        Q: Lookup<K> + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = std::result::Result<O, E>>,
+        O: Into<V>,
+        E: Send + Sync + 'static,
+    {
+        let loader = || async {
+            match load().await {
+                Ok(value) => Ok(Some(value.into())),
+                Err(error) => Err(Arc::new(error) as Arc<dyn Any + Send + Sync>),
+            }
+        };
+        answer_of(self.climb_as::<Q, _, _, E>(key, loader, call).await)
+    }
+
+    async fn climb<Q, L, Fut>(&self, key: &Q, loader: L, call: Call) -> Answer<V>
+    where
+        Q: Lookup<K> + ?Sized,
+        L: FnOnce() -> Fut,
+        Fut: Future<Output = Loaded<V>>,
+    {
+        self.climb_as::<Q, L, Fut, NoError>(key, loader, call).await
+    }
+
+    /// The cold half of every read. `E` is the error this caller can share.
+    pub(crate) async fn climb_as<Q, L, Fut, E>(&self, key: &Q, loader: L, call: Call) -> Answer<V>
+    where
+        Q: Lookup<K> + ?Sized,
+        L: FnOnce() -> Fut,
+        Fut: Future<Output = Loaded<V>>,
+        E: Send + Sync + 'static,
+    {
+        self.view.core.counts.misses.add(1);
+        self.prepare_below().await;
+        loop {
+            let arrival = self.arrival();
+            let seat = match self.join(key, arrival) {
+                Join::Lead(seat) => seat,
+                Join::Follow(seat) if seat.flight.is_recursion() => {
+                    return self.recurse(loader, &call).await;
+                }
+                Join::Follow(seat) => match Follow::new(Arc::clone(&seat.flight)).await {
+                    Followed::Lead => seat,
+                    Followed::Rejoin => continue,
+                    Followed::Alone => return self.load_alone(loader).await,
+                    Followed::Landed(landing) => {
+                        match self.accept::<E>(landing, &seat, arrival, &call) {
+                            Some(answer) => return answer,
+                            None => continue,
+                        }
+                    }
+                },
+            };
+            return self.lead(key, seat, loader, &call).await;
+        }
+    }
+
+    /// Leads a flight: level 1 once more, the tiers, then the loader.
+    pub(crate) async fn lead<Q, L, Fut>(
+        &self,
+        key: &Q,
+        seat: Seat<V>,
+        loader: L,
+        call: &Call,
+    ) -> Answer<V>
+    where
+        Q: Lookup<K> + ?Sized,
+        L: FnOnce() -> Fut,
+        Fut: Future<Output = Loaded<V>>,
+    {
+        let lead = Lead::new(&self.view.core.flights, seat);
+        if let Some(hit) = self.hit(key) {
+            lead.land_empty(Landing::Value(hit.clone()));
+            return Answer::Value(hit, Source::Memory);
+        }
+        match self.read_below(key, lead, call).await {
+            Below::Answered(answer) => answer,
+            Below::Unanswered(lead, _) if call.want == Want::Lookup => {
+                lead.land_empty(Landing::Missing);
+                Answer::Absent
+            }
+            Below::Unanswered(lead, stale) => self.load(key, lead, stale, loader, call).await,
+        }
+    }
+
+    /// Runs the loader and lands what it gave.
+    async fn load<Q, L, Fut>(
+        &self,
+        key: &Q,
+        mut lead: Lead<'_, K, V>,
+        stale: Option<Cached<V>>,
+        loader: L,
+        call: &Call,
+    ) -> Answer<V>
+    where
+        Q: Lookup<K> + ?Sized,
+        L: FnOnce() -> Fut,
+        Fut: Future<Output = Loaded<V>>,
+    {
+        let counts = &self.view.core.counts;
+        counts.loads.add(1);
+        let begun = self.view.clock.now();
+        let loaded = if call.is_timed {
+            let limit = saturating_millis(call.options.hard_timeout_or_default());
+            let deadline = self.view.shared.timer.deadline(begun.saturating_add(limit));
+            race(lead.run(loader()), deadline).await
+        } else {
+            Raced::Done(lead.run(loader()).await)
+        };
+        let failure = match loaded {
+            Raced::Done(Ok(Some(value))) => return self.land(key, lead, value, begun, call).await,
+            Raced::Done(Ok(None)) => {
+                self.land_absent(lead, call);
+                return Answer::Absent;
+            }
+            Raced::Done(Err(error)) => Landing::Failed(error),
+            Raced::TimedOut => Landing::TimedOut,
+        };
+        counts.load_failures.add(1);
+        if let Some(stale) = self.fallback(key, call).or(stale) {
+            counts.stale_served.add(1);
+            lead.land_empty(Landing::Value(stale.clone()));
+            return Answer::Value(stale, Source::Memory);
+        }
+        lead.land_empty(failure.clone());
+        match failure {
+            Landing::Failed(error) => Answer::Failed(error),
+            _ => Answer::TimedOut,
+        }
+    }
+
+    pub(crate) fn arrival(&self) -> Arrival {
+        let epochs = &self.view.tenant.epochs;
+        Arrival {
+            sequence: epochs.sequence().newest(),
+            oldest: epochs.newest_without_tags(&self.view.cell),
+        }
+    }
+
+    pub(crate) fn join<Q: Lookup<K> + ?Sized>(&self, key: &Q, arrival: Arrival) -> Join<V> {
+        let make = || Scoped { tenant: self.view.tenant.id, key: key.to_key() };
+        self.view.core.flights.join(&self.scoped(key), make, arrival)
+    }
+
+    /// A follower's look at what the flight gave; `None` sends it round once more.
+    pub(crate) fn accept<E: 'static>(
+        &self,
+        landing: Landing<V>,
+        seat: &Seat<V>,
+        arrival: Arrival,
+        call: &Call,
+    ) -> Option<Answer<V>> {
+        match landing {
+            Landing::Value(value) => {
+                let entry = Cached::entry(&value);
+                let is_newer = seat.flight.started() >= arrival.sequence;
+                if !is_newer && !self.recheck(entry) {
+                    return None;
+                }
+                self.view.core.counts.shared_loads.add(1);
+                Some(Answer::Value(value, Source::Loader))
+            }
+            Landing::Missing if call.want == Want::Lookup => Some(Answer::Absent),
+            Landing::Absent if call.want != Want::Value => Some(Answer::Absent),
+            Landing::Missing | Landing::Absent => None,
+            Landing::Failed(error) if error.is::<E>() => {
+                self.view.core.counts.shared_loads.add(1);
+                Some(Answer::Failed(error))
+            }
+            Landing::TimedOut if call.is_timed => Some(Answer::TimedOut),
+            Landing::Failed(_) | Landing::TimedOut => {
+                (call.want == Want::Lookup).then_some(Answer::Absent)
+            }
+        }
+    }
+
+    async fn recurse<L, Fut>(&self, loader: L, call: &Call) -> Answer<V>
+    where
+        L: FnOnce() -> Fut,
+        Fut: Future<Output = Loaded<V>>,
+    {
+        if call.is_timed { Answer::Recursive } else { self.load_alone(loader).await }
+    }
+
+    /// Runs a loader that nobody shares and whose value nobody stores.
+    pub(crate) async fn load_alone<L, Fut>(&self, loader: L) -> Answer<V>
+    where
+        L: FnOnce() -> Fut,
+        Fut: Future<Output = Loaded<V>>,
+    {
+        self.view.core.counts.loads.add(1);
+        match loader().await {
+            Ok(Some(value)) => Answer::Value(self.unstored(value), Source::Loader),
+            Ok(None) => Answer::Absent,
+            Err(error) => Answer::Failed(error),
+        }
+    }
+}
+
+/// What the tiers gave to a flight's leader.
+pub(crate) enum Below<'a, K: CacheKey, V> {
+    /// The flight has landed.
+    Answered(Answer<V>),
+    /// The lead goes on, perhaps with a value past its life to fall back on.
+    Unanswered(Lead<'a, K, V>, Option<Cached<V>>),
+}
+
+/// The error type of loaders that cannot fail.
+enum NoError {}

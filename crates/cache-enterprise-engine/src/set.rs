@@ -1,0 +1,198 @@
+//! `cache.set(..)`: what is set, how, and the future that does it.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use cache_enterprise_core::{
+    CacheKey, Error, ErrorKind, Lookup, Priority, Result, SetOutcome, Tag,
+};
+
+use crate::cache::Cache;
+use crate::options::{Life, Options};
+
+/// A `set` that answers with its outcome and never fails.
+#[derive(Debug)]
+pub enum Lenient {}
+
+/// A `set` that fails when the value is not where it should be.
+#[derive(Debug)]
+pub enum Strict {}
+
+/// What a set answers.
+pub trait SetMode: 'static {
+    /// What awaiting the set gives.
+    type Output;
+    /// From what happened to the answer.
+    fn answer(done: Result<SetOutcome>) -> Self::Output;
+}
+
+impl SetMode for Lenient {
+    type Output = SetOutcome;
+
+    fn answer(done: Result<SetOutcome>) -> SetOutcome {
+        done.unwrap_or(SetOutcome::StoredAbove)
+    }
+}
+
+impl SetMode for Strict {
+    type Output = Result<SetOutcome>;
+
+    fn answer(done: Result<SetOutcome>) -> Result<SetOutcome> {
+        match done? {
+            SetOutcome::Refused => {
+                Err(Error::new(ErrorKind::TooLarge, "level 1 did not take the value")
+                    .operation("set"))
+            }
+            SetOutcome::Invalid => {
+                Err(Error::invalid("a tag is empty or over 512 bytes").operation("set"))
+            }
+            outcome => Ok(outcome),
+        }
+    }
+}
+
+/// A set that has not happened yet: await it.
+///
+/// ```
+/// use cache_enterprise_core::{Capacity, SetOutcome, mins, tag};
+/// use cache_enterprise_engine::{CacheManager, CacheSpec, block_on};
+///
+/// static USERS: CacheSpec<u64, String> = CacheSpec::new("users").forever();
+/// let users = CacheManager::in_memory(Capacity::entries(100))?.open(&USERS)?;
+/// let outcome = block_on(users.set(&1, "Ada").ttl(mins(1)).tags([tag!("org:7")]).into_future());
+/// assert_eq!(outcome, SetOutcome::Stored);
+/// # use std::future::IntoFuture;
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
+#[must_use = "a set does nothing until it is awaited"]
+pub struct Set<'a, K: CacheKey, V: Send + Sync + 'static, M = Lenient> {
+    cache: &'a Cache<K, V>,
+    key: K,
+    value: V,
+    options: Options,
+    tags: Vec<Tag>,
+    mode: PhantomData<fn() -> M>,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// Puts `value` under `key` at every level. A load under way does not overwrite it.
+    pub fn set<Q: Lookup<K> + ?Sized>(&self, key: &Q, value: impl Into<V>) -> Set<'_, K, V> {
+        Set {
+            cache: self,
+            key: key.to_key(),
+            value: value.into(),
+            options: self.view.core.options,
+            tags: Vec::new(),
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
+    /// Life of this entry. Default: the spec's.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.options.ttl = Some(Life::For(ttl));
+        self
+    }
+
+    /// Lets this entry live until it is removed, invalidated or evicted.
+    pub fn forever(mut self) -> Self {
+        self.options.ttl = Some(Life::Forever);
+        self
+    }
+
+    /// Labels the entry. Default: none.
+    pub fn tags<I>(mut self, tags: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Tag>,
+    {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// How much this entry wants to stay in level 1. Default: the spec's.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.options.priority = Some(priority);
+        self
+    }
+
+    /// Fails unless every level took the value.
+    pub fn strict(self) -> Set<'a, K, V, Strict> {
+        Set {
+            cache: self.cache,
+            key: self.key,
+            value: self.value,
+            options: self.options,
+            tags: self.tags,
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<'a, K: CacheKey, V: Send + Sync + 'static, M: SetMode> IntoFuture for Set<'a, K, V, M> {
+    type Output = M::Output;
+    type IntoFuture = SetFuture<'a, K, V, M>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        SetFuture { stage: Stage::Start(Some(self)) }
+    }
+}
+
+/// The future of a [`Set`]. Level 1 alone finishes in the first poll and allocates only the
+/// entry; the part for the tiers is boxed.
+pub struct SetFuture<'a, K: CacheKey, V: Send + Sync + 'static, M> {
+    stage: Stage<'a, K, V, M>,
+}
+
+enum Stage<'a, K: CacheKey, V: Send + Sync + 'static, M> {
+    Start(Option<Set<'a, K, V, M>>),
+    Below(Pin<Box<dyn Future<Output = Result<SetOutcome>> + Send + 'a>>),
+}
+
+/// Nothing in it is pinned in place but the box.
+impl<K: CacheKey, V: Send + Sync + 'static, M> Unpin for SetFuture<'_, K, V, M> {}
+
+impl<'a, K: CacheKey, V: Send + Sync + 'static, M: SetMode> Future for SetFuture<'a, K, V, M> {
+    type Output = M::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<M::Output> {
+        if let Stage::Start(set) = &mut self.stage {
+            let set = set.take().expect("a future is not polled after it gave its output");
+            if set.tags.iter().any(Tag::is_invalid) {
+                return Poll::Ready(M::answer(Ok(SetOutcome::Invalid)));
+            }
+            let Set { cache, key, value, options, tags, .. } = set;
+            match cache.set_now(key, value, tags, &options) {
+                SetNow::Done(outcome) => return Poll::Ready(M::answer(Ok(outcome))),
+                SetNow::Below(below) => self.stage = Stage::Below(below),
+            }
+        }
+        match &mut self.stage {
+            Stage::Below(below) => below.as_mut().poll(cx).map(M::answer),
+            Stage::Start(_) => unreachable!("the start was left above"),
+        }
+    }
+}
+
+/// What is left of a set after level 1.
+pub(crate) enum SetNow<'a> {
+    Done(SetOutcome),
+    Below(Pin<Box<dyn Future<Output = Result<SetOutcome>> + Send + 'a>>),
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static, M> fmt::Debug for Set<'_, K, V, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Set").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static, M> fmt::Debug for SetFuture<'_, K, V, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetFuture").finish_non_exhaustive()
+    }
+}

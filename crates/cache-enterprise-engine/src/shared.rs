@@ -1,0 +1,194 @@
+//! What all handles of one manager share.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use cache_enterprise_core::coherence::TenantEpochs;
+use cache_enterprise_core::{Clock, Event, Millis, Observer, Sequence};
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::cache::Periodic;
+use crate::fetch::Detached;
+use crate::level1::Level1;
+use crate::options::Options;
+use crate::ticker::Tick;
+#[cfg(feature = "tiers")]
+use crate::tiers::Stack;
+use crate::timer::Timer;
+
+/// One tenant of one manager.
+#[derive(Debug)]
+pub(crate) struct TenantState {
+    /// Number within the manager; the first part of every key in level 1.
+    pub(crate) id: u32,
+    /// Empty for the root tenant.
+    pub(crate) name: Arc<str>,
+    pub(crate) epochs: Arc<TenantEpochs>,
+    /// Whether the epoch store's record has been taken over.
+    pub(crate) is_restored: AtomicBool,
+    /// Numbers below this are promised to this process by the epoch store.
+    pub(crate) reserved: AtomicU64,
+    pub(crate) quota: Mutex<Option<crate::tenant::Quota>>,
+}
+
+/// A cache opened under a name: its typed core, and its types for the error of a second opening.
+pub(crate) struct Registered {
+    pub(crate) core: Arc<dyn Any + Send + Sync>,
+    pub(crate) periodic: Arc<dyn Periodic>,
+    pub(crate) types: &'static str,
+}
+
+/// The state of one manager.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) clock: Clock,
+    pub(crate) timer: Arc<Timer>,
+    pub(crate) options: Options,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) level1: Level1,
+    pub(crate) tenants: Mutex<HashMap<Arc<str>, Arc<TenantState>>>,
+    pub(crate) tenants_next: AtomicU32,
+    pub(crate) caches: Mutex<HashMap<String, Registered>>,
+    pub(crate) is_closed: AtomicBool,
+    jitter_state: AtomicU64,
+    last_turn: AtomicU64,
+    #[cfg(feature = "tiers")]
+    pub(crate) stack: Option<Arc<Stack>>,
+}
+
+/// How often expired entries are swept and overdue loads looked for, in milliseconds.
+const TURN_EVERY: Millis = 16;
+
+impl Shared {
+    pub(crate) fn new(
+        name: String,
+        clock: Clock,
+        options: Options,
+        observer: Arc<dyn Observer>,
+        level1: Level1,
+        seed: u64,
+        #[cfg(feature = "tiers")] stack: Option<Arc<Stack>>,
+    ) -> Self {
+        Self {
+            name,
+            timer: Arc::new(Timer::new(clock.clone())),
+            clock,
+            options,
+            observer,
+            level1,
+            tenants: Mutex::default(),
+            tenants_next: AtomicU32::new(0),
+            caches: Mutex::default(),
+            is_closed: AtomicBool::new(false),
+            jitter_state: AtomicU64::new(seed),
+            last_turn: AtomicU64::new(0),
+            #[cfg(feature = "tiers")]
+            stack,
+        }
+    }
+
+    /// The tenant called `name`; made when it is new.
+    pub(crate) fn tenant(&self, name: &str) -> Arc<TenantState> {
+        let mut tenants = self.tenants.lock();
+        if let Some(tenant) = tenants.get(name) {
+            return Arc::clone(tenant);
+        }
+        let start = Sequence::from_wall_ms(self.clock.wall_ms());
+        let tenant = Arc::new(TenantState {
+            id: self.tenants_next.fetch_add(1, Ordering::Relaxed),
+            name: name.into(),
+            epochs: Arc::new(TenantEpochs::new(start)),
+            is_restored: AtomicBool::new(!self.has_epoch_store()),
+            reserved: AtomicU64::new(0),
+            quota: Mutex::new(None),
+        });
+        tenants.insert(Arc::clone(&tenant.name), Arc::clone(&tenant));
+        tenant
+    }
+
+    pub(crate) fn periodics(&self) -> Vec<Arc<dyn Periodic>> {
+        self.caches.lock().values().map(|cache| Arc::clone(&cache.periodic)).collect()
+    }
+
+    pub(crate) fn event(&self, event: &Event) {
+        self.observer.on_event(event);
+    }
+
+    /// A random part of `ttl`, at most `share` of it; only ever added.
+    pub(crate) fn jitter(&self, ttl: Millis, share: f32) -> Millis {
+        let most = (ttl as f64 * f64::from(share)) as u64;
+        if most == 0 {
+            return 0;
+        }
+        // SplitMix64 (Steele, Lea, Flood 2014): one addition, three multiplications.
+        let mut z = self.jitter_state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % (most + 1)
+    }
+
+    pub(crate) fn has_tiers(&self) -> bool {
+        #[cfg(feature = "tiers")]
+        return self.stack.is_some();
+        #[cfg(not(feature = "tiers"))]
+        false
+    }
+
+    /// Runs `work` by itself: on the runtime at hand, else on a thread of its own.
+    pub(crate) fn spawn(&self, work: Detached) {
+        #[cfg(feature = "tiers")]
+        if let Some(stack) = &self.stack {
+            stack.runtime.spawn(work);
+            return;
+        }
+        #[cfg(feature = "tiers")]
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(work);
+            return;
+        }
+        let thread = std::thread::Builder::new().name("cache-load".to_owned());
+        // Where no thread can be had the work is dropped, and its flight goes to the next.
+        drop(thread.spawn(move || crate::block_on(work)));
+    }
+
+    /// Longest life of a copy in level 1, when the tiers set one.
+    pub(crate) fn l1_bound(&self) -> Option<Duration> {
+        #[cfg(feature = "tiers")]
+        return self.stack.as_ref().and_then(|stack| stack.l1_bound());
+        #[cfg(not(feature = "tiers"))]
+        None
+    }
+
+    fn has_epoch_store(&self) -> bool {
+        #[cfg(feature = "tiers")]
+        return self.stack.as_ref().is_some_and(|stack| stack.epochs().is_some());
+        #[cfg(not(feature = "tiers"))]
+        false
+    }
+}
+
+impl Tick for Shared {
+    fn tick(&self) {
+        let now = self.clock.tick();
+        self.timer.turn();
+        let last = self.last_turn.load(Ordering::Relaxed);
+        if now.saturating_sub(last) < TURN_EVERY && last != 0 {
+            return;
+        }
+        self.last_turn.store(now.max(1), Ordering::Relaxed);
+        for cache in self.periodics() {
+            cache.dissolve_overdue(now);
+            cache.turn(now);
+        }
+        self.level1.turn();
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("name", &self.name).finish_non_exhaustive()
+    }
+}

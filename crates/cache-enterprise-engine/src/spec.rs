@@ -1,0 +1,198 @@
+//! The definition of a cache, written once as a `static`.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use cache_enterprise_core::{
+    CacheKey, Capacity, Codec, Format, Inherit, NAME_BYTES_MAX, Own, Priority,
+};
+
+use crate::options::{Life, Options};
+
+/// Names a cache and says what it holds and for how long. Opened from any manager or tenant; the
+/// call sites do not change when levels are added.
+///
+/// ```
+/// use cache_enterprise_core::mins;
+/// use cache_enterprise_engine::CacheSpec;
+///
+/// struct User;
+/// static USERS: CacheSpec<u64, User> = CacheSpec::new("users").ttl(mins(5));
+/// assert_eq!(USERS.name(), "users");
+/// ```
+pub struct CacheSpec<K, V, S = Inherit> {
+    name: &'static str,
+    options: Options,
+    capacity: Option<Capacity>,
+    weigh: Option<fn(&V) -> usize>,
+    schema: u64,
+    codec: S,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> CacheSpec<K, V> {
+    /// A cache called `name`. A life must follow: [`ttl`](Self::ttl) or
+    /// [`forever`](Self::forever).
+    ///
+    /// # Panics
+    /// When the name is empty or over 128 bytes: a compile error for a `static`.
+    pub const fn new(name: &'static str) -> Self {
+        assert!(!name.is_empty(), "the name of a cache is empty");
+        assert!(name.len() <= NAME_BYTES_MAX, "the name of a cache is over 128 bytes");
+        Self {
+            name,
+            options: Options::NONE,
+            capacity: None,
+            weigh: None,
+            schema: 0,
+            codec: Inherit,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K, V, S: Copy> CacheSpec<K, V, S> {
+    /// Entries are fresh for this long.
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.options.ttl = Some(Life::For(ttl));
+        self
+    }
+
+    /// Entries live until they are removed, invalidated or evicted.
+    #[must_use]
+    pub const fn forever(mut self) -> Self {
+        self.options.ttl = Some(Life::Forever);
+        self
+    }
+
+    /// Longest life of a copy in level 1. Default: see [`Options::l1_ttl`].
+    #[must_use]
+    pub const fn l1_ttl(mut self, ttl: Duration) -> Self {
+        self.options.l1_ttl = Some(ttl);
+        self
+    }
+
+    /// Share of the life added at random, once per write. Default: 0.05.
+    #[must_use]
+    pub const fn jitter(mut self, share: f32) -> Self {
+        self.options.jitter = Some(share);
+        self
+    }
+
+    /// How long an absent value is remembered. Default: 30 s.
+    #[must_use]
+    pub const fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.options.negative_ttl = Some(ttl);
+        self
+    }
+
+    /// How long past its life a value may answer when its load fails. Default: none.
+    #[must_use]
+    pub const fn stale_if_error(mut self, grace: Duration) -> Self {
+        self.options.stale_if_error = Some(grace);
+        self
+    }
+
+    /// Entries not read for this long expire in level 1. Default: none.
+    #[must_use]
+    pub const fn idle(mut self, idle: Duration) -> Self {
+        self.options.idle = Some(idle);
+        self
+    }
+
+    /// How much entries want to stay in level 1. Default: normal.
+    #[must_use]
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.options.priority = Some(priority);
+        self
+    }
+
+    /// Longest a load may take. Default: 30 s.
+    #[must_use]
+    pub const fn hard_timeout(mut self, limit: Duration) -> Self {
+        self.options.hard_timeout = Some(limit);
+        self
+    }
+
+    /// How long a loader may be woken and not polled before a waiter takes over. Default: 1 s.
+    #[must_use]
+    pub const fn takeover_after(mut self, limit: Duration) -> Self {
+        self.options.takeover_after = Some(limit);
+        self
+    }
+
+    /// A level 1 capacity of this cache's own. Default: a share of the manager's budget.
+    #[must_use]
+    pub const fn capacity(mut self, capacity: Capacity) -> Self {
+        self.capacity = Some(capacity);
+        self
+    }
+
+    /// How many bytes a value holds, heap included; asked once per write. Default: its encoded
+    /// length when it is encoded, else `size_of::<V>()`.
+    #[must_use]
+    pub const fn weigh(mut self, weigh: fn(&V) -> usize) -> Self {
+        self.weigh = Some(weigh);
+        self
+    }
+
+    /// Number of the value's layout. Raise it when the meaning of the fields changes: entries of
+    /// another number are misses. Default: 0.
+    #[must_use]
+    pub const fn schema(mut self, schema: u64) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// A codec of this cache's own. Default: the manager's.
+    pub const fn codec<X: Codec<V> + Format + Copy>(self, codec: X) -> CacheSpec<K, V, Own<X>> {
+        CacheSpec {
+            name: self.name,
+            options: self.options,
+            capacity: self.capacity,
+            weigh: self.weigh,
+            schema: self.schema,
+            codec: Own(codec),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K, V, S> CacheSpec<K, V, S> {
+    /// The name of the cache.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The options set on this spec.
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) const fn own_capacity(&self) -> Option<Capacity> {
+        self.capacity
+    }
+
+    pub(crate) const fn weigher(&self) -> Option<fn(&V) -> usize> {
+        self.weigh
+    }
+
+    pub(crate) const fn schema_id(&self) -> u64 {
+        self.schema
+    }
+
+    pub(crate) const fn codec_source(&self) -> &S {
+        &self.codec
+    }
+}
+
+impl<K, V, S> fmt::Debug for CacheSpec<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheSpec")
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

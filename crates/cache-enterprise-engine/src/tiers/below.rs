@@ -1,0 +1,327 @@
+//! A cache's way to its manager's tiers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache_enterprise_core::coherence::EpochTarget;
+use cache_enterprise_core::{
+    CacheKey, Cached, Dates, Error, Event, Lookup, Millis, Result, Sequence, SetOutcome, StoredKey,
+    Tag,
+};
+
+use super::gate::Pass;
+use super::pipeline::{Opened, SealedValue, format_of};
+use super::stack::{Job, Stack};
+use crate::cache::Cache;
+use crate::flight::{Landing, Lead};
+use crate::options::Options;
+use crate::read::{Answer, Below, Call, Source};
+use crate::set::SetNow;
+use crate::shared::{Shared, TenantState};
+use crate::write::Plan;
+
+/// A value sealed for the tiers, with the pass of its key.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    job: Job,
+    plain_len: usize,
+}
+
+impl Sealed {
+    pub(crate) fn plain_len(&self) -> usize {
+        self.plain_len
+    }
+}
+
+/// A removal announced to the tiers: while it is held, older bytes are a miss.
+#[derive(Debug, Default)]
+pub(crate) struct Fence(Option<Pass>);
+
+/// What one level gave.
+enum Found<V> {
+    Fresh(Opened<V>, Bytes),
+    Stale(Opened<V>),
+    Nothing,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    fn stack(&self) -> Option<&Arc<Stack>> {
+        self.view.shared.stack.as_ref()
+    }
+
+    /// Before anything is read below: the tenant's stored sequence and epochs are known.
+    pub(crate) async fn prepare_below(&self) {
+        if let Some(stack) = self.stack()
+            && let Err(error) = stack.restore(&self.view.tenant).await
+        {
+            tracing::warn!(error = %error, "stored epochs are not known; the tiers are skipped");
+        }
+    }
+
+    /// Asks the tiers one by one; what is found climbs.
+    pub(crate) async fn read_below<'a, Q: Lookup<K> + ?Sized>(
+        &'a self,
+        key: &Q,
+        mut lead: Lead<'a, K, V>,
+        call: &Call,
+    ) -> Below<'a, K, V> {
+        let is_restored = self.view.tenant.is_restored.load(std::sync::atomic::Ordering::Acquire);
+        let (Some(stack), true) = (self.stack(), is_restored) else {
+            return Below::Unanswered(lead, None);
+        };
+        let Ok(stored) = self.view.space.key(&key.to_key()) else {
+            return Below::Unanswered(lead, None);
+        };
+        let pass = stack.gates.enter(&stored);
+        let mut fallback = None;
+        for index in 0..stack.levels.len() {
+            let bytes = lead.run(stack.read_level(index, &stored)).await;
+            let Some(bytes) = bytes else { continue };
+            match self.judge(stack, index, &pass, bytes) {
+                Found::Fresh(opened, bytes) => {
+                    return Below::Answered(
+                        self.climb_from(lead, index, pass, opened, bytes).await,
+                    );
+                }
+                Found::Stale(opened) if call.options.stale_if_error.is_some() => {
+                    fallback = Some(self.cached_from(lead.key_heap_bytes(), opened).0);
+                }
+                Found::Stale(_) | Found::Nothing => {}
+            }
+        }
+        Below::Unanswered(lead, fallback)
+    }
+
+    /// Opens bytes and judges them: readable, believed, valid, and how fresh.
+    fn judge(&self, stack: &Stack, index: usize, pass: &Pass, bytes: Bytes) -> Found<V> {
+        let level = &stack.levels[index];
+        let opened = match stack.pipeline.open(pass.key(), &bytes, &format_of(&self.view.core)) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.undecodable(&level.name, &error);
+                return Found::Nothing;
+            }
+        };
+        let epochs = &self.view.tenant.epochs;
+        let tags = epochs.tag_cells(opened.plan.tags.iter().cloned());
+        let version = opened.plan.version;
+        let now = self.view.clock.now();
+        let is_current = stack.admits(index, pass, version)
+            && epochs.is_valid(version, &self.view.cell, &tags)
+            && now < opened.plan.expires;
+        if !is_current {
+            level.counts.misses.add(1);
+            return Found::Nothing;
+        }
+        if now >= opened.plan.fresh_until {
+            level.counts.misses.add(1);
+            return Found::Stale(opened);
+        }
+        level.counts.hits.add(1);
+        Found::Fresh(opened, bytes)
+    }
+
+    /// Lands what a level held: into level 1 and the tiers between, if the key is hot enough.
+    async fn climb_from(
+        &self,
+        lead: Lead<'_, K, V>,
+        index: usize,
+        pass: Pass,
+        opened: Opened<V>,
+        bytes: Bytes,
+    ) -> Answer<V> {
+        let stack = self.stack().expect("a value was just read from the stack");
+        let level = &stack.levels[index];
+        let (version, expires) = (opened.plan.version, opened.plan.expires);
+        let is_hot = level.heat.note(pass.key());
+        let (cached, entry) = self.cached_from(lead.key_heap_bytes(), opened);
+        let source = Source::Tier(level.number);
+        let landing = Landing::Value(cached.clone());
+        if !is_hot {
+            lead.land_empty(landing);
+            return Answer::Value(cached, source);
+        }
+        let is_stored = self.store_landed(lead, entry, landing);
+        if is_stored && index > 0 {
+            let job = Job { pass, bytes, version, expires };
+            // The value is in hand; a tier above that did not take it was reported.
+            let _ = stack.store(job, 0..index).await;
+        }
+        Answer::Value(cached, source)
+    }
+
+    fn cached_from(
+        &self,
+        key_heap_bytes: usize,
+        opened: Opened<V>,
+    ) -> (Cached<V>, Arc<cache_enterprise_core::Entry<V>>) {
+        let now = self.view.clock.now();
+        let options = &self.view.core.options;
+        let Opened { value, plan, plain_len } = opened;
+        let plan = Plan {
+            version: plan.version,
+            checked: 0,
+            dates: Dates {
+                created: plan.created,
+                fresh_until: plan.fresh_until,
+                expires: plan.expires,
+            },
+            l1_until: self.l1_until(now, options),
+            tags: plan.tags,
+            priority: options.priority.unwrap_or_default(),
+            idle: options.idle,
+        };
+        let entry = Arc::new(self.entry(key_heap_bytes, value, &plan, Some(plain_len)));
+        (Cached::new(Arc::clone(&entry), now), entry)
+    }
+
+    fn undecodable(&self, tier: &str, error: &Error) {
+        self.view.core.counts.undecodable.add(1);
+        let event = Event::Undecodable {
+            cache: self.name().to_owned(),
+            tier: tier.to_owned(),
+            kind: error.kind(),
+        };
+        tracing::debug!(cache = self.name(), tier, error = %error, "stored bytes are unusable");
+        self.view.shared.event(&event);
+    }
+
+    /// Seals a loaded value for the tiers; `None` without tiers or when it cannot be written.
+    pub(crate) fn seal<Q: Lookup<K> + ?Sized>(
+        &self,
+        key: &Q,
+        value: &V,
+        plan: &Plan,
+        load_ms: Millis,
+    ) -> Option<Sealed> {
+        let stack = self.stack()?;
+        let stored = self.view.space.key(&key.to_key()).ok()?;
+        let format = format_of(&self.view.core);
+        match stack.pipeline.seal(&stored, value, plan, load_ms, &format) {
+            Ok(SealedValue { bytes, plain_len }) => {
+                let pass = stack.gates.enter(&stored);
+                let job = Job { pass, bytes, version: plan.version, expires: plan.dates.expires };
+                Some(Sealed { job, plain_len })
+            }
+            Err(error) => {
+                self.unencodable(&error);
+                None
+            }
+        }
+    }
+
+    fn unencodable(&self, error: &Error) {
+        tracing::debug!(cache = self.name(), error = %error, "a value stays in level 1");
+        let cache = self.name().to_owned();
+        self.view.shared.event(&Event::Unencodable { cache, kind: error.kind() });
+    }
+
+    /// Writes a loaded value to every tier by its policy.
+    pub(crate) async fn fill_below(&self, sealed: Sealed) {
+        let Some(stack) = self.stack() else { return };
+        stack.reserve(&self.view.tenant, sealed.job.version).await;
+        // The caller has its value; a tier that did not take it was reported as an event.
+        let _ = stack.store(sealed.job, 0..stack.levels.len()).await;
+    }
+
+    /// Announces a removal, under the key's lock: older bytes are a miss from here on.
+    pub(crate) fn fence_below<Q: Lookup<K> + ?Sized>(&self, key: &Q, at: Sequence) -> Fence {
+        let Some(stack) = self.stack() else { return Fence::default() };
+        let stored = self.view.space.key(&key.to_key()).ok();
+        Fence(stored.map(|stored| stack.gates.fence(&stored, at)))
+    }
+
+    /// Removes from every tier, deepest first.
+    pub(crate) async fn remove_below(&self, fence: Fence, at: Sequence) -> Result<bool> {
+        let (Some(stack), Some(pass)) = (self.stack(), fence.0) else { return Ok(false) };
+        stack.reserve(&self.view.tenant, at).await;
+        stack.remove(pass, at).await
+    }
+
+    pub(crate) async fn expire_below(&self, key: K) -> Result<()> {
+        let Some(stack) = self.stack() else { return Ok(()) };
+        let pass = stack.gates.enter(&self.view.space.key(&key)?);
+        stack.expire(pass).await
+    }
+
+    /// A caller's set: level 1 now, the tiers in the returned future.
+    pub(crate) fn set_now(
+        &self,
+        key: K,
+        value: V,
+        tags: Vec<Tag>,
+        options: &Options,
+    ) -> SetNow<'_> {
+        let Some(stack) = self.stack() else {
+            let (_, outcome) = self.set_level1(key, value, tags, options, |_, _| None);
+            return SetNow::Done(outcome);
+        };
+        let stored = self.view.space.key(&key);
+        let mut write = None;
+        let (_, outcome) = self.set_level1(key, value, tags, options, |value, plan| {
+            let stored = stored.as_ref().ok()?;
+            let (made, plain_len) = self.seal_set(stack, stored, value, plan);
+            write = Some(made);
+            plain_len
+        });
+        if outcome == SetOutcome::Fenced {
+            return SetNow::Done(outcome);
+        }
+        let stack = Arc::clone(stack);
+        SetNow::Below(Box::pin(async move {
+            stored?;
+            let Some(write) = write else { return Ok(outcome) };
+            match write {
+                SetBelow::Put(job) => {
+                    stack.reserve(&self.view.tenant, job.version).await;
+                    stack.store(job, 0..stack.levels.len()).await?;
+                    Ok(outcome)
+                }
+                SetBelow::Drop(pass, at, error) => {
+                    stack.remove(pass, at).await?;
+                    Err(error)
+                }
+            }
+        }))
+    }
+
+    /// Seals a set. A value that cannot be written must at least not leave its elder below.
+    fn seal_set(
+        &self,
+        stack: &Arc<Stack>,
+        stored: &StoredKey,
+        value: &V,
+        plan: &Plan,
+    ) -> (SetBelow, Option<usize>) {
+        let pass = stack.gates.fence(stored, plan.version);
+        match stack.pipeline.seal(stored, value, plan, 0, &format_of(&self.view.core)) {
+            Ok(SealedValue { bytes, plain_len }) => {
+                let job = Job { pass, bytes, version: plan.version, expires: plan.dates.expires };
+                (SetBelow::Put(job), Some(plain_len))
+            }
+            Err(error) => {
+                self.unencodable(&error);
+                (SetBelow::Drop(pass, plan.version, error), None)
+            }
+        }
+    }
+}
+
+/// What a set does to the tiers.
+enum SetBelow {
+    Put(Job),
+    Drop(Pass, Sequence, Error),
+}
+
+impl Shared {
+    pub(crate) async fn raise_below(
+        &self,
+        tenant: &TenantState,
+        targets: &[EpochTarget],
+    ) -> Result<Option<Sequence>> {
+        match &self.stack {
+            Some(stack) => stack.raise(tenant, targets).await,
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Building a manager with levels below level 1.
+
+use std::sync::Arc;
+
+use cache_enterprise_core::envelope::Limits;
+use cache_enterprise_core::{BackendHealth, Compressor, Error, Format, Result, Transform};
+
+use super::tier::Tier;
+use super::{Level, Pipeline, Stack, StackParts, life, open};
+use crate::builder::{self, ManagerBuilder, NoTiers, entropy};
+use crate::level1::Level1;
+use crate::manager::CacheManager;
+use crate::options::L1_TTL_UNHEARD;
+use crate::shared::Shared;
+
+/// A builder with tiers, in the order of their levels.
+#[derive(Debug)]
+pub struct Tiered {
+    tiers: Vec<Tier>,
+    compressor: Option<Arc<dyn Compressor>>,
+    readers: Vec<Arc<dyn Compressor>>,
+    transform: Option<Arc<dyn Transform>>,
+    limits: Limits,
+}
+
+/// What can be built: a codec for tiers, or no tiers.
+#[diagnostic::on_unimplemented(
+    message = "a manager with tiers needs a codec",
+    note = "add `.codec(MessagePack)` before `.build()`"
+)]
+pub trait Complete: sealed::Sealed {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl<C: Format> sealed::Sealed for (C, Tiered) {}
+impl<C: Format> Complete for (C, Tiered) {}
+
+impl<C> ManagerBuilder<C, NoTiers> {
+    /// Adds the first level below level 1. Default: none.
+    #[must_use]
+    pub fn l2(self, tier: impl Into<Tier>) -> ManagerBuilder<C, Tiered> {
+        let below = Tiered {
+            tiers: vec![tier.into()],
+            compressor: None,
+            readers: Vec::new(),
+            transform: None,
+            limits: Limits::default(),
+        };
+        ManagerBuilder {
+            name: self.name,
+            capacity: self.capacity,
+            options: self.options,
+            clock: self.clock,
+            observer: self.observer,
+            seed: self.seed,
+            codec: self.codec,
+            below,
+        }
+    }
+}
+
+impl<C> ManagerBuilder<C, Tiered> {
+    /// Adds the next level below. Default: none.
+    #[must_use]
+    pub fn l3(self, tier: impl Into<Tier>) -> Self {
+        self.tier(tier)
+    }
+
+    /// Adds a further level below those there are.
+    #[must_use]
+    pub fn tier(mut self, tier: impl Into<Tier>) -> Self {
+        self.below.tiers.push(tier.into());
+        self
+    }
+
+    /// Compresses payloads from the compressor's threshold on. Default: none.
+    #[must_use]
+    pub fn compression(mut self, compressor: impl Compressor) -> Self {
+        let compressor: Arc<dyn Compressor> = Arc::new(compressor);
+        self.below.readers.push(Arc::clone(&compressor));
+        self.below.compressor = Some(compressor);
+        self
+    }
+
+    /// Also reads what this compressor wrote earlier.
+    #[must_use]
+    pub fn reads_compression(mut self, compressor: impl Compressor) -> Self {
+        self.below.readers.push(Arc::new(compressor));
+        self
+    }
+
+    /// Seals bodies on their way to the tiers. Default: none.
+    #[must_use]
+    pub fn transform(mut self, transform: impl Transform) -> Self {
+        self.below.transform = Some(Arc::new(transform));
+        self
+    }
+
+    /// Largest values, stored and inflated. Default: 1 MiB stored, 64 MiB inflated.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.below.limits = limits;
+        self
+    }
+
+    /// Opens the tiers and builds the manager.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, outside a tokio runtime, or when a tier cannot be opened;
+    /// the error names the tier.
+    pub async fn build(self) -> Result<CacheManager<C>>
+    where
+        (C, Tiered): Complete,
+        C: Format,
+    {
+        self.check()?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
+            Error::config("a manager with tiers needs a tokio runtime; build it inside one")
+        })?;
+        let Tiered { tiers, compressor, readers, transform, limits } = self.below;
+        if tiers.len() > 8 {
+            return Err(Error::config("more than eight tiers; remove some"));
+        }
+        let (levels, opened) = open_all(tiers, &self.clock).await?;
+        let is_shared = opened.iter().any(|opened| opened.backend.capabilities().shared);
+        let epochs = opened.into_iter().find_map(|opened| opened.epochs);
+        let pipeline = Pipeline {
+            codec_id: self.codec.id(),
+            compressor,
+            readers,
+            transform,
+            limits,
+            clock: self.clock.clone(),
+        };
+        let stack = Stack::start(StackParts {
+            manager: self.name.clone(),
+            levels,
+            pipeline,
+            clock: self.clock.clone(),
+            observer: Arc::clone(&self.observer),
+            runtime,
+            epochs,
+            l1_bound: is_shared.then_some(L1_TTL_UNHEARD),
+        });
+        life::watch(&stack);
+        let level1 = Level1::new(self.capacity, self.clock.clone());
+        let seed = self.seed.unwrap_or_else(entropy);
+        let shared = Shared::new(
+            self.name,
+            self.clock,
+            self.options,
+            self.observer,
+            level1,
+            seed,
+            Some(Arc::clone(&stack)),
+        );
+        let manager = builder::finish(shared, self.codec)?;
+        stack.restore(&manager.tenant).await?;
+        Ok(manager)
+    }
+}
+
+async fn open_all(
+    tiers: Vec<Tier>,
+    clock: &cache_enterprise_core::Clock,
+) -> Result<(Vec<Level>, Vec<cache_enterprise_core::OpenedBackend>)> {
+    let mut levels = Vec::with_capacity(tiers.len());
+    let mut all = Vec::with_capacity(tiers.len());
+    for (number, tier) in (2_u8..).zip(tiers) {
+        let (level, opened) = open(tier, number, clock).await?;
+        if let BackendHealth::Down(why) = opened.backend.health().await {
+            tracing::warn!(tier = %level.name, why, "a tier is down; it is skipped until it answers");
+        }
+        levels.push(level);
+        all.push(opened);
+    }
+    Ok((levels, all))
+}

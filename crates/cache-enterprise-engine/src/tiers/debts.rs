@@ -1,0 +1,112 @@
+//! What a failing tier was not told: removals and values it still holds an older copy of.
+//!
+//! A `set` or `remove` that a tier did not confirm leaves a debt: bytes of that key below its
+//! version are a miss when the tier answers again, and are removed. Debts are bounded; when they
+//! overflow, everything older than the newest debt is a miss in that tier.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_enterprise_core::{Sequence, StoredKey};
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+/// Keys remembered per tier.
+pub(crate) const DEBTS_MAX: usize = 100_000;
+
+/// The debts towards one tier.
+#[derive(Debug)]
+pub(crate) struct Debts {
+    owed: Mutex<HashMap<StoredKey, Sequence>>,
+    /// Number of debts, read without the lock: usually zero.
+    len: AtomicU64,
+    floor: AtomicU64,
+    max: usize,
+}
+
+impl Debts {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { owed: Mutex::default(), len: AtomicU64::new(0), floor: AtomicU64::new(0), max }
+    }
+
+    /// The tier was not told about `version` of `key`.
+    pub(crate) fn owe(&self, key: &StoredKey, version: Sequence) {
+        let mut owed = self.owed.lock();
+        if owed.len() >= self.max && !owed.contains_key(key) {
+            let newest = owed.values().copied().max().unwrap_or_default().max(version);
+            self.floor.fetch_max(newest.0, Ordering::AcqRel);
+            owed.clear();
+        } else {
+            let held = owed.entry(key.clone()).or_default();
+            *held = version.max(*held);
+        }
+        self.len.store(owed.len() as u64, Ordering::Release);
+    }
+
+    /// The tier confirmed `version` of `key`.
+    pub(crate) fn settle(&self, key: &StoredKey, version: Sequence) {
+        if self.len.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut owed = self.owed.lock();
+        if owed.get(key).is_some_and(|held| *held <= version) {
+            owed.remove(key);
+        }
+        self.len.store(owed.len() as u64, Ordering::Release);
+    }
+
+    /// Whether bytes of this version may be believed.
+    pub(crate) fn admits(&self, key: &StoredKey, version: Sequence) -> bool {
+        if version.0 < self.floor.load(Ordering::Acquire) {
+            return false;
+        }
+        self.len.load(Ordering::Acquire) == 0
+            || self.owed.lock().get(key).is_none_or(|held| version >= *held)
+    }
+
+    /// Up to `most` debts, to be settled by removing.
+    pub(crate) fn take_some(&self, most: usize) -> Vec<(StoredKey, Sequence)> {
+        if self.len.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let owed = self.owed.lock();
+        owed.iter().take(most).map(|(key, version)| (key.clone(), *version)).collect()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache_enterprise_core::KeySpace;
+
+    fn key(number: u32) -> StoredKey {
+        KeySpace::new("m", "", "c").and_then(|space| space.key(&number)).expect("short key")
+    }
+
+    #[test]
+    fn older_bytes_are_not_believed_until_the_debt_is_settled() {
+        let debts = Debts::new(10);
+        debts.owe(&key(1), Sequence(5));
+        assert!(!debts.admits(&key(1), Sequence(4)));
+        assert!(debts.admits(&key(1), Sequence(5)));
+        assert!(debts.admits(&key(2), Sequence(1)));
+        debts.settle(&key(1), Sequence(4));
+        assert!(!debts.admits(&key(1), Sequence(4)), "an older write settles nothing");
+        debts.settle(&key(1), Sequence(5));
+        assert!(debts.admits(&key(1), Sequence(4)));
+    }
+
+    #[test]
+    fn an_overflow_forgets_keys_and_distrusts_everything_older() {
+        let debts = Debts::new(2);
+        for number in 1..=3 {
+            debts.owe(&key(number), Sequence(u64::from(number) * 10));
+        }
+        assert_eq!(debts.len(), 0);
+        assert!(!debts.admits(&key(9), Sequence(29)));
+        assert!(debts.admits(&key(9), Sequence(30)));
+    }
+}

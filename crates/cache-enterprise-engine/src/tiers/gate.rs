@@ -1,0 +1,147 @@
+//! One gate per key that is being read from or written to the tiers.
+//!
+//! A tier is slow, so the order in which bytes reach it is not the order in which they were
+//! decided on. Two things keep an older value from winning:
+//! * Writers of one key pass its gate one at a time, and a value that is older than the gate's
+//!   *fence* (the newest `set` or `remove` of the key) is not written any more.
+//! * A reader holds the gate from before it asks a tier until it has the bytes; bytes older than
+//!   the fence are a miss. So bytes that a `remove` is about to delete are never taken up.
+//!
+//! A gate lives while somebody holds it. A backend with fences of its own checks again where the
+//! bytes lie, which also covers a write that outlived its deadline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_enterprise_core::{Sequence, StoredKey};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use parking_lot::Mutex;
+
+/// A key on its way to or from the tiers.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// The newest `set` or `remove` of the key.
+    fence: AtomicU64,
+    /// Passed by one writer at a time.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+}
+
+impl Gate {
+    pub(crate) fn fence(&self) -> Sequence {
+        Sequence(self.fence.load(Ordering::Acquire))
+    }
+
+    /// Whether bytes of `version` may still be taken up or written.
+    pub(crate) fn admits(&self, version: Sequence) -> bool {
+        version >= self.fence()
+    }
+}
+
+type Shard = Mutex<HashMap<StoredKey, Arc<Gate>>>;
+
+/// The gates of one manager.
+#[derive(Debug)]
+pub(crate) struct Gates {
+    shards: Box<[Shard]>,
+    hasher: hashbrown::DefaultHashBuilder,
+}
+
+const SHARDS: usize = 32;
+
+impl Gates {
+    pub(crate) fn new() -> Arc<Self> {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Arc::new(Self { shards, hasher: hashbrown::DefaultHashBuilder::default() })
+    }
+
+    /// The gate of `key`, held until the pass is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, key: &StoredKey) -> Pass {
+        let gate = Arc::clone(self.shard(key).lock().entry(key.clone()).or_default());
+        Pass { gates: Arc::clone(self), key: key.clone(), gate }
+    }
+
+    /// Enters as the writer of `at`: from now on older bytes are refused.
+    pub(crate) fn fence(self: &Arc<Self>, key: &StoredKey, at: Sequence) -> Pass {
+        let pass = self.enter(key);
+        pass.gate.fence.fetch_max(at.0, Ordering::AcqRel);
+        pass
+    }
+
+    fn shard(&self, key: &StoredKey) -> &Shard {
+        use std::hash::BuildHasher;
+        let hash = self.hasher.hash_one(key);
+        &self.shards[(hash >> 40) as usize % SHARDS]
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+}
+
+/// A hold on a key's gate.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    gates: Arc<Gates>,
+    key: StoredKey,
+    gate: Arc<Gate>,
+}
+
+impl std::ops::Deref for Pass {
+    type Target = Gate;
+
+    fn deref(&self) -> &Gate {
+        &self.gate
+    }
+}
+
+impl Pass {
+    pub(crate) fn key(&self) -> &StoredKey {
+        &self.key
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut shard = self.gates.shard(&self.key).lock();
+        // The map's count and this pass's: nobody else holds the gate.
+        if let Entry::Occupied(held) = shard.entry(self.key.clone())
+            && Arc::strong_count(held.get()) <= 2
+        {
+            held.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache_enterprise_core::KeySpace;
+
+    fn key() -> StoredKey {
+        KeySpace::new("m", "", "c").and_then(|space| space.key(&1_u8)).expect("short key")
+    }
+
+    #[test]
+    fn a_fence_holds_while_anybody_is_inside_and_no_longer() {
+        let gates = Gates::new();
+        let reader = gates.enter(&key());
+        let writer = gates.fence(&key(), Sequence(5));
+        assert!(!reader.admits(Sequence(4)));
+        assert!(reader.admits(Sequence(5)));
+        drop(writer);
+        assert!(!reader.admits(Sequence(4)), "the reader keeps the gate");
+        drop(reader);
+        assert_eq!(gates.len(), 0);
+        assert!(gates.enter(&key()).admits(Sequence(4)));
+    }
+
+    #[test]
+    fn a_fence_never_goes_back() {
+        let gates = Gates::new();
+        let pass = gates.fence(&key(), Sequence(9));
+        let _older = gates.fence(&key(), Sequence(3));
+        assert_eq!(pass.fence(), Sequence(9));
+    }
+}

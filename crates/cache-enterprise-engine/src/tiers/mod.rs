@@ -1,0 +1,23 @@
+//! Levels below level 1.
+//!
+//! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
+//! values into bytes, `behind` writes later, `debts` remembers what a failing tier was not told.
+
+mod behind;
+mod below;
+mod build;
+mod debts;
+mod gate;
+mod life;
+mod pipeline;
+mod promote;
+mod stack;
+mod tier;
+
+pub(crate) use below::Fence;
+pub use build::{Complete, Tiered};
+pub use life::{LevelHealth, TierStats};
+pub(crate) use pipeline::Pipeline;
+pub(crate) use stack::{Stack, StackParts};
+pub(crate) use tier::{Level, open};
+pub use tier::{Tier, WritePolicy};

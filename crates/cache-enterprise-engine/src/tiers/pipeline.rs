@@ -1,0 +1,183 @@
+//! From values to sealed bytes and back: the only place that knows both.
+//!
+//! A value is encoded at most once per write and decoded at most once per climb. The same bytes
+//! serve every tier.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache_enterprise_core::envelope::{Body, Envelope, Header, Limits};
+use cache_enterprise_core::{
+    CacheKey, Clock, Codec, Compressor, Error, ErrorKind, Millis, NEVER, Result, Sequence,
+    StoredKey, Tag, Transform,
+};
+
+use crate::write::Plan;
+
+/// What a manager does to every value on its way to the tiers.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) codec_id: u8,
+    /// Compresses new payloads; `None` stores them as they are.
+    pub(crate) compressor: Option<Arc<dyn Compressor>>,
+    /// Every compressor that may have written what is stored.
+    pub(crate) readers: Vec<Arc<dyn Compressor>>,
+    pub(crate) transform: Option<Arc<dyn Transform>>,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+}
+
+/// What a cache adds: its own codec and the layout of its values.
+pub(crate) struct ValueFormat<'a, V> {
+    pub(crate) codec: &'a dyn Codec<V>,
+    pub(crate) own_id: Option<u8>,
+    pub(crate) schema: u64,
+}
+
+/// A value sealed for the tiers.
+#[derive(Clone, Debug)]
+pub(crate) struct SealedValue {
+    pub(crate) bytes: Bytes,
+    pub(crate) plain_len: usize,
+}
+
+/// A value as a tier held it.
+pub(crate) struct Opened<V> {
+    pub(crate) value: V,
+    pub(crate) plan: StoredPlan,
+    pub(crate) plain_len: usize,
+}
+
+/// Version, dates and tags of stored bytes, in this process's time.
+#[derive(Debug)]
+pub(crate) struct StoredPlan {
+    pub(crate) version: Sequence,
+    pub(crate) created: Millis,
+    pub(crate) fresh_until: Millis,
+    pub(crate) expires: Millis,
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl Pipeline {
+    pub(crate) fn seal<V: 'static>(
+        &self,
+        key: &StoredKey,
+        value: &V,
+        plan: &Plan,
+        load_ms: Millis,
+        format: &ValueFormat<'_, V>,
+    ) -> Result<SealedValue> {
+        let mut plain = Vec::with_capacity(64.max(size_of::<V>()));
+        format.codec.encode(value, &mut plain)?;
+        let plain_len = plain.len();
+        if plain_len > self.limits.plain_bytes_max {
+            return Err(Error::new(ErrorKind::TooLarge, "the encoded value is over the limit")
+                .with("bytes", plain_len)
+                .with("limit", self.limits.plain_bytes_max));
+        }
+        let (compressor, payload) = self.compress(plain)?;
+        let envelope = Envelope {
+            header: Header {
+                suite: self.transform.as_ref().map_or(0, |transform| transform.suite()),
+                key_id: 0,
+                expires_wall_ms: self.to_wall(plan.dates.expires),
+                sequence: plan.version,
+            },
+            body: Body {
+                tags: plan.tags.clone(),
+                schema: format.schema,
+                codec: format.own_id.unwrap_or(self.codec_id),
+                compressor,
+                dictionary: 0,
+                created_wall_ms: self.clock.wall_of(plan.dates.created),
+                fresh_until_wall_ms: self.to_wall(plan.dates.fresh_until),
+                load_us: u32::try_from(load_ms.saturating_mul(1_000)).unwrap_or(u32::MAX),
+                plain_len: u32::try_from(plain_len).unwrap_or(u32::MAX),
+                payload,
+            },
+        };
+        let bytes = envelope.seal(key, self.transform.as_deref())?;
+        if bytes.len() > self.limits.stored_bytes_max {
+            return Err(Error::new(ErrorKind::TooLarge, "the sealed value is over the limit")
+                .with("bytes", bytes.len())
+                .with("limit", self.limits.stored_bytes_max));
+        }
+        Ok(SealedValue { bytes, plain_len })
+    }
+
+    pub(crate) fn open<V: 'static>(
+        &self,
+        key: &StoredKey,
+        bytes: &Bytes,
+        format: &ValueFormat<'_, V>,
+    ) -> Result<Opened<V>> {
+        let Envelope { header, body } =
+            Envelope::open(bytes, key, self.transform.as_deref(), &self.limits)?;
+        let codec_id = format.own_id.unwrap_or(self.codec_id);
+        if body.codec != codec_id || body.schema != format.schema {
+            return Err(Error::new(ErrorKind::Codec, "stored with another codec or schema")
+                .with("codec", body.codec)
+                .with("schema", body.schema));
+        }
+        let plain_len = body.plain_len as usize;
+        let plain = self.decompress(body.compressor, body.payload, plain_len)?;
+        let value = format.codec.decode(&plain)?;
+        let plan = StoredPlan {
+            version: header.sequence,
+            created: self.clock.at_wall(body.created_wall_ms),
+            fresh_until: self.date(body.fresh_until_wall_ms),
+            expires: self.date(header.expires_wall_ms),
+            tags: body.tags,
+        };
+        Ok(Opened { value, plan, plain_len })
+    }
+
+    /// The same envelope with its fresh life ended now; the payload is not touched.
+    pub(crate) fn end_freshness(&self, key: &StoredKey, bytes: &Bytes) -> Result<Bytes> {
+        let transform = self.transform.as_deref();
+        let mut envelope = Envelope::open(bytes, key, transform, &self.limits)?;
+        envelope.body.fresh_until_wall_ms = Some(self.clock.wall_ms());
+        envelope.seal(key, transform)
+    }
+
+    /// The compressed payload when it is smaller, else the payload itself.
+    fn compress(&self, plain: Vec<u8>) -> Result<(u8, Bytes)> {
+        let Some(compressor) = &self.compressor else { return Ok((0, plain.into())) };
+        if plain.len() < compressor.threshold() {
+            return Ok((0, plain.into()));
+        }
+        let mut packed = Vec::with_capacity(plain.len() / 2);
+        compressor.compress(&plain, &mut packed)?;
+        if packed.len() < plain.len() {
+            return Ok((compressor.id(), packed.into()));
+        }
+        Ok((0, plain.into()))
+    }
+
+    fn decompress(&self, compressor: u8, payload: Bytes, plain_len: usize) -> Result<Bytes> {
+        if compressor == 0 {
+            return Ok(payload);
+        }
+        let reader = self.readers.iter().find(|reader| reader.id() == compressor);
+        let Some(reader) = reader else {
+            return Err(Error::new(ErrorKind::Codec, "stored with a compressor not in use")
+                .with("compressor", compressor));
+        };
+        Ok(reader.decompress(&payload, plain_len)?.into())
+    }
+
+    fn to_wall(&self, at: Millis) -> Option<i64> {
+        (at != NEVER).then(|| self.clock.wall_of(at))
+    }
+
+    fn date(&self, wall_ms: Option<i64>) -> Millis {
+        wall_ms.map_or(NEVER, |wall_ms| self.clock.at_wall(wall_ms))
+    }
+}
+
+/// How a cache's values are written; see [`ValueFormat`].
+pub(crate) fn format_of<K: CacheKey, V: Send + Sync + 'static>(
+    core: &crate::cache::CacheCore<K, V>,
+) -> ValueFormat<'_, V> {
+    ValueFormat { codec: &*core.codec.codec, own_id: core.codec.own_id, schema: core.schema }
+}

@@ -1,0 +1,345 @@
+//! The tiers of one manager, walked in order.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_enterprise_core::coherence::{EpochStore, EpochTarget};
+use cache_enterprise_core::{
+    Clock, Error, Event, Millis, NEVER, Observer, OpContext, Put, PutOutcome, Result, Sequence,
+    StoredKey,
+};
+
+use super::behind::Behind;
+use super::debts::{DEBTS_MAX, Debts};
+use super::gate::{Gates, Pass};
+use super::tier::WritePolicy;
+use super::{Level, Pipeline};
+use crate::shared::TenantState;
+
+/// Numbers reserved at a time, so that the epoch store is asked once in a million writes.
+const RESERVE_STEP: u64 = 1 << 20;
+
+/// Longest wait for the store that keeps epochs.
+const EPOCHS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Everything below level 1.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    pub(crate) manager: String,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) gates: Arc<Gates>,
+    pub(crate) clock: Clock,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) behind: Vec<Option<Behind>>,
+    debts: Vec<Debts>,
+    epochs: Option<Arc<dyn EpochStore>>,
+    l1_bound: Option<Duration>,
+}
+
+/// What a stack is made of.
+pub(crate) struct StackParts {
+    pub(crate) manager: String,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) clock: Clock,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) epochs: Option<Arc<dyn EpochStore>>,
+    pub(crate) l1_bound: Option<Duration>,
+}
+
+/// Bytes on their way to the tiers, with the pass of their key.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) pass: Pass,
+    pub(crate) bytes: Bytes,
+    pub(crate) version: Sequence,
+    pub(crate) expires: Millis,
+}
+
+impl Stack {
+    pub(crate) fn start(parts: StackParts) -> Arc<Self> {
+        let debts = parts.levels.iter().map(|_| Debts::new(DEBTS_MAX)).collect();
+        Arc::new_cyclic(|stack| {
+            let behind = (0..parts.levels.len())
+                .map(|index| match parts.levels[index].config.write {
+                    WritePolicy::Behind { queue_max } => {
+                        Some(Behind::start(stack.clone(), index, queue_max, &parts.runtime))
+                    }
+                    WritePolicy::Through | WritePolicy::Around => None,
+                })
+                .collect();
+            Self {
+                manager: parts.manager,
+                levels: parts.levels,
+                pipeline: parts.pipeline,
+                gates: Gates::new(),
+                clock: parts.clock,
+                observer: parts.observer,
+                runtime: parts.runtime,
+                behind,
+                debts,
+                epochs: parts.epochs,
+                l1_bound: parts.l1_bound,
+            }
+        })
+    }
+
+    pub(crate) fn l1_bound(&self) -> Option<Duration> {
+        self.l1_bound
+    }
+
+    pub(crate) fn epochs(&self) -> Option<&Arc<dyn EpochStore>> {
+        self.epochs.as_ref()
+    }
+
+    pub(crate) fn debts(&self, index: usize) -> &Debts {
+        &self.debts[index]
+    }
+
+    /// Bytes of `key` from the level at `index`, if they may be believed. A failure is an event
+    /// and answers nothing, so that the next level is asked.
+    pub(crate) async fn read_level(&self, index: usize, key: &StoredKey) -> Option<Bytes> {
+        let level = &self.levels[index];
+        match level.backend.get(key, &OpContext::default()).await {
+            Ok(Some(bytes)) => Some(bytes),
+            Ok(None) => {
+                level.counts.misses.add(1);
+                None
+            }
+            Err(error) => {
+                self.failed(index, "get", &error);
+                None
+            }
+        }
+    }
+
+    /// Whether bytes of `version` that the level at `index` gave may be believed.
+    pub(crate) fn admits(&self, index: usize, pass: &Pass, version: Sequence) -> bool {
+        pass.admits(version) && self.debts[index].admits(pass.key(), version)
+    }
+
+    /// Writes `job` to `levels`, deepest first, each by its policy. Survives its caller.
+    pub(crate) async fn store(self: &Arc<Self>, job: Job, levels: Range<usize>) -> Result<()> {
+        let stack = Arc::clone(self);
+        let task = self.runtime.spawn(async move { stack.store_now(job, levels).await });
+        joined(task.await)
+    }
+
+    async fn store_now(&self, job: Job, levels: Range<usize>) -> Result<()> {
+        let job = Arc::new(job);
+        let mut result = Ok(());
+        for index in levels.rev() {
+            let done = match (&self.levels[index].config.write, &self.behind[index]) {
+                (WritePolicy::Around, _) => self.drop_older(index, &job).await,
+                (_, Some(behind)) => match behind.push(Arc::clone(&job)) {
+                    Ok(()) => Ok(()),
+                    Err(full) => {
+                        self.levels[index].counts.behind_full.add(1);
+                        let tier = self.levels[index].name.clone();
+                        self.observer.on_event(&Event::WriteBehindFull { tier });
+                        self.put(index, &full).await
+                    }
+                },
+                (_, None) => self.put(index, &job).await,
+            };
+            result = result.and(done);
+        }
+        result
+    }
+
+    /// Puts one job into one level, if it is still the newest of its key.
+    pub(crate) async fn put(&self, index: usize, job: &Job) -> Result<()> {
+        let level = &self.levels[index];
+        let key = job.pass.key();
+        let _turn = job.pass.turn.lock().await;
+        if !job.pass.admits(job.version) {
+            return Ok(());
+        }
+        let rest = (job.expires != NEVER).then(|| job.expires.saturating_sub(self.clock.now()));
+        if rest == Some(0) {
+            return self.remove_from(index, key, job.version).await.map(drop);
+        }
+        let how = Put { ttl: level.life(rest), version: job.version };
+        let ctx = OpContext::default();
+        match level.backend.put(key, job.bytes.clone(), how, &ctx).await {
+            Ok(PutOutcome::Stored | PutOutcome::Refused) => {
+                level.counts.puts.add(1);
+                self.debts[index].settle(key, job.version);
+                Ok(())
+            }
+            Ok(PutOutcome::Fenced) => Ok(()),
+            Err(error) => {
+                self.debts[index].owe(key, job.version);
+                self.failed(index, "put", &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// A level that is written around must not keep what the write replaced.
+    async fn drop_older(&self, index: usize, job: &Job) -> Result<()> {
+        let _turn = job.pass.turn.lock().await;
+        if !job.pass.admits(job.version) || job.pass.fence() == Sequence::ZERO {
+            return Ok(());
+        }
+        self.remove_from(index, job.pass.key(), job.version).await.map(drop)
+    }
+
+    /// Removes a key from every level, deepest first. Survives its caller.
+    pub(crate) async fn remove(self: &Arc<Self>, pass: Pass, at: Sequence) -> Result<bool> {
+        let stack = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            let _turn = pass.turn.lock().await;
+            let mut result = Ok(false);
+            for index in (0..stack.levels.len()).rev() {
+                let removed = stack.remove_from(index, pass.key(), at).await;
+                result = match (result, removed) {
+                    (Ok(before), Ok(now)) => Ok(before || now),
+                    (Err(error), _) | (_, Err(error)) => Err(error),
+                };
+            }
+            result
+        });
+        joined(task.await)
+    }
+
+    async fn remove_from(&self, index: usize, key: &StoredKey, at: Sequence) -> Result<bool> {
+        match self.levels[index].backend.remove(key, at, &OpContext::default()).await {
+            Ok(was_there) => {
+                self.debts[index].settle(key, at);
+                Ok(was_there)
+            }
+            Err(error) => {
+                self.debts[index].owe(key, at);
+                self.failed(index, "remove", &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the fresh life of what every level holds under a key. Survives its caller.
+    pub(crate) async fn expire(self: &Arc<Self>, pass: Pass) -> Result<()> {
+        let stack = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            let _turn = pass.turn.lock().await;
+            for index in (0..stack.levels.len()).rev() {
+                stack.expire_in(index, &pass).await?;
+            }
+            Ok(())
+        });
+        joined(task.await)
+    }
+
+    async fn expire_in(&self, index: usize, pass: &Pass) -> Result<()> {
+        let key = pass.key();
+        let Some(bytes) = self.read_level(index, key).await else { return Ok(()) };
+        let Ok(header) = cache_enterprise_core::envelope::Header::read(&bytes) else {
+            return Ok(());
+        };
+        let Ok(ended) = self.pipeline.end_freshness(key, &bytes) else { return Ok(()) };
+        let expires = header.expires_wall_ms.map_or(NEVER, |wall| self.clock.at_wall(wall));
+        let rest = (expires != NEVER).then(|| expires.saturating_sub(self.clock.now()));
+        let how = Put { ttl: self.levels[index].life(rest), version: header.sequence };
+        match self.levels[index].backend.put(key, ended, how, &OpContext::default()).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.failed(index, "put", &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Settles debts of tiers that answer again, a few at a time.
+    pub(crate) async fn settle_debts(&self, most: usize) {
+        for index in 0..self.levels.len() {
+            for (key, version) in self.debts[index].take_some(most) {
+                let pass = self.gates.enter(&key);
+                let _turn = pass.turn.lock().await;
+                if self.remove_from(index, &key, version).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Takes over a tenant's stored sequence and epochs, once.
+    pub(crate) async fn restore(&self, tenant: &TenantState) -> Result<()> {
+        let Some(store) = &self.epochs else { return Ok(()) };
+        if tenant.is_restored.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let newest = tenant.epochs.sequence().newest();
+        let record = in_time(store.load(&self.manager, &tenant.name, newest)).await?;
+        tenant.epochs.restore(&record);
+        tenant.is_restored.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes sure that numbers up to `version` are never given again after a restart.
+    pub(crate) async fn reserve(&self, tenant: &TenantState, version: Sequence) {
+        let Some(store) = &self.epochs else { return };
+        if version.0 <= tenant.reserved.load(Ordering::Acquire) {
+            return;
+        }
+        let upto = Sequence(version.0.saturating_add(RESERVE_STEP));
+        match in_time(store.reserve(&self.manager, &tenant.name, upto)).await {
+            Ok(()) => {
+                tenant.reserved.fetch_max(upto.0, Ordering::AcqRel);
+            }
+            Err(error) => self.epochs_failed("reserve", &error),
+        }
+    }
+
+    /// Stores epochs where they outlive the process; `None` when no tier keeps them.
+    pub(crate) async fn raise(
+        &self,
+        tenant: &TenantState,
+        targets: &[EpochTarget],
+    ) -> Result<Option<Sequence>> {
+        let Some(store) = &self.epochs else { return Ok(None) };
+        self.restore(tenant).await?;
+        let above = tenant.epochs.sequence().newest();
+        match in_time(store.raise(&self.manager, &tenant.name, targets, above)).await {
+            Ok(sequence) => Ok(Some(sequence)),
+            Err(error) => {
+                self.epochs_failed("raise", &error);
+                Err(error)
+            }
+        }
+    }
+
+    fn epochs_failed(&self, operation: &'static str, error: &Error) {
+        let tier = "epochs".to_owned();
+        tracing::warn!(operation, error = %error, "the epoch store failed");
+        self.observer.on_event(&Event::TierFailed { tier, operation, kind: error.kind() });
+    }
+
+    fn failed(&self, index: usize, operation: &'static str, error: &Error) {
+        let level = &self.levels[index];
+        level.counts.failures.add(1);
+        tracing::debug!(tier = %level.name, operation, error = %error, "a tier failed");
+        let tier = level.name.clone();
+        self.observer.on_event(&Event::TierFailed { tier, operation, kind: error.kind() });
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(EPOCHS_TIMEOUT, work).await.unwrap_or_else(|_| {
+        let kind = cache_enterprise_core::ErrorKind::Timeout;
+        Err(Error::new(kind, "the epoch store did not answer"))
+    })
+}
+
+/// The answer of a task of ours, which neither panics nor is aborted unless the runtime ends.
+fn joined<T>(answer: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    answer.unwrap_or_else(|_| {
+        let kind = cache_enterprise_core::ErrorKind::Closed;
+        Err(Error::new(kind, "the runtime ended before the tiers answered"))
+    })
+}

@@ -1,0 +1,193 @@
+//! One level below level 1, as the builder takes it and as the stack walks it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_enterprise_core::{
+    Backend, BackendSource, Clock, Counter, OpenedBackend, Result, saturating_millis,
+};
+use cache_enterprise_resilience::{
+    BackendExt, CircuitBreaker, CircuitBreakerConfig, RetryConfig, TimeoutConfig,
+};
+
+use super::promote::Heat;
+
+/// When a write reaches a tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WritePolicy {
+    /// Before the call that writes returns.
+    #[default]
+    Through,
+    /// Soon after: queued, at most this many; a full queue writes through in the caller.
+    Behind {
+        /// Longest queue.
+        queue_max: usize,
+    },
+    /// Never on a write; the tier is filled by hits of deeper levels only.
+    Around,
+}
+
+/// A level below level 1: a backend and how it is used. Anything that describes a backend turns
+/// into one.
+///
+/// ```
+/// use cache_enterprise_engine::{Tier, WritePolicy};
+/// # use cache_enterprise_core::{BackendSource, OpenedBackend};
+/// # fn tier(disk: impl BackendSource) -> Tier {
+/// Tier::new(disk).write(WritePolicy::Behind { queue_max: 10_000 }).promote_after(2)
+/// # }
+/// ```
+pub struct Tier {
+    pub(crate) source: Box<dyn BackendSource>,
+    pub(crate) config: TierConfig,
+}
+
+/// How a tier is used.
+#[derive(Clone, Debug)]
+pub(crate) struct TierConfig {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) write: WritePolicy,
+    pub(crate) promote_after: u32,
+    pub(crate) timeout: Option<TimeoutConfig>,
+    pub(crate) retry: Option<RetryConfig>,
+    pub(crate) breaker: Option<CircuitBreakerConfig>,
+}
+
+impl Tier {
+    /// A tier on this backend: written through, promoted at the first hit, bounded to 250 ms a
+    /// call, one budgeted retry, and a circuit breaker.
+    pub fn new(source: impl BackendSource) -> Self {
+        let config = TierConfig {
+            ttl: None,
+            write: WritePolicy::Through,
+            promote_after: 1,
+            timeout: Some(TimeoutConfig::default()),
+            retry: Some(RetryConfig::default()),
+            breaker: Some(CircuitBreakerConfig::default()),
+        };
+        Self { source: Box::new(source), config }
+    }
+
+    /// Longest life of an entry in this tier. Default: the entry's own.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.config.ttl = Some(ttl);
+        self
+    }
+
+    /// When writes reach the tier. Default: [`WritePolicy::Through`].
+    #[must_use]
+    pub fn write(mut self, policy: WritePolicy) -> Self {
+        self.config.write = policy;
+        self
+    }
+
+    /// Hits in this tier before an entry climbs to the levels above. Default: 1.
+    #[must_use]
+    pub fn promote_after(mut self, hits: u32) -> Self {
+        self.config.promote_after = hits.max(1);
+        self
+    }
+
+    /// Longest a call may take. Default: 250 ms.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.config.timeout =
+            Some(TimeoutConfig { read: limit, write: limit, ..TimeoutConfig::default() });
+        self
+    }
+
+    /// How calls are tried again. Default: once, within the deadline and a shared budget.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryConfig) -> Self {
+        self.config.retry = Some(retry);
+        self
+    }
+
+    /// When the tier is skipped. Default: see [`CircuitBreakerConfig`].
+    #[must_use]
+    pub fn breaker(mut self, breaker: CircuitBreakerConfig) -> Self {
+        self.config.breaker = Some(breaker);
+        self
+    }
+
+    /// Takes timeout, retry and breaker away: the backend is called as it is.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.config.timeout = None;
+        self.config.retry = None;
+        self.config.breaker = None;
+        self
+    }
+}
+
+impl<S: BackendSource> From<S> for Tier {
+    fn from(source: S) -> Self {
+        Self::new(source)
+    }
+}
+
+impl fmt::Debug for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tier").field("source", &self.source).field("config", &self.config).finish()
+    }
+}
+
+/// A tier in use.
+#[derive(Debug)]
+pub(crate) struct Level {
+    /// Number of the level, from 2.
+    pub(crate) number: u8,
+    pub(crate) name: String,
+    /// The backend in its wrappers.
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) breaker: Option<Arc<CircuitBreaker>>,
+    pub(crate) config: TierConfig,
+    pub(crate) heat: Heat,
+    pub(crate) counts: LevelCounts,
+}
+
+/// Counters of one tier.
+#[derive(Debug, Default)]
+pub(crate) struct LevelCounts {
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) puts: Counter,
+    pub(crate) behind_full: Counter,
+}
+
+/// Opens a tier and puts its wrappers around it: timeout inside, retry around it, breaker outside.
+pub(crate) async fn open(tier: Tier, number: u8, clock: &Clock) -> Result<(Level, OpenedBackend)> {
+    let Tier { source, config } = tier;
+    let opened = source.open(clock).await?;
+    let name = opened.backend.name().to_owned();
+    let mut backend = Arc::clone(&opened.backend);
+    if let Some(timeout) = &config.timeout {
+        backend = backend.with_timeout(*timeout);
+    }
+    if let Some(retry) = &config.retry {
+        backend = backend.with_retry(retry.clone());
+    }
+    let breaker =
+        config.breaker.map(|breaker| Arc::clone(&backend).with_breaker(breaker, clock.clone()));
+    if let Some(breaker) = &breaker {
+        backend = Arc::clone(breaker) as Arc<dyn Backend>;
+    }
+    let heat = Heat::new(config.promote_after);
+    let counts = LevelCounts::default();
+    Ok((Level { number, name, backend, breaker, config, heat, counts }, opened))
+}
+
+impl Level {
+    /// The life of bytes in this tier, when they are to expire in `rest` milliseconds.
+    pub(crate) fn life(&self, rest: Option<u64>) -> Option<Duration> {
+        let cap = self.config.ttl.map(saturating_millis);
+        let life = match (rest, cap) {
+            (Some(rest), Some(cap)) => Some(rest.min(cap)),
+            (rest, cap) => rest.or(cap),
+        };
+        life.map(Duration::from_millis)
+    }
+}

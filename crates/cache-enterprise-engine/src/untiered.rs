@@ -1,0 +1,84 @@
+//! The level walk of a build without tiers: nothing is below level 1.
+
+use cache_enterprise_core::coherence::EpochTarget;
+use cache_enterprise_core::{CacheKey, Lookup, Millis, Result, Sequence, Tag};
+
+use crate::cache::Cache;
+use crate::flight::Lead;
+use crate::options::Options;
+use crate::read::{Below, Call};
+use crate::set::SetNow;
+use crate::shared::{Shared, TenantState};
+use crate::write::Plan;
+
+/// A removal announced to the tiers: there are none.
+pub(crate) struct Fence;
+
+/// A value sealed for the tiers: there is none.
+pub(crate) enum Sealed {}
+
+impl Sealed {
+    pub(crate) fn plain_len(&self) -> usize {
+        match *self {}
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    pub(crate) async fn prepare_below(&self) {}
+
+    pub(crate) async fn read_below<'a, Q: Lookup<K> + ?Sized>(
+        &'a self,
+        _: &Q,
+        lead: Lead<'a, K, V>,
+        _: &Call,
+    ) -> Below<'a, K, V> {
+        Below::Unanswered(lead, None)
+    }
+
+    pub(crate) fn seal<Q: Lookup<K> + ?Sized>(
+        &self,
+        _: &Q,
+        _: &V,
+        _: &Plan,
+        _: Millis,
+    ) -> Option<Sealed> {
+        None
+    }
+
+    pub(crate) async fn fill_below(&self, sealed: Sealed) {
+        match sealed {}
+    }
+
+    pub(crate) fn fence_below<Q: Lookup<K> + ?Sized>(&self, _: &Q, _: Sequence) -> Fence {
+        Fence
+    }
+
+    pub(crate) async fn remove_below(&self, _: Fence, _: Sequence) -> Result<bool> {
+        Ok(false)
+    }
+
+    pub(crate) async fn expire_below(&self, _: K) -> Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn set_now(
+        &self,
+        key: K,
+        value: V,
+        tags: Vec<Tag>,
+        options: &Options,
+    ) -> SetNow<'_> {
+        let (_, outcome) = self.set_level1(key, value, tags, options, |_, _| None);
+        SetNow::Done(outcome)
+    }
+}
+
+impl Shared {
+    pub(crate) async fn raise_below(
+        &self,
+        _: &TenantState,
+        _: &[EpochTarget],
+    ) -> Result<Option<Sequence>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,276 @@
+//! Writing: `set`, `remove`, `expire`, and the landing of loads.
+//!
+//! Every change of level 1 happens under the lock of the key's flight shard. `set` and `remove`
+//! take a number of the tenant's sequence there and detach the key's flight; a landing asks there
+//! whether its flight is still attached. So a load that began before a `remove` never stores.
+
+use std::time::Duration;
+
+use cache_enterprise_core::{
+    CacheKey, Cached, Dates, Detail, Entry, Freshness, LocalStore, Lookup, Millis, NEVER, Priority,
+    RemovalCause, Scoped, Sequence, SetOutcome, Tag, saturating_millis,
+};
+use std::sync::Arc;
+
+use crate::Fence;
+use crate::cache::{Cache, Leaving};
+use crate::flight::{Landing, Lead};
+use crate::level1;
+use crate::options::Options;
+use crate::read::{Answer, Call, Source};
+
+/// Everything about an entry but its value.
+pub(crate) struct Plan {
+    pub(crate) version: Sequence,
+    pub(crate) checked: u64,
+    /// The entry's own life, the same at every level.
+    pub(crate) dates: Dates,
+    /// When the copy in level 1 ends at the latest.
+    pub(crate) l1_until: Millis,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) priority: Priority,
+    pub(crate) idle: Option<Duration>,
+}
+
+impl Plan {
+    /// The dates of the copy in level 1: the entry's, cut at `l1_until`.
+    fn l1_dates(&self) -> Dates {
+        Dates {
+            created: self.dates.created,
+            fresh_until: self.dates.fresh_until.min(self.l1_until),
+            expires: self.dates.expires.min(self.l1_until),
+        }
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// Removes `key` from every level, hard: no read that begins after this call returned sees
+    /// the old value, and a load that began before it does not store. Says whether level 1 or a
+    /// tier held something.
+    pub async fn remove<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        let (at, was_held, fence) = self.remove_level1(key);
+        if !self.view.shared.has_tiers() {
+            return was_held;
+        }
+        // A tier that failed was reported; until it is told, what it still holds is a miss.
+        Box::pin(self.remove_below(fence, at)).await.unwrap_or(false) || was_held
+    }
+
+    /// Ends the fresh life of `key` at every level, softly: it may still answer as a fallback
+    /// while its grace lasts. Says whether level 1 held it.
+    pub async fn expire<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        let now = self.view.clock.now();
+        let was_held = {
+            let mut lock = self.view.core.flights.lock(&self.scoped(key));
+            lock.detach(&self.scoped(key));
+            let entry = self.view.store.peek(&self.scoped(key));
+            entry.is_some_and(|entry| {
+                let was_fresh = entry.freshness(now) == Freshness::Fresh;
+                entry.end_freshness(now);
+                was_fresh
+            })
+        };
+        if self.view.shared.has_tiers() {
+            // A tier that failed was reported as an event.
+            let _ = Box::pin(self.expire_below(key.to_key())).await;
+        }
+        was_held
+    }
+
+    fn remove_level1<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> (Sequence, bool, Fence) {
+        let mut leaving = Leaving::<K, V>::default();
+        let scoped = self.scoped(key);
+        let mut lock = self.view.core.flights.lock(&scoped);
+        let at = self.view.tenant.epochs.sequence().take();
+        lock.detach(&scoped);
+        let held = self.view.store.remove(&scoped, RemovalCause::Removed, &mut leaving);
+        self.forget_absence(&scoped);
+        let fence = self.fence_below(key, at);
+        drop(lock);
+        let now = self.view.clock.now();
+        let was_usable = held.is_some_and(|entry| self.is_usable(&entry, now));
+        drop(leaving);
+        (at, was_usable, fence)
+    }
+
+    /// Puts a value into level 1 as a caller's `set`: takes a number, detaches the key's flight.
+    pub(crate) fn set_level1(
+        &self,
+        key: K,
+        value: V,
+        tags: Vec<Tag>,
+        options: &Options,
+        encoded: impl FnOnce(&V, &Plan) -> Option<usize>,
+    ) -> (Cached<V>, SetOutcome) {
+        let checked = self.view.tenant.epochs.changes();
+        let at = self.view.tenant.epochs.sequence().take();
+        let plan = self.plan(at, checked, self.view.clock.now(), tags, options);
+        let encoded_len = encoded(&value, &plan);
+        let entry = Arc::new(self.entry(key.heap_bytes(), value, &plan, encoded_len));
+        let mut leaving = Leaving::<K, V>::default();
+        let scoped = Scoped { tenant: self.view.tenant.id, key };
+        let outcome = {
+            let borrowed = self.scoped(&scoped.key);
+            let mut lock = self.view.core.flights.lock(&borrowed);
+            lock.detach(&borrowed);
+            self.forget_absence(&borrowed);
+            let newer = self.view.store.peek(&borrowed);
+            if newer.is_some_and(|held| held.version() > at) {
+                SetOutcome::Fenced
+            } else {
+                self.view.store.insert(scoped, Arc::clone(&entry), &mut leaving)
+            }
+        };
+        drop(leaving);
+        (Cached::new(entry, plan.dates.created), outcome)
+    }
+
+    /// Lands a loaded value: into level 1 if the flight is still wanted, then into the tiers.
+    pub(crate) async fn land<Q: Lookup<K> + ?Sized>(
+        &self,
+        key: &Q,
+        lead: Lead<'_, K, V>,
+        value: V,
+        begun: Millis,
+        call: &Call,
+    ) -> Answer<V> {
+        let checked = self.view.tenant.epochs.changes();
+        let now = self.view.clock.now();
+        let (options, tags, is_stored) = call.settled();
+        if !is_stored {
+            let cached = self.unstored(value);
+            lead.land_empty(Landing::Value(cached.clone()));
+            return Answer::Value(cached, Source::Loader);
+        }
+        let plan = self.plan(lead.started(), checked, now, tags, &options);
+        let sealed = self.seal(key, &value, &plan, now.saturating_sub(begun));
+        let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
+        let entry = Arc::new(self.entry(lead.key_heap_bytes(), value, &plan, encoded_len));
+        let cached = Cached::new(Arc::clone(&entry), now);
+        let stored = self.store_landed(lead, entry, Landing::Value(cached.clone()));
+        if let (true, Some(sealed)) = (stored, sealed) {
+            self.fill_below(sealed).await;
+        }
+        Answer::Value(cached, Source::Loader)
+    }
+
+    /// The one step: attached, then stored. Says whether the flight was still attached.
+    pub(crate) fn store_landed(
+        &self,
+        lead: Lead<'_, K, V>,
+        entry: Arc<Entry<V>>,
+        landing: Landing<V>,
+    ) -> bool {
+        let mut leaving = Leaving::<K, V>::default();
+        let stored = lead.land(landing, |key| {
+            self.forget_absence(&self.scoped(&key.key));
+            self.view.store.insert(key, entry, &mut leaving)
+        });
+        drop(leaving);
+        stored.is_some()
+    }
+
+    /// Lands the knowledge that there is no value.
+    pub(crate) fn land_absent(&self, lead: Lead<'_, K, V>, call: &Call) {
+        let epochs = &self.view.tenant.epochs;
+        let ttl = call.options.negative_ttl_or_default();
+        let dates = Dates::lasting(self.view.clock.now(), Some(ttl));
+        let (version, checked) = (lead.started(), epochs.changes());
+        let mut leaving = Leaving::<K, ()>::default();
+        lead.land(Landing::Absent, |key| {
+            let weight =
+                level1::weight_of::<K>(self.view.core.weighs_bytes, key.key.heap_bytes(), 0);
+            let entry = Entry::new((), version, checked, dates).with_weight(weight);
+            self.negatives().insert(key, Arc::new(entry), &mut leaving)
+        });
+    }
+
+    /// Whether `key` was loaded before and found absent, and nothing has changed since.
+    pub(crate) fn is_known_absent<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        let Some(negatives) = self.view.core.negatives.get() else { return false };
+        let Some(entry) = negatives.get(&self.scoped(key)) else { return false };
+        let is_fresh = entry.freshness(self.view.clock.now()) == Freshness::Fresh;
+        is_fresh && self.view.tenant.epochs.is_valid(entry.version(), &self.view.cell, &[])
+    }
+
+    fn negatives(&self) -> &cache_enterprise_memory::MemoryStore<K, ()> {
+        let core = &self.view.core;
+        core.negatives
+            .get_or_init(|| level1::negatives(&*core.store, core.weighs_bytes, &core.clock))
+    }
+
+    fn forget_absence<Q>(&self, key: &Q)
+    where
+        Q: ?Sized + std::hash::Hash + equivalent::Equivalent<Scoped<K>>,
+    {
+        if let Some(negatives) = self.view.core.negatives.get() {
+            let mut leaving = Leaving::<K, ()>::default();
+            negatives.remove(key, RemovalCause::Replaced, &mut leaving);
+        }
+    }
+
+    /// Dates, tags and version of an entry made at `now`.
+    pub(crate) fn plan(
+        &self,
+        version: Sequence,
+        checked: u64,
+        now: Millis,
+        tags: Vec<Tag>,
+        options: &Options,
+    ) -> Plan {
+        let ttl = options.ttl.and_then(crate::Life::duration).map(saturating_millis);
+        let life = ttl.map(|ttl| ttl + self.view.shared.jitter(ttl, options.jitter_or_default()));
+        let fresh_until = life.map_or(NEVER, |life| now.saturating_add(life));
+        let grace = options.stale_if_error.map_or(0, saturating_millis);
+        let dates = Dates { created: now, fresh_until, expires: fresh_until.saturating_add(grace) };
+        Plan {
+            version,
+            checked,
+            dates,
+            l1_until: self.l1_until(now, options),
+            tags,
+            priority: options.priority.unwrap_or_default(),
+            idle: options.idle,
+        }
+    }
+
+    /// The last millisecond of a copy that enters level 1 now.
+    pub(crate) fn l1_until(&self, now: Millis, options: &Options) -> Millis {
+        let bound = options.l1_ttl.or(self.view.shared.l1_bound());
+        bound.map_or(NEVER, |bound| now.saturating_add(saturating_millis(bound)))
+    }
+
+    /// The entry of `value` in level 1.
+    pub(crate) fn entry(
+        &self,
+        key_heap_bytes: usize,
+        value: V,
+        plan: &Plan,
+        encoded_len: Option<usize>,
+    ) -> Entry<V> {
+        let value_bytes = match (self.view.core.weigh, encoded_len) {
+            (Some(weigh), _) => weigh(&value),
+            (None, Some(encoded_len)) => encoded_len.max(size_of::<V>()),
+            (None, None) => size_of::<V>(),
+        };
+        let weight =
+            level1::weight_of::<K>(self.view.core.weighs_bytes, key_heap_bytes, value_bytes);
+        let entry = Entry::new(value, plan.version, plan.checked, plan.l1_dates())
+            .with_weight(weight)
+            .with_priority(plan.priority);
+        if plan.tags.is_empty() && plan.idle.is_none() {
+            return entry;
+        }
+        let tags = self.view.tenant.epochs.tag_cells(plan.tags.iter().cloned());
+        entry.with_detail(Detail { tags, idle_ms: plan.idle.map(saturating_millis) })
+    }
+
+    /// A handle on a value that no level stores.
+    pub(crate) fn unstored(&self, value: V) -> Cached<V> {
+        let now = self.view.clock.now();
+        let epochs = &self.view.tenant.epochs;
+        let dates = Dates::lasting(now, None);
+        let entry = Entry::new(value, epochs.sequence().newest(), epochs.changes(), dates);
+        Cached::new(Arc::new(entry), now)
+    }
+}
