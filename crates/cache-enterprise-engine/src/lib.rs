@@ -15,6 +15,7 @@
     allow(dead_code, reason = "what only tiers ask for stands unused without them")
 )]
 
+mod batch;
 mod builder;
 mod cache;
 mod error;

@@ -1,7 +1,7 @@
 //! The level walk of a build without tiers: nothing is below level 1.
 
 use cache_enterprise_core::coherence::EpochTarget;
-use cache_enterprise_core::{CacheKey, Lookup, Millis, Result, Sequence, Tag};
+use cache_enterprise_core::{CacheKey, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag};
 
 use crate::cache::Cache;
 use crate::flight::Lead;
@@ -55,6 +55,23 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     pub(crate) async fn remove_below(&self, _: Fence, _: Sequence) -> Result<bool> {
         Ok(false)
+    }
+
+    pub(crate) async fn look_below_many<Q: Lookup<K>>(
+        &self,
+        _: &[Q],
+        _: &[usize],
+        _: &mut [Option<Cached<V>>],
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    pub(crate) async fn set_below_many(&self, _: Vec<(K, V)>, _: &Options) -> Vec<SetOutcome> {
+        Vec::new()
+    }
+
+    pub(crate) async fn remove_below_many(&self, _: Vec<(Fence, Sequence)>) -> Result<u64> {
+        Ok(0)
     }
 
     pub(crate) async fn expire_below(&self, _: K) -> Result<()> {

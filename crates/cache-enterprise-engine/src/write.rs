@@ -77,7 +77,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         was_held
     }
 
-    fn remove_level1<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> (Sequence, bool, Fence) {
+    pub(crate) fn remove_level1<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> (Sequence, bool, Fence) {
         let mut leaving = Leaving::<K, V>::default();
         let scoped = self.scoped(key);
         let mut lock = self.view.core.flights.lock(&scoped);

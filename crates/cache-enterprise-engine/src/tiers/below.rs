@@ -37,15 +37,21 @@ impl Sealed {
 #[derive(Debug, Default)]
 pub(crate) struct Fence(Option<Pass>);
 
+impl Fence {
+    pub(super) fn into_pass(self) -> Option<Pass> {
+        self.0
+    }
+}
+
 /// What one level gave.
-enum Found<V> {
+pub(super) enum Found<V> {
     Fresh(Opened<V>, Bytes),
     Stale(Opened<V>),
     Nothing,
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
-    fn stack(&self) -> Option<&Arc<Stack>> {
+    pub(super) fn stack(&self) -> Option<&Arc<Stack>> {
         self.view.shared.stack.as_ref()
     }
 
@@ -93,7 +99,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Opens bytes and judges them: readable, believed, valid, and how fresh.
-    fn judge(&self, stack: &Stack, index: usize, pass: &Pass, bytes: Bytes) -> Found<V> {
+    pub(super) fn judge(&self, stack: &Stack, index: usize, pass: &Pass, bytes: Bytes) -> Found<V> {
         let level = &stack.levels[index];
         let opened = match stack.pipeline.open(pass.key(), &bytes, &format_of(&self.view.core)) {
             Ok(opened) => opened,
@@ -122,7 +128,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Lands what a level held: into level 1 and the tiers between, if the key is hot enough.
-    async fn climb_from(
+    pub(super) async fn climb_from(
         &self,
         lead: Lead<'_, K, V>,
         index: usize,
@@ -286,7 +292,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Seals a set. A value that cannot be written must at least not leave its elder below.
-    fn seal_set(
+    pub(super) fn seal_set(
         &self,
         stack: &Arc<Stack>,
         stored: &StoredKey,
@@ -308,7 +314,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 }
 
 /// What a set does to the tiers.
-enum SetBelow {
+pub(super) enum SetBelow {
     Put(Job),
     Drop(Pass, Sequence, Error),
 }

@@ -3,6 +3,7 @@
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
 //! values into bytes, `behind` writes later, `debts` remembers what a failing tier was not told.
 
+mod batch;
 mod behind;
 mod below;
 mod build;

@@ -131,7 +131,7 @@ impl Stack {
         joined(task.await)
     }
 
-    async fn store_now(&self, job: Job, levels: Range<usize>) -> Result<()> {
+    pub(super) async fn store_now(&self, job: Job, levels: Range<usize>) -> Result<()> {
         let job = Arc::new(job);
         let mut result = Ok(());
         for index in levels.rev() {
@@ -320,7 +320,7 @@ impl Stack {
         self.observer.on_event(&Event::TierFailed { tier, operation, kind: error.kind() });
     }
 
-    fn failed(&self, index: usize, operation: &'static str, error: &Error) {
+    pub(super) fn failed(&self, index: usize, operation: &'static str, error: &Error) {
         let level = &self.levels[index];
         level.counts.failures.add(1);
         tracing::debug!(tier = %level.name, operation, error = %error, "a tier failed");
@@ -337,7 +337,9 @@ async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// The answer of a task of ours, which neither panics nor is aborted unless the runtime ends.
-fn joined<T>(answer: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+pub(super) fn joined<T>(
+    answer: std::result::Result<Result<T>, tokio::task::JoinError>,
+) -> Result<T> {
     answer.unwrap_or_else(|_| {
         let kind = cache_enterprise_core::ErrorKind::Closed;
         Err(Error::new(kind, "the runtime ended before the tiers answered"))

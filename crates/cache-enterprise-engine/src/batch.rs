@@ -1,0 +1,62 @@
+//! Several keys in one call: one round trip a level where the backend can.
+
+use cache_enterprise_core::{CacheKey, Cached, Lookup, Result, SetOutcome};
+
+use crate::cache::Cache;
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// The values under `keys`, in their order; `None` where no level holds one. Keys that level 1
+    /// does not hold are asked of each tier together.
+    ///
+    /// # Errors
+    /// When a key is over its length limit and tiers would have to be asked.
+    pub async fn get_many<Q: Lookup<K>>(&self, keys: &[Q]) -> Result<Vec<Option<Cached<V>>>> {
+        let mut found: Vec<_> = keys.iter().map(|key| self.hit(key)).collect();
+        let missing: Vec<usize> = (0..keys.len()).filter(|&index| found[index].is_none()).collect();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        if !self.view.shared.has_tiers() {
+            self.view.core.counts.misses.add(missing.len() as u64);
+            return Ok(found);
+        }
+        Box::pin(self.look_below_many(keys, &missing, &mut found)).await?;
+        Ok(found)
+    }
+
+    /// Puts several values, each as [`set`](Self::set) would; an outcome each, in their order.
+    /// The tiers get them together.
+    pub async fn set_many<I, Q, T>(&self, items: I) -> Vec<SetOutcome>
+    where
+        I: IntoIterator<Item = (Q, T)>,
+        Q: Into<K>,
+        T: Into<V>,
+    {
+        let options = self.view.core.options;
+        let items = items.into_iter().map(|(key, value)| (key.into(), value.into()));
+        if !self.view.shared.has_tiers() {
+            let set =
+                |(key, value)| self.set_level1(key, value, Vec::new(), &options, |_, _| None).1;
+            return items.map(set).collect();
+        }
+        Box::pin(self.set_below_many(items.collect(), &options)).await
+    }
+
+    /// Removes several keys, each as [`remove`](Self::remove) would, and counts those that level 1
+    /// or a tier held. The tiers are told together.
+    pub async fn remove_many<Q: Lookup<K>>(&self, keys: &[Q]) -> u64 {
+        let mut held = 0;
+        let mut fences = Vec::with_capacity(keys.len());
+        for key in keys {
+            let (at, was_held, fence) = self.remove_level1(key);
+            held += u64::from(was_held);
+            fences.push((fence, at));
+        }
+        if !self.view.shared.has_tiers() {
+            return held;
+        }
+        // A tier that failed was reported; until it is told, what it still holds is a miss.
+        let below = Box::pin(self.remove_below_many(fences)).await.unwrap_or(0);
+        held.max(below)
+    }
+}

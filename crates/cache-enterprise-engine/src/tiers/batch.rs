@@ -1,0 +1,280 @@
+//! Batches on their way to the tiers.
+//!
+//! A batch of writes passes the gates of all its keys. It takes their turns in the order of the
+//! keys, so that two batches never wait for each other in a circle.
+
+use std::sync::Arc;
+
+use cache_enterprise_core::{
+    CacheKey, Cached, Lookup, NEVER, OpContext, Put, PutOutcome, Result, Sequence, SetOutcome,
+    StoredKey,
+};
+
+use super::below::{Found, SetBelow};
+use super::gate::Pass;
+use super::stack::{Job, Stack, joined};
+use super::tier::WritePolicy;
+use crate::Fence;
+use crate::cache::Cache;
+use crate::flight::{Join, Landing, Lead};
+use crate::options::Options;
+use crate::read::Answer;
+
+/// One key of a batch whose flight this call leads.
+struct Wanted<'a, K: CacheKey, V: Send + Sync + 'static> {
+    index: usize,
+    lead: Lead<'a, K, V>,
+    pass: Pass,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// Asks the tiers for what level 1 does not hold. Keys somebody else is asking for are
+    /// waited for, not asked again.
+    pub(crate) async fn look_below_many<Q: Lookup<K>>(
+        &self,
+        keys: &[Q],
+        missing: &[usize],
+        found: &mut [Option<Cached<V>>],
+    ) -> Result<()> {
+        let Some(stack) = self.stack() else { return Ok(()) };
+        self.prepare_below().await;
+        let mut wanted = Vec::with_capacity(missing.len());
+        let mut others = Vec::new();
+        for &index in missing {
+            let stored = self.view.space.key(&keys[index].to_key())?;
+            match self.join(&keys[index], self.arrival()) {
+                Join::Lead(seat) => {
+                    self.view.core.counts.misses.add(1);
+                    let lead = Lead::new(&self.view.core.flights, seat);
+                    wanted.push(Wanted { index, lead, pass: stack.gates.enter(&stored) });
+                }
+                Join::Follow(_) => others.push(index),
+            }
+        }
+        for level in 0..stack.levels.len() {
+            if wanted.is_empty() || !self.is_restored() {
+                break;
+            }
+            wanted = self.ask_level(stack, level, wanted, found).await;
+        }
+        for Wanted { lead, .. } in wanted {
+            lead.land_empty(Landing::Missing);
+        }
+        for index in others {
+            found[index] = self.get(&keys[index]).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks one level for all that is still wanted and gives back what it could not answer.
+    async fn ask_level<'a>(
+        &'a self,
+        stack: &Arc<Stack>,
+        level: usize,
+        wanted: Vec<Wanted<'a, K, V>>,
+        found: &mut [Option<Cached<V>>],
+    ) -> Vec<Wanted<'a, K, V>> {
+        let keys: Vec<StoredKey> = wanted.iter().map(|want| want.pass.key().clone()).collect();
+        let bytes = match stack.levels[level].backend.get_many(&keys, &OpContext::default()).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                stack.failed(level, "get_many", &error);
+                return wanted;
+            }
+        };
+        let mut unanswered = Vec::new();
+        for (want, bytes) in wanted.into_iter().zip(bytes) {
+            let judged = bytes.map(|bytes| self.judge(stack, level, &want.pass, bytes));
+            match judged {
+                Some(Found::Fresh(opened, bytes)) => {
+                    let Wanted { index, lead, pass } = want;
+                    if let Answer::Value(value, _) =
+                        self.climb_from(lead, level, pass, opened, bytes).await
+                    {
+                        found[index] = Some(value);
+                    }
+                }
+                Some(Found::Stale(_) | Found::Nothing) => unanswered.push(want),
+                None => {
+                    stack.levels[level].counts.misses.add(1);
+                    unanswered.push(want);
+                }
+            }
+        }
+        unanswered
+    }
+
+    pub(crate) async fn set_below_many(
+        &self,
+        items: Vec<(K, V)>,
+        options: &Options,
+    ) -> Vec<SetOutcome> {
+        let Some(stack) = self.stack() else { return Vec::new() };
+        let mut outcomes = Vec::with_capacity(items.len());
+        let mut jobs = Vec::with_capacity(items.len());
+        let mut drops = Vec::new();
+        for (key, value) in items {
+            let Ok(stored) = self.view.space.key(&key) else {
+                outcomes.push(SetOutcome::Invalid);
+                continue;
+            };
+            let mut write = None;
+            let (_, outcome) = self.set_level1(key, value, Vec::new(), options, |value, plan| {
+                let (made, plain_len) = self.seal_set(stack, &stored, value, plan);
+                write = Some(made);
+                plain_len
+            });
+            match write {
+                Some(SetBelow::Put(job)) if outcome != SetOutcome::Fenced => {
+                    jobs.push((outcomes.len(), job));
+                    outcomes.push(outcome);
+                }
+                Some(SetBelow::Drop(pass, at, _)) => {
+                    drops.push((pass, at));
+                    outcomes.push(SetOutcome::StoredAbove);
+                }
+                _ => outcomes.push(outcome),
+            }
+        }
+        for (pass, at) in drops {
+            // The failure was reported; what the tier still holds is a miss.
+            let _ = stack.remove(pass, at).await;
+        }
+        let newest = jobs.iter().map(|(_, job)| job.version).max().unwrap_or_default();
+        stack.reserve(&self.view.tenant, newest).await;
+        for index in stack.store_many(jobs).await {
+            outcomes[index] = SetOutcome::StoredAbove;
+        }
+        outcomes
+    }
+
+    pub(crate) async fn remove_below_many(&self, fences: Vec<(Fence, Sequence)>) -> Result<u64> {
+        let Some(stack) = self.stack() else { return Ok(0) };
+        let newest = fences.iter().map(|(_, at)| *at).max().unwrap_or_default();
+        stack.reserve(&self.view.tenant, newest).await;
+        let passes = fences.into_iter().filter_map(|(fence, _)| fence.into_pass()).collect();
+        stack.remove_many(passes, newest).await
+    }
+
+    fn is_restored(&self) -> bool {
+        self.view.tenant.is_restored.load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+impl Stack {
+    /// Writes a batch to every level, deepest first; answers the numbers of the jobs that some
+    /// level did not take. Survives its caller.
+    async fn store_many(self: &Arc<Self>, mut jobs: Vec<(usize, Job)>) -> Vec<usize> {
+        if jobs.is_empty() {
+            return Vec::new();
+        }
+        let all: Vec<usize> = jobs.iter().map(|(index, _)| *index).collect();
+        jobs.sort_by(|(_, left), (_, right)| left.pass.key().cmp(right.pass.key()));
+        jobs.dedup_by(|later, kept| {
+            let is_same = later.1.pass.key() == kept.1.pass.key();
+            if is_same && later.1.version > kept.1.version {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        let stack = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            let mut failed = Vec::new();
+            for level in (0..stack.levels.len()).rev() {
+                let behind = stack.levels[level].config.write != WritePolicy::Through;
+                if behind {
+                    failed.extend(stack.store_singly(level, &mut jobs).await);
+                } else {
+                    failed.extend(stack.put_many(level, &jobs).await);
+                }
+            }
+            failed
+        });
+        task.await.unwrap_or(all)
+    }
+
+    /// One job after the other, for levels that are written behind or around.
+    async fn store_singly(self: &Arc<Self>, level: usize, jobs: &mut [(usize, Job)]) -> Vec<usize> {
+        let mut failed = Vec::new();
+        for (index, job) in jobs {
+            let copy = Job {
+                pass: self.gates.enter(job.pass.key()),
+                bytes: job.bytes.clone(),
+                version: job.version,
+                expires: job.expires,
+            };
+            if self.store_now(copy, level..level + 1).await.is_err() {
+                failed.push(*index);
+            }
+        }
+        failed
+    }
+
+    /// Puts a batch into one level, in one call.
+    async fn put_many(&self, level: usize, jobs: &[(usize, Job)]) -> Vec<usize> {
+        let mut turns = Vec::with_capacity(jobs.len());
+        let mut items = Vec::with_capacity(jobs.len());
+        let mut sent = Vec::with_capacity(jobs.len());
+        let now = self.clock.now();
+        for (index, job) in jobs {
+            turns.push(job.pass.turn.lock().await);
+            let rest = (job.expires != NEVER).then(|| job.expires.saturating_sub(now));
+            if job.pass.admits(job.version) && rest != Some(0) {
+                let how = Put { ttl: self.levels[level].life(rest), version: job.version };
+                items.push((job.pass.key().clone(), job.bytes.clone(), how));
+                sent.push((*index, job));
+            }
+        }
+        let put = self.levels[level].backend.put_many(items, &OpContext::default()).await;
+        match put {
+            Ok(outcomes) => {
+                for ((_, job), outcome) in sent.iter().zip(outcomes) {
+                    if outcome != PutOutcome::Fenced {
+                        self.levels[level].counts.puts.add(1);
+                        self.debts(level).settle(job.pass.key(), job.version);
+                    }
+                }
+                Vec::new()
+            }
+            Err(error) => {
+                self.failed(level, "put_many", &error);
+                for (_, job) in &sent {
+                    self.debts(level).owe(job.pass.key(), job.version);
+                }
+                sent.into_iter().map(|(index, _)| index).collect()
+            }
+        }
+    }
+
+    /// Removes a batch from every level, deepest first, and counts what the fullest one held.
+    /// Survives its caller.
+    async fn remove_many(self: &Arc<Self>, mut passes: Vec<Pass>, at: Sequence) -> Result<u64> {
+        passes.sort_by(|left, right| left.key().cmp(right.key()));
+        passes.dedup_by(|left, right| left.key() == right.key());
+        let stack = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            let mut turns = Vec::with_capacity(passes.len());
+            for pass in &passes {
+                turns.push(pass.turn.lock().await);
+            }
+            let keys: Vec<StoredKey> = passes.iter().map(|pass| pass.key().clone()).collect();
+            let mut result = Ok(0);
+            for level in (0..stack.levels.len()).rev() {
+                let backend = &stack.levels[level].backend;
+                match backend.remove_many(&keys, at, &OpContext::default()).await {
+                    Ok(removed) => {
+                        keys.iter().for_each(|key| stack.debts(level).settle(key, at));
+                        result = result.map(|most: u64| most.max(removed));
+                    }
+                    Err(error) => {
+                        stack.failed(level, "remove_many", &error);
+                        keys.iter().for_each(|key| stack.debts(level).owe(key, at));
+                        result = Err(error);
+                    }
+                }
+            }
+            result
+        });
+        joined(task.await)
+    }
+}
