@@ -230,13 +230,15 @@ impl DiskBackend {
             }
             found => found?.map(|(head, _)| head),
         };
-        let version = stored.map_or(at, |head| head.version.max(at));
+        let known = stored.map_or(Sequence::ZERO, |head| head.version);
+        let version = known.max(at);
         lock.remember(version, now);
-        let Some(stored) = stored.filter(|head| head.kind == Kind::Value) else {
-            return Ok(false);
-        };
-        self.insert("remove", key, record::seal(hash, Head::removed(version), b""))?;
-        Ok(stored.is_live(self.upkeep.wall_ms()))
+        // Written where it hides a value, and where a store after a restart must be refused.
+        let is_value = stored.is_some_and(|head| head.kind == Kind::Value);
+        if is_value || version > known {
+            self.insert("remove", key, record::seal(hash, Head::removed(version), b""))?;
+        }
+        Ok(stored.is_some_and(|head| head.is_live(self.upkeep.wall_ms())))
     }
 
     fn touch_now(&self, key: &StoredKey, ttl: Duration) -> Result<bool> {
@@ -267,10 +269,10 @@ impl DiskBackend {
     ) -> Result<Page> {
         let (upkeep, prefix) = (Arc::clone(&self.upkeep), prefix.clone());
         let found = blocking(operation, move || {
-            let sources: Vec<_> = {
+            let sources = {
                 let shelves = upkeep.shelves.read();
                 let shelves = shelves.as_ref().ok_or_else(|| error::closed(operation))?;
-                shelves.sources().cloned().collect()
+                shelves.handles()
             };
             Ok(page(&sources, prefix.as_str(), from.as_ref(), limit.max(1), upkeep.wall_ms()))
         });

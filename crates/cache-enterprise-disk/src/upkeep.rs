@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cache_enterprise_core::{Clock, Error, ErrorKind, MIB, Result};
+use fjall::Keyspace;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::Notify;
 
@@ -235,60 +236,64 @@ impl Upkeep {
 
     /// Copies the draining front into the newest generation, or into a new one, and removes it.
     fn drain(&self, into_new: bool) -> fjall::Result<()> {
-        let Some((source, target, store)) = self.drain_plan(into_new)? else { return Ok(()) };
+        let Some((source, store, bytes)) = self.draining() else { return Ok(()) };
+        let hides_nothing = self.make_room(bytes)? == 0;
         let wall_ms = self.wall_ms();
-        let hides_nothing = self.make_room(&store)? == 0;
-        copy(&source, &target.records, |key, record| survive(key, record, wall_ms, hides_nothing))?;
-        drop(source);
-        let drained = {
-            let mut shelves = self.shelves.write();
-            let Some(shelves) = &mut *shelves else { return Ok(()) };
-            let is_new =
-                shelves.generations.front().map(|newest| newest.number) != Some(target.number);
-            if is_new && target.bytes() > 0 {
-                shelves.generations.push_front(target);
+        let fill = |target: &Keyspace| {
+            copy(&source, target, |key, record| survive(key, record, wall_ms, hides_nothing))
+        };
+        let newest = self.newest_generation();
+        let fresh = match &newest {
+            Some(newest) if !into_new && newest.bytes() + bytes <= self.sizes.generation => {
+                fill(newest.records())?;
+                None
             }
-            shelves.draining.take()
+            _ => store.create(newest.map_or(1, |newest| newest.number + 1), 0, fill)?,
+        };
+        let drained = match &mut *self.shelves.write() {
+            Some(shelves) => {
+                if let Some(fresh) = fresh {
+                    shelves.generations.push_front(fresh);
+                }
+                shelves.draining.take()
+            }
+            None => None,
         };
         self.room.notify_waiters();
+        drop(source);
         drained.map_or(Ok(()), |front| front.discard().map_err(Into::into))
     }
 
-    fn drain_plan(
-        &self,
-        into_new: bool,
-    ) -> fjall::Result<Option<(fjall::Keyspace, Generation, Store)>> {
+    fn draining(&self) -> Option<(Keyspace, Store, u64)> {
         let shelves = self.shelves.read();
-        let Some(shelves) = &*shelves else { return Ok(None) };
-        let Some(draining) = &shelves.draining else { return Ok(None) };
-        let newest = shelves.generations.front();
-        let target = match newest {
-            Some(newest)
-                if !into_new && newest.bytes() + draining.bytes() <= self.sizes.generation =>
-            {
-                newest.clone()
-            }
-            _ => shelves.store.create(newest.map_or(1, |newest| newest.number + 1), 0)?,
-        };
-        Ok(Some((draining.records().clone(), target, shelves.store.clone())))
+        let shelves = shelves.as_ref()?;
+        let draining = shelves.draining.as_ref()?;
+        Some((draining.records().clone(), shelves.store.clone(), draining.bytes()))
     }
 
-    /// Drops the oldest generations until a front's copy fits. Returns how many are left.
-    fn make_room(&self, store: &Store) -> fjall::Result<usize> {
+    fn newest_generation(&self) -> Option<Generation> {
+        self.shelves.read().as_ref()?.generations.front().cloned()
+    }
+
+    /// Drops the oldest generations until `incoming` bytes fit. Returns how many are left.
+    fn make_room(&self, incoming: u64) -> fjall::Result<usize> {
         loop {
             let oldest = {
-                let mut shelves = self.shelves.write();
-                let Some(shelves) = &mut *shelves else { return Ok(0) };
-                let incoming = shelves.draining.as_ref().map_or(0, Front::bytes);
+                let shelves = self.shelves.read();
+                let Some(shelves) = &*shelves else { return Ok(0) };
                 if shelves.generations_bytes() + incoming <= self.sizes.generations {
                     return Ok(shelves.generations.len());
                 }
-                match shelves.generations.pop_back() {
-                    Some(oldest) => oldest,
+                match shelves.generations.back() {
+                    Some(oldest) => oldest.clone(),
                     None => return Ok(0),
                 }
             };
-            store.delete(oldest)?;
+            // First on the disk: what left the list must not come back after a crash.
+            oldest.doom()?;
+            if let Some(shelves) = &mut *self.shelves.write() {
+                shelves.generations.pop_back();
+            }
             self.dropped_generations.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -304,7 +309,7 @@ impl Upkeep {
             Some(after) => std::ops::Bound::Excluded(after),
             None => std::ops::Bound::Unbounded,
         };
-        let rest = generation.records.range::<Vec<u8>, _>((start, std::ops::Bound::Unbounded));
+        let rest = generation.records().range::<Vec<u8>, _>((start, std::ops::Bound::Unbounded));
         for guard in rest.take(SWEEP_RECORDS) {
             let (key, record) = guard.into_inner()?;
             let bytes = u64::try_from(key.len() + record.len()).unwrap_or(u64::MAX);
@@ -354,28 +359,24 @@ impl Upkeep {
         }) else {
             return Ok(0);
         };
-        let fresh = store.create(old.number, old.edition + 1)?;
-        let written = copy(&old.records, &fresh.records, |key, record| {
-            survive(key, record, wall_ms, is_oldest)
+        let fresh = store.create(old.number, old.edition + 1, |target| {
+            copy(old.records(), target, |key, record| survive(key, record, wall_ms, is_oldest))
         })?;
-        let freed = old.bytes().saturating_sub(fresh.bytes());
+        let freed = old.bytes().saturating_sub(fresh.as_ref().map_or(0, Generation::bytes));
+        // Before the copy takes over: it may be copied into, and then nothing may prefer the old.
+        old.doom()?;
         if let Some(shelves) = &mut *self.shelves.write() {
-            replace(&mut shelves.generations, &fresh, written > 0);
+            replace(&mut shelves.generations, old.number, fresh);
         }
-        if written == 0 {
-            store.delete(fresh)?;
-        }
-        store.delete(old)?;
         Ok(freed)
     }
 }
 
-fn replace(generations: &mut VecDeque<Generation>, fresh: &Generation, keep: bool) {
-    let Some(at) = generations.iter().position(|one| one.number == fresh.number) else { return };
-    if keep {
-        generations[at] = fresh.clone();
-    } else {
-        generations.remove(at);
+fn replace(generations: &mut VecDeque<Generation>, number: u64, fresh: Option<Generation>) {
+    let Some(at) = generations.iter().position(|one| one.number == number) else { return };
+    match fresh {
+        Some(fresh) => generations[at] = fresh,
+        None => drop(generations.remove(at)),
     }
 }
 

@@ -28,8 +28,8 @@ impl Shelves {
     /// Opens what lies under `root`, or starts empty. A front that was full at a crash is left
     /// in `draining`; the upkeep copies it.
     pub(crate) fn open(root: &Path, cache_bytes: u64) -> fjall::Result<Self> {
-        let store = Store::open(root, cache_bytes)?;
-        let generations = VecDeque::from(store.list()?);
+        let store = Store::new(root, cache_bytes);
+        let generations = VecDeque::from(store.open_all()?);
         let mut numbers = Front::list(root)?;
         let front = match numbers.pop() {
             Some(number) => Front::open(Front::path_of(root, number), number)?,
@@ -58,7 +58,16 @@ impl Shelves {
         std::iter::once(&self.front)
             .chain(&self.draining)
             .map(Front::records)
-            .chain(self.generations.iter().map(|generation| &generation.records))
+            .chain(self.generations.iter().map(Generation::records))
+    }
+
+    /// Handles on every place, newest first, for a reader that takes its time.
+    pub(crate) fn handles(&self) -> Vec<Handle> {
+        let fronts = std::iter::once(&self.front).chain(&self.draining);
+        fronts
+            .map(|front| Handle::Front(front.records().clone()))
+            .chain(self.generations.iter().cloned().map(Handle::Generation))
+            .collect()
     }
 
     pub(crate) fn generations_bytes(&self) -> u64 {
@@ -67,6 +76,22 @@ impl Shelves {
 
     pub(crate) fn fronts_bytes(&self) -> u64 {
         self.front.bytes() + self.draining.as_ref().map_or(0, Front::bytes)
+    }
+}
+
+/// Keeps a place readable, also when it is dropped meanwhile.
+pub(crate) enum Handle {
+    /// A front's records are in memory and outlive its files.
+    Front(Keyspace),
+    Generation(Generation),
+}
+
+impl Handle {
+    fn records(&self) -> &Keyspace {
+        match self {
+            Self::Front(records) => records,
+            Self::Generation(generation) => generation.records(),
+        }
     }
 }
 
@@ -81,7 +106,7 @@ pub(crate) struct Page {
 /// Each source is read up to `limit` keys. Where one has more, its last key is the border: beyond
 /// it the picture is incomplete, so the page ends there.
 pub(crate) fn page(
-    sources: &[Keyspace],
+    sources: &[Handle],
     prefix: &str,
     from: Option<&Bytes>,
     limit: usize,
@@ -91,7 +116,9 @@ pub(crate) fn page(
     let mut newest: BTreeMap<Bytes, bool> = BTreeMap::new();
     let mut border: Option<Bytes> = None;
     for source in sources {
-        for (count, guard) in source.range::<&[u8], _>((start, Bound::Unbounded)).enumerate() {
+        for (count, guard) in
+            source.records().range::<&[u8], _>((start, Bound::Unbounded)).enumerate()
+        {
             let (key, record) = guard.into_inner()?;
             if !key.starts_with(prefix.as_bytes()) {
                 break;
