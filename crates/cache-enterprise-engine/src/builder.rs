@@ -1,12 +1,14 @@
 //! Building a manager, level by level.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_enterprise_core::{
     Capacity, Clock, Error, ErrorKind, MemoryOnly, NoObserver, Observer, Result, check_name,
 };
 
-use crate::level1::Level1;
+use hashbrown::HashMap;
+
 use crate::manager::CacheManager;
 use crate::options::Options;
 use crate::shared::Shared;
@@ -21,6 +23,7 @@ pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) name: String,
     pub(crate) capacity: Capacity,
     pub(crate) options: Options,
+    pub(crate) data_types: HashMap<String, Duration>,
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) seed: Option<u64>,
@@ -39,6 +42,7 @@ impl ManagerBuilder {
             name: name.into(),
             capacity: Capacity::bytes(64 * cache_enterprise_core::MIB),
             options: Options::NONE,
+            data_types: HashMap::new(),
             clock: Clock::system(),
             observer: Arc::new(NoObserver),
             seed: None,
@@ -60,6 +64,13 @@ impl<C, T> ManagerBuilder<C, T> {
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Names a data type of the facade and its life. Default: none.
+    #[must_use]
+    pub fn data_type(mut self, name: impl Into<String>, ttl: Duration) -> Self {
+        self.data_types.insert(name.into(), ttl);
         self
     }
 
@@ -91,12 +102,29 @@ impl<C, T> ManagerBuilder<C, T> {
             name: self.name,
             capacity: self.capacity,
             options: self.options,
+            data_types: self.data_types,
             clock: self.clock,
             observer: self.observer,
             seed: self.seed,
             codec,
             below: self.below,
         }
+    }
+
+    /// The same builder with another part below level 1, and the part it had.
+    pub(crate) fn with_below<B>(self, below: B) -> (ManagerBuilder<C, B>, T) {
+        let builder = ManagerBuilder {
+            name: self.name,
+            capacity: self.capacity,
+            options: self.options,
+            data_types: self.data_types,
+            clock: self.clock,
+            observer: self.observer,
+            seed: self.seed,
+            codec: self.codec,
+            below,
+        };
+        (builder, self.below)
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -118,19 +146,12 @@ impl<C> ManagerBuilder<C, NoTiers> {
     /// When the name is empty, the capacity is zero, or the ticker thread cannot be started.
     pub fn build_in_memory(self) -> Result<CacheManager<C>> {
         self.check()?;
-        let level1 = Level1::new(self.capacity, self.clock.clone());
-        let seed = self.seed.unwrap_or_else(entropy);
-        let shared = Shared::new(
-            self.name,
-            self.clock,
-            self.options,
-            self.observer,
-            level1,
-            seed,
+        let (shared, codec) = Shared::new(
+            self,
             #[cfg(feature = "tiers")]
             None,
         );
-        finish(shared, self.codec)
+        finish(shared, codec)
     }
 }
 

@@ -16,9 +16,11 @@
 )]
 
 mod batch;
+mod blocking;
 mod builder;
 mod cache;
 mod error;
+mod facade;
 mod fetch;
 mod flight;
 mod invalidate;
@@ -40,10 +42,12 @@ mod timer;
 mod untiered;
 mod write;
 
+pub use blocking::Blocking;
 pub use builder::{ManagerBuilder, NoTiers};
 pub use cache::{Cache, CacheStats};
 pub use cache_enterprise_memory::Listener;
 pub use error::LoadError;
+pub use facade::{FacadeDelete, FacadeGet, FacadeSet};
 pub use fetch::{Any, Fetch, LoadContext, Owning};
 pub use invalidate::{Receipt, Target};
 pub use level1::Memory;

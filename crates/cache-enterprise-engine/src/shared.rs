@@ -10,6 +10,7 @@ use cache_enterprise_core::{Clock, Event, Millis, Observer, Sequence};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use crate::builder::{ManagerBuilder, entropy};
 use crate::cache::Periodic;
 use crate::fetch::Detached;
 use crate::level1::Level1;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) timer: Arc<Timer>,
     pub(crate) options: Options,
+    /// Lives of the facade's data types.
+    pub(crate) data_types: HashMap<String, Duration>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) level1: Level1,
     pub(crate) tenants: Mutex<HashMap<Arc<str>, Arc<TenantState>>>,
@@ -63,31 +66,30 @@ pub(crate) struct Shared {
 const TURN_EVERY: Millis = 16;
 
 impl Shared {
-    pub(crate) fn new(
-        name: String,
-        clock: Clock,
-        options: Options,
-        observer: Arc<dyn Observer>,
-        level1: Level1,
-        seed: u64,
+    /// The state of a manager from what its builder was told.
+    pub(crate) fn new<C, T>(
+        builder: ManagerBuilder<C, T>,
         #[cfg(feature = "tiers")] stack: Option<Arc<Stack>>,
-    ) -> Self {
-        Self {
-            name,
+    ) -> (Self, C) {
+        let clock = builder.clock;
+        let shared = Self {
+            name: builder.name,
             timer: Arc::new(Timer::new(clock.clone())),
+            level1: Level1::new(builder.capacity, clock.clone()),
             clock,
-            options,
-            observer,
-            level1,
+            options: builder.options,
+            data_types: builder.data_types,
+            observer: builder.observer,
             tenants: Mutex::default(),
             tenants_next: AtomicU32::new(0),
             caches: Mutex::default(),
             is_closed: AtomicBool::new(false),
-            jitter_state: AtomicU64::new(seed),
+            jitter_state: AtomicU64::new(builder.seed.unwrap_or_else(entropy)),
             last_turn: AtomicU64::new(0),
             #[cfg(feature = "tiers")]
             stack,
-        }
+        };
+        (shared, builder.codec)
     }
 
     /// The tenant called `name`; made when it is new.

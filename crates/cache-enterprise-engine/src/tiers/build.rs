@@ -7,8 +7,7 @@ use cache_enterprise_core::{BackendHealth, Compressor, Error, Format, Result, Tr
 
 use super::tier::Tier;
 use super::{Level, Pipeline, Stack, StackParts, life, open};
-use crate::builder::{self, ManagerBuilder, NoTiers, entropy};
-use crate::level1::Level1;
+use crate::builder::{self, ManagerBuilder, NoTiers};
 use crate::manager::CacheManager;
 use crate::options::L1_TTL_UNHEARD;
 use crate::shared::Shared;
@@ -48,16 +47,7 @@ impl<C> ManagerBuilder<C, NoTiers> {
             transform: None,
             limits: Limits::default(),
         };
-        ManagerBuilder {
-            name: self.name,
-            capacity: self.capacity,
-            options: self.options,
-            clock: self.clock,
-            observer: self.observer,
-            seed: self.seed,
-            codec: self.codec,
-            below,
-        }
+        self.with_below(below).0
     }
 }
 
@@ -119,44 +109,35 @@ impl<C> ManagerBuilder<C, Tiered> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
             Error::config("a manager with tiers needs a tokio runtime; build it inside one")
         })?;
-        let Tiered { tiers, compressor, readers, transform, limits } = self.below;
+        let (untiered, below) = self.with_below(NoTiers);
+        let Tiered { tiers, compressor, readers, transform, limits } = below;
         if tiers.len() > 8 {
             return Err(Error::config("more than eight tiers; remove some"));
         }
-        let (levels, opened) = open_all(tiers, &self.clock).await?;
+        let (levels, opened) = open_all(tiers, &untiered.clock).await?;
         let is_shared = opened.iter().any(|opened| opened.backend.capabilities().shared);
         let epochs = opened.into_iter().find_map(|opened| opened.epochs);
         let pipeline = Pipeline {
-            codec_id: self.codec.id(),
+            codec_id: untiered.codec.id(),
             compressor,
             readers,
             transform,
             limits,
-            clock: self.clock.clone(),
+            clock: untiered.clock.clone(),
         };
         let stack = Stack::start(StackParts {
-            manager: self.name.clone(),
+            manager: untiered.name.clone(),
             levels,
             pipeline,
-            clock: self.clock.clone(),
-            observer: Arc::clone(&self.observer),
+            clock: untiered.clock.clone(),
+            observer: Arc::clone(&untiered.observer),
             runtime,
             epochs,
             l1_bound: is_shared.then_some(L1_TTL_UNHEARD),
         });
         life::watch(&stack);
-        let level1 = Level1::new(self.capacity, self.clock.clone());
-        let seed = self.seed.unwrap_or_else(entropy);
-        let shared = Shared::new(
-            self.name,
-            self.clock,
-            self.options,
-            self.observer,
-            level1,
-            seed,
-            Some(Arc::clone(&stack)),
-        );
-        let manager = builder::finish(shared, self.codec)?;
+        let (shared, codec) = Shared::new(untiered, Some(Arc::clone(&stack)));
+        let manager = builder::finish(shared, codec)?;
         stack.restore(&manager.tenant).await?;
         Ok(manager)
     }

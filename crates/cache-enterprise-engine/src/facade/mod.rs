@@ -1,0 +1,270 @@
+//! The untyped facade: values of any type under text keys, by name and tenant.
+//!
+//! One ordinary cache of `dyn Any` values. It allocates, looks tenants up by name and boxes its
+//! futures; a typed [`Cache`](crate::Cache) is the one for hot paths.
+
+mod value;
+
+use std::any::type_name;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_enterprise_core::{Codec, Error, Own, Result, SetOutcome, Tag};
+
+use self::value::{AnyCodec, AnyValue};
+use crate::cache::Cache;
+use crate::manager::CacheManager;
+use crate::options::Life;
+use crate::spec::CacheSpec;
+
+static FACADE: CacheSpec<String, AnyValue, Own<AnyCodec>> =
+    CacheSpec::new("facade").forever().weigh(AnyValue::bytes_held).codec(AnyCodec);
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+impl<C> CacheManager<C> {
+    /// Puts a copy of `value` under `key`. Needs a life: `.ttl(..)`, a data type with one, or the
+    /// manager's own.
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Capacity, hours};
+    /// use cache_enterprise_engine::{CacheManager, block_on};
+    ///
+    /// let manager = CacheManager::in_memory(Capacity::entries(1_000))?;
+    /// block_on(async {
+    ///     manager.set("user:1", &String::from("Ada")).tenant("acme").ttl(hours(1)).await?;
+    ///     let user = manager.get::<String>("user:1").tenant("acme").await?;
+    ///     assert_eq!(user.as_deref().map(String::as_str), Some("Ada"));
+    ///     assert!(manager.get::<u64>("user:1").tenant("acme").await.is_err());
+    ///     Ok::<(), cache_enterprise_core::Error>(())
+    /// })?;
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub fn set<'a, V>(&'a self, key: &'a str, value: &V) -> FacadeSet<'a, C, V>
+    where
+        C: Codec<V> + Clone,
+        V: Clone + Send + Sync + 'static,
+    {
+        self.set_arc(key, Arc::new(value.clone()))
+    }
+
+    /// As [`set`](Self::set), for a value that is shared already.
+    pub fn set_arc<'a, V>(&'a self, key: &'a str, value: Arc<V>) -> FacadeSet<'a, C, V>
+    where
+        C: Codec<V> + Clone,
+        V: Send + Sync + 'static,
+    {
+        let call = FacadeCall { manager: self, key, tenant: None };
+        FacadeSet { call, value, ttl: None, data_type: None, tags: Vec::new() }
+    }
+
+    /// The value of type `V` under `key`.
+    pub fn get<'a, V>(&'a self, key: &'a str) -> FacadeGet<'a, C, V>
+    where
+        C: Codec<V> + Clone,
+        V: Send + Sync + 'static,
+    {
+        let call = FacadeCall { manager: self, key, tenant: None };
+        FacadeGet { call, types: PhantomData }
+    }
+
+    /// Removes `key` from every level, hard, and says whether one held it.
+    pub fn delete<'a>(&'a self, key: &'a str) -> FacadeDelete<'a, C> {
+        FacadeDelete { call: FacadeCall { manager: self, key, tenant: None } }
+    }
+}
+
+/// What every call of the facade names.
+struct FacadeCall<'a, C> {
+    manager: &'a CacheManager<C>,
+    key: &'a str,
+    tenant: Option<&'a str>,
+}
+
+impl<C: Clone> FacadeCall<'_, C> {
+    fn open(&self) -> Result<(CacheManager<C>, Cache<String, AnyValue>)> {
+        let manager = match self.tenant {
+            Some(tenant) => self.manager.tenant(tenant)?,
+            None => self.manager.clone(),
+        };
+        let cache = manager.open(&FACADE)?;
+        Ok((manager, cache))
+    }
+}
+
+/// A set of the facade; await it.
+#[must_use = "a set does nothing until it is awaited"]
+pub struct FacadeSet<'a, C, V> {
+    call: FacadeCall<'a, C>,
+    value: Arc<V>,
+    ttl: Option<Duration>,
+    data_type: Option<&'a str>,
+    tags: Vec<Tag>,
+}
+
+impl<'a, C, V> FacadeSet<'a, C, V> {
+    /// The tenant by name. Default: the manager's own.
+    pub fn tenant(mut self, tenant: &'a str) -> Self {
+        self.call.tenant = Some(tenant);
+        self
+    }
+
+    /// Life of the entry. Default: that of the data type, else the manager's.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// A data type named in the builder, which gives the entry its life.
+    pub fn data_type(mut self, data_type: &'a str) -> Self {
+        self.data_type = Some(data_type);
+        self
+    }
+
+    /// Labels the entry. Default: none.
+    pub fn tags<I>(mut self, tags: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Tag>,
+    {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+}
+
+impl<C, V> FacadeSet<'_, C, V> {
+    fn life(&self) -> Result<Life> {
+        if let Some(ttl) = self.ttl {
+            return Ok(Life::For(ttl));
+        }
+        let shared = &self.call.manager.shared;
+        if let Some(data_type) = self.data_type {
+            return shared.data_types.get(data_type).map(|ttl| Life::For(*ttl)).ok_or_else(|| {
+                let mut known: Vec<_> = shared.data_types.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                Error::config("an unknown data type; name it with the builder's `.data_type(..)`")
+                    .with("data type", data_type)
+                    .with("known", known.join(", "))
+            });
+        }
+        shared.options.ttl.ok_or_else(|| {
+            Error::config("a set needs a life: add `.ttl(..)` or give the manager one")
+        })
+    }
+}
+
+impl<'a, C, V> IntoFuture for FacadeSet<'a, C, V>
+where
+    C: Codec<V> + Clone + Send + Sync,
+    V: Send + Sync + 'static,
+{
+    type Output = Result<()>;
+    type IntoFuture = Answer<'a, ()>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let life = self.life()?;
+            let (manager, cache) = self.call.open()?;
+            let is_written = manager.shared.has_tiers();
+            let value = AnyValue::typed(self.value, is_written.then_some(&manager.codec))?;
+            let set = cache.set(self.call.key, value).tags(self.tags);
+            let set = match life {
+                Life::For(ttl) => set.ttl(ttl),
+                Life::Forever => set.forever(),
+            };
+            match set.strict().await? {
+                SetOutcome::Fenced | SetOutcome::Stored => Ok(()),
+                outcome => {
+                    let kind = cache_enterprise_core::ErrorKind::Unavailable;
+                    Err(Error::new(kind, "not every level took the value")
+                        .operation("set")
+                        .with("outcome", format!("{outcome:?}")))
+                }
+            }
+        })
+    }
+}
+
+/// A get of the facade; await it.
+#[must_use = "a get does nothing until it is awaited"]
+pub struct FacadeGet<'a, C, V> {
+    call: FacadeCall<'a, C>,
+    types: PhantomData<fn() -> V>,
+}
+
+impl<'a, C, V> FacadeGet<'a, C, V> {
+    /// The tenant by name. Default: the manager's own.
+    pub fn tenant(mut self, tenant: &'a str) -> Self {
+        self.call.tenant = Some(tenant);
+        self
+    }
+}
+
+impl<'a, C, V> IntoFuture for FacadeGet<'a, C, V>
+where
+    C: Codec<V> + Clone + Send + Sync,
+    V: Send + Sync + 'static,
+{
+    type Output = Result<Option<Arc<V>>>;
+    type IntoFuture = Answer<'a, Option<Arc<V>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (manager, cache) = self.call.open()?;
+            match cache.get(self.call.key).await? {
+                Some(found) => found.as_type::<V, C>(&manager.codec).map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+}
+
+/// A delete of the facade; await it.
+#[must_use = "a delete does nothing until it is awaited"]
+pub struct FacadeDelete<'a, C> {
+    call: FacadeCall<'a, C>,
+}
+
+impl<'a, C> FacadeDelete<'a, C> {
+    /// The tenant by name. Default: the manager's own.
+    pub fn tenant(mut self, tenant: &'a str) -> Self {
+        self.call.tenant = Some(tenant);
+        self
+    }
+}
+
+impl<'a, C: Clone + Send + Sync> IntoFuture for FacadeDelete<'a, C> {
+    type Output = Result<bool>;
+    type IntoFuture = Answer<'a, bool>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (_, cache) = self.call.open()?;
+            Ok(cache.remove(self.call.key).await)
+        })
+    }
+}
+
+impl<C, V> fmt::Debug for FacadeSet<'_, C, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FacadeSet").field("key", &self.call.key).finish_non_exhaustive()
+    }
+}
+
+impl<C, V> fmt::Debug for FacadeGet<'_, C, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("FacadeGet");
+        debug.field("key", &self.call.key).field("type", &type_name::<V>());
+        debug.finish_non_exhaustive()
+    }
+}
+
+impl<C> fmt::Debug for FacadeDelete<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FacadeDelete").field("key", &self.call.key).finish_non_exhaustive()
+    }
+}
