@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod codec;
 pub mod compressor;
+pub mod epoch_store;
 
 mod case;
 mod hostile;
