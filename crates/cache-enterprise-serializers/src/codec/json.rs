@@ -8,8 +8,8 @@ use serde_json::error::Category;
 
 use super::error::{cannot_decode, cannot_encode};
 
-/// JSON: larger than the others and readable in any tool. Maps need keys that are text or numbers;
-/// floats that are not finite become `null`.
+/// JSON: larger than the others and readable in any tool. Maps need keys that are text or numbers.
+/// A float that is not finite is written as `null`, which does not read back as a float.
 ///
 /// ```
 /// use cache_enterprise_core::Codec;

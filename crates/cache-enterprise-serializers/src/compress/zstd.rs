@@ -128,8 +128,7 @@ impl Compressor for Zstd {
         written.map(drop).map_err(|error| cannot_compress(NAME).source_error(error))
     }
 
-    /// The frame names its dictionary itself. One this compressor was not given is
-    /// [`ErrorKind::Unsupported`].
+    /// The frame names its dictionary itself; without it the bytes mean nothing.
     fn decompress(&self, bytes: &[u8], len: usize) -> Result<Vec<u8>> {
         // The library would go on with frames after the first, and skip what is none.
         if find_frame_compressed_size(bytes) != Ok(bytes.len()) {
@@ -137,8 +136,11 @@ impl Compressor for Zstd {
         }
         let id = get_dict_id_from_frame(bytes).map_or(0, u32::from);
         let Some(reader) = self.readers.iter().find(|reader| reader.id() == id) else {
-            return Err(Error::new(ErrorKind::Unsupported, "the dictionary is not at hand")
-                .with("dictionary", id));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "the dictionary of a payload is not at hand",
+            )
+            .with("dictionary", id));
         };
         reader.inflate(bytes, len)
     }
