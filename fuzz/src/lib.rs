@@ -1,0 +1,53 @@
+//! Fuzz bodies for everything in the workspace that reads bytes.
+//!
+//! A body is a plain function of bytes. It panics when a rule is broken; errors are answers like
+//! any other. Two runners call it:
+//!
+//! ```text
+//! cargo run --release --manifest-path fuzz/Cargo.toml -- --seconds 60          stable, all bodies
+//! cargo run --release --manifest-path fuzz/Cargo.toml -- --target zstd --seed 7
+//! cargo fuzz run zstd --features libfuzzer                                     nightly, libFuzzer
+//! ```
+//!
+//! `corpus/` holds a few inputs for each body; `cargo run --manifest-path fuzz/Cargo.toml --bin
+//! seed` writes those that are missing.
+
+#![forbid(unsafe_code)]
+
+mod codec;
+mod compressor;
+mod envelope;
+mod key;
+mod sample;
+
+pub use codec::{bincode, json, messagepack, postcard, protobuf};
+pub use compressor::{gzip, lz4, snap, zstd};
+pub use envelope::{envelope_open, header_read};
+pub use key::{key_writer, stored_key};
+
+/// One body with the name of its corpus.
+pub struct Target {
+    /// Name of the body, of its corpus and of its libFuzzer target.
+    pub name: &'static str,
+    /// Runs the body on an input.
+    pub run: fn(&[u8]),
+    /// Makes the inputs its corpus starts from.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// All bodies.
+pub const TARGETS: [Target; 13] = [
+    Target { name: "envelope_open", run: envelope_open, seeds: envelope::seeds },
+    Target { name: "header_read", run: header_read, seeds: envelope::seeds },
+    Target { name: "stored_key", run: stored_key, seeds: key::stored_seeds },
+    Target { name: "key_writer", run: key_writer, seeds: key::writer_seeds },
+    Target { name: "messagepack", run: messagepack, seeds: codec::messagepack_seeds },
+    Target { name: "json", run: json, seeds: codec::json_seeds },
+    Target { name: "postcard", run: postcard, seeds: codec::postcard_seeds },
+    Target { name: "bincode", run: bincode, seeds: codec::bincode_seeds },
+    Target { name: "protobuf", run: protobuf, seeds: codec::protobuf_seeds },
+    Target { name: "zstd", run: zstd, seeds: compressor::zstd_seeds },
+    Target { name: "lz4", run: lz4, seeds: compressor::lz4_seeds },
+    Target { name: "snap", run: snap, seeds: compressor::snap_seeds },
+    Target { name: "gzip", run: gzip, seeds: compressor::gzip_seeds },
+];
