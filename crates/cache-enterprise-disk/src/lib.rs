@@ -59,6 +59,7 @@ mod error;
 mod marks;
 mod record;
 mod shelf;
+mod source;
 mod space;
 mod upkeep;
 

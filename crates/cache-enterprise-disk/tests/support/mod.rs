@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use cache_enterprise_core::{KeySpace, StoredKey};
@@ -18,10 +19,19 @@ pub fn key(number: u64) -> StoredKey {
     KeySpace::new("shop", "acme", "users").unwrap().key(&number).unwrap()
 }
 
-/// Incompressible bytes that belong to `seed` alone.
+/// Bytes without a pattern that belong to `seed` and `length` alone: the seed itself, then a
+/// stretch of one pool of random bytes that begins where the seed says.
 pub fn value(seed: u64, length: usize) -> Bytes {
-    let mut bytes = vec![0; length];
-    StdRng::seed_from_u64(seed).fill(&mut bytes[..]);
+    static POOL: OnceLock<Vec<u8>> = OnceLock::new();
+    let pool = POOL.get_or_init(|| {
+        let mut pool = vec![0; 1 << 20];
+        StdRng::seed_from_u64(7).fill(&mut pool[..]);
+        pool
+    });
+    let start = usize::try_from(seed.wrapping_mul(8_191) % (1 << 19)).unwrap();
+    let mut bytes = seed.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&pool[start..start + length]);
+    bytes.truncate(length);
     bytes.into()
 }
 
