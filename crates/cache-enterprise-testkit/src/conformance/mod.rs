@@ -8,6 +8,7 @@ pub mod backend;
 pub mod codec;
 pub mod compressor;
 pub mod epoch_store;
+pub mod local_store;
 
 mod case;
 mod hostile;
