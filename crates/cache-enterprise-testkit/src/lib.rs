@@ -4,10 +4,16 @@
 //! | to check | run |
 //! |---|---|
 //! | a [`Backend`](cache_enterprise_core::Backend) | [`conformance::backend::run`] |
+//! | a [`Codec`](cache_enterprise_core::Codec) | [`conformance::codec::run`] |
+//! | a [`Compressor`](cache_enterprise_core::Compressor) | [`conformance::compressor::run`] |
+//! | an [`EpochStore`](cache_enterprise_core::coherence::EpochStore) | [`conformance::epoch_store::run`] |
+//! | a [`LocalStore`](cache_enterprise_core::LocalStore) | [`conformance::local_store::run`] |
 //!
+//! [`ChaosBackend`](chaos::ChaosBackend) spoils the calls of any backend on demand.
 //! [`ModelBackend`] is the plainest backend that keeps the whole contract. Time is moved by hand
-//! with [`Clock::manual`](cache_enterprise_core::Clock::manual), which is re-exported here.
+//! with [`Clock::manual`], which is re-exported here.
 
+pub mod chaos;
 pub mod conformance;
 mod model;
 mod seed;
