@@ -1,0 +1,477 @@
+//! Every key in one table: name, kind, default, aliases, meaning.
+//!
+//! What is read, described, suggested and documented comes from here; `KEYS.md` in this crate is
+//! the table as text, and a test holds them equal.
+
+use std::fmt::Write;
+
+/// A key of the settings. In a path `*` stands for the number of a level, from 0, or for the
+/// name of an option.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The path, such as `timeouts.read`.
+    pub path: &'static str,
+    /// How its value is written.
+    pub kind: Kind,
+    /// The value when nobody sets one, as it would be written; empty when there is none.
+    pub default: &'static str,
+    /// Other ways to write a path, each with the path it stands for.
+    pub aliases: &'static [(&'static str, &'static str)],
+    /// A value other than the default, as it would be written.
+    pub example: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A name of letters, digits, `-`, `_` and `.`.
+    Name,
+    /// True or false.
+    Flag,
+    /// A whole number from this one upward.
+    Count(u32),
+    /// A number from 0 to 1, or per cent.
+    Share,
+    /// A duration such as `"5m"`; a plain number is seconds.
+    Time,
+    /// A duration, or `off`.
+    TimeOrOff,
+    /// A duration, or `forever`.
+    Life,
+    /// A size such as `"1KiB"`; a plain number is bytes.
+    Size,
+    /// Bytes with a unit, or a number of entries.
+    Capacity,
+    /// A path of the file system.
+    Path,
+    /// Text or a list of texts; for a secret `env:NAME` or `file:PATH`.
+    Free,
+}
+
+impl Kind {
+    /// The kind in the words of the table.
+    fn words(self) -> String {
+        match self {
+            Self::Name => "name".into(),
+            Self::Flag => "true or false".into(),
+            Self::Count(least) => format!("count, from {least}"),
+            Self::Share => "share, 0 to 1".into(),
+            Self::Time => "duration".into(),
+            Self::TimeOrOff => "duration or `off`".into(),
+            Self::Life => "duration or `forever`".into(),
+            Self::Size => "size".into(),
+            Self::Capacity => "size or entries".into(),
+            Self::Path => "path".into(),
+            Self::Free => "text or list".into(),
+        }
+    }
+}
+
+const fn key(
+    path: &'static str,
+    kind: Kind,
+    default: &'static str,
+    example: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { path, kind, default, aliases: &[], example, doc }
+}
+
+const fn aliased(key: Key, aliases: &'static [(&'static str, &'static str)]) -> Key {
+    Key { aliases, ..key }
+}
+
+/// Every key that can be set, in the order in which they are described.
+pub const KEYS: &[Key] = &[
+    key("name", Kind::Name, "cache", "shop", "Name of the manager; the first part of stored keys"),
+    key("cache_levels", Kind::Count(1), "", "1", "How many levels are meant to be on; a check"),
+    key(
+        "levels.*.kind",
+        Kind::Name,
+        "",
+        "redis",
+        "What the level is: `memory` (default of the first), `disk` (of the second), or the name \
+         of another backend",
+    ),
+    aliased(
+        key("levels.*.enabled", Kind::Flag, "true", "false", "Whether the level is used"),
+        &[
+            ("l1_enabled", "levels.0.enabled"),
+            ("l2_enabled", "levels.1.enabled"),
+            ("l3_enabled", "levels.2.enabled"),
+        ],
+    ),
+    aliased(
+        key(
+            "levels.*.max_size",
+            Kind::Capacity,
+            "",
+            "512MB",
+            "What the level may hold. Default 64MiB in memory, 1GiB on disk; a disk is limited \
+             in bytes",
+        ),
+        &[
+            ("l1_max_size", "levels.0.max_size"),
+            ("l2_max_size", "levels.1.max_size"),
+            ("cache_config.backends.memory.max_size", "levels.0.max_size"),
+            ("cache_backends.memory.max_size", "levels.0.max_size"),
+        ],
+    ),
+    aliased(
+        key("levels.*.ttl", Kind::TimeOrOff, "off", "1m", "Longest life of an entry in the level"),
+        &[
+            ("cache_config.backends.memory.ttl", "levels.0.ttl"),
+            ("cache_backends.memory.ttl", "levels.0.ttl"),
+        ],
+    ),
+    aliased(
+        key(
+            "levels.*.eviction_policy",
+            Kind::Name,
+            "default",
+            "lfu",
+            "Name of the eviction policy of a memory level; `default` is the store's own",
+        ),
+        &[
+            ("l1_policy", "levels.0.eviction_policy"),
+            ("cache_config.backends.memory.eviction_policy", "levels.0.eviction_policy"),
+            ("cache_backends.memory.eviction_policy", "levels.0.eviction_policy"),
+        ],
+    ),
+    key("levels.*.path", Kind::Path, "var/cache", "/srv/cache", "Directory of a disk level"),
+    key(
+        "levels.*.options.*",
+        Kind::Free,
+        "",
+        "20",
+        "Options of another backend; secrets as `env:NAME` or `file:PATH`",
+    ),
+    aliased(
+        key(
+            "budget.max_size",
+            Kind::Size,
+            "",
+            "1GB",
+            "Bytes that the first two levels share by their ratios",
+        ),
+        &[("cache_backends.hybrid.max_size", "budget.max_size")],
+    ),
+    aliased(
+        key(
+            "budget.l1_ratio",
+            Kind::Share,
+            "",
+            "0.2",
+            "Share of the first level. Without `budget.max_size` the first level's own size \
+             stands for its share",
+        ),
+        &[("cache_backends.hybrid.l1_ratio", "budget.l1_ratio")],
+    ),
+    aliased(
+        key("budget.l2_ratio", Kind::Share, "", "0.8", "Share of the second level; both add to 1"),
+        &[("cache_backends.hybrid.l2_ratio", "budget.l2_ratio")],
+    ),
+    aliased(
+        key(
+            "promote_after",
+            Kind::Count(1),
+            "1",
+            "10",
+            "Hits in a lower level after which an entry climbs",
+        ),
+        &[("cache_backends.hybrid.promotion_threshold", "promote_after")],
+    ),
+    key(
+        "defaults.ttl",
+        Kind::Life,
+        "",
+        "5m",
+        "Life of entries whose cache names none; without it such a cache does not open",
+    ),
+    key(
+        "defaults.l1_ttl",
+        Kind::TimeOrOff,
+        "off",
+        "30s",
+        "Longest life of a copy in level 1; `off` leaves it to the engine",
+    ),
+    key("defaults.jitter", Kind::Share, "0.05", "0.1", "Share of the life added at random"),
+    key("defaults.negative_ttl", Kind::Time, "30s", "5s", "How long an absent value is remembered"),
+    key(
+        "defaults.stale_if_error",
+        Kind::TimeOrOff,
+        "off",
+        "1h",
+        "How long past its life a value answers when its load fails",
+    ),
+    key("defaults.idle", Kind::TimeOrOff, "off", "10m", "Unread for this long, an entry ends"),
+    key("defaults.hard_timeout", Kind::Time, "30s", "10s", "Longest a load may take"),
+    aliased(
+        key("codec", Kind::Name, "messagepack", "json", "Name of the codec below level 1"),
+        &[("serialization", "codec"), ("performance_config.serialization", "codec")],
+    ),
+    aliased(
+        key("compression.enabled", Kind::Flag, "true", "false", "Whether values are compressed"),
+        &[("compression_enabled", "compression.enabled")],
+    ),
+    aliased(
+        key("compression.algorithm", Kind::Name, "zstd", "lz4", "Name of the compressor"),
+        &[("compression_algorithm", "compression.algorithm")],
+    ),
+    aliased(
+        key("compression.threshold", Kind::Size, "1KiB", "4KiB", "Smaller values stay as they are"),
+        &[
+            ("compression_threshold", "compression.threshold"),
+            ("performance_config.compression_threshold", "compression.threshold"),
+        ],
+    ),
+    aliased(
+        key("timeouts.read", Kind::Time, "250ms", "5s", "Longest a read of a tier may take"),
+        &[("read_timeout", "timeouts.read"), ("performance_config.read_timeout", "timeouts.read")],
+    ),
+    aliased(
+        key("timeouts.write", Kind::Time, "250ms", "10s", "Longest a write to a tier may take"),
+        &[
+            ("write_timeout", "timeouts.write"),
+            ("performance_config.write_timeout", "timeouts.write"),
+        ],
+    ),
+    key("breaker.enabled", Kind::Flag, "true", "false", "Whether failing tiers are left alone"),
+    key(
+        "breaker.failure_threshold",
+        Kind::Count(1),
+        "5",
+        "10",
+        "Failures within the window that open the circuit",
+    ),
+    key("breaker.window", Kind::Time, "10s", "1m", "How long a failure counts"),
+    key(
+        "breaker.recovery_timeout",
+        Kind::Time,
+        "2s",
+        "5s",
+        "How long the circuit stays open the first time; it doubles",
+    ),
+    key("breaker.recovery_timeout_max", Kind::Time, "30s", "2m", "It grows no further than this"),
+    key("breaker.success_threshold", Kind::Count(1), "3", "5", "Probes that close the circuit"),
+    aliased(
+        key("retry.attempts", Kind::Count(0), "1", "3", "How often a failed call is tried again"),
+        &[("retry_attempts", "retry.attempts"), ("max_retry_attempts", "retry.attempts")],
+    ),
+    key("retry.delay", Kind::Time, "5ms", "20ms", "Wait before the first further attempt"),
+    key("retry.delay_max", Kind::Time, "100ms", "1s", "The wait grows no further than this"),
+    key("retry.within", Kind::Time, "250ms", "2s", "Deadline of a call and its further attempts"),
+    key("retry.budget", Kind::Count(0), "10", "50", "Retries that an outage may cost"),
+];
+
+/// A key of a part that this version does not read settings for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Later {
+    /// The path, or with `.*` at its end everything under it.
+    pub(crate) path: &'static str,
+    pub(crate) part: &'static str,
+}
+
+const fn later(path: &'static str, part: &'static str) -> Later {
+    Later { path, part }
+}
+
+/// Keys that people know from elsewhere and that belong to parts with settings of their own.
+pub(crate) const LATER: &[Later] = &[
+    later("redis_url", "redis"),
+    later("redis_cluster", "redis"),
+    later("cluster_nodes", "redis"),
+    later("pool_size", "redis"),
+    later("connection_pool_size", "redis"),
+    later("pipeline_size", "redis"),
+    later("cache_backends.redis.*", "redis"),
+    later("cache_config.backends.redis.*", "redis"),
+    later("performance_config.pipeline_size", "redis"),
+    later("performance_config.connection_pool_size", "redis"),
+    later("cache_backends.memcached.*", "memcached"),
+    later("cache_config.backends.memcached.*", "memcached"),
+    later("cache_config.default_backend", "redis"),
+    later("default_backend", "redis"),
+    later("monitoring_enabled", "monitoring"),
+    later("metrics_port", "monitoring"),
+    later("health_check_interval", "monitoring"),
+    later("monitoring.*", "monitoring"),
+    later("metrics_config.*", "monitoring"),
+    later("security_enabled", "security"),
+    later("encryption_key", "security"),
+    later("tenant_isolation", "security"),
+    later("security.*", "security"),
+    later("security_config.*", "security"),
+    later("ml_predictions", "strategies"),
+    later("auto_optimization", "strategies"),
+    later("cluster_config.*", "coordination"),
+];
+
+/// What a path means.
+pub(crate) enum Meaning {
+    /// A key, under its canonical path.
+    Key(&'static Key, String),
+    /// A table in which keys lie.
+    Table,
+    /// A key of a part without settings here.
+    Later(&'static Later),
+    Unknown,
+}
+
+/// What the path of these parts, in lower case, means.
+pub(crate) fn meaning(parts: &[&str]) -> Meaning {
+    let written = parts.join(".");
+    for key in KEYS {
+        if matches(key.path, parts) {
+            return Meaning::Key(key, written);
+        }
+        if let Some((_, stands_for)) = key.aliases.iter().find(|(alias, _)| *alias == written) {
+            return Meaning::Key(key, (*stands_for).to_owned());
+        }
+    }
+    if let Some(later) = LATER.iter().find(|later| is_under(later.path, &written)) {
+        return Meaning::Later(later);
+    }
+    let patterns = KEYS.iter().flat_map(|key| {
+        std::iter::once(key.path).chain(key.aliases.iter().map(|(alias, _)| *alias))
+    });
+    if patterns.into_iter().any(|pattern| is_table_of(pattern, parts)) {
+        return Meaning::Table;
+    }
+    Meaning::Unknown
+}
+
+/// The key whose canonical path this is.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    let parts: Vec<_> = path.split('.').collect();
+    KEYS.iter().find(|key| matches(key.path, &parts))
+}
+
+/// The key or alias nearest to what was written, when one is near.
+pub(crate) fn nearest(parts: &[&str]) -> Option<String> {
+    let written = parts.join(".");
+    let last = parts.last().copied().unwrap_or_default();
+    let index = parts.iter().find(|part| is_number(part)).copied().unwrap_or("0");
+    let candidates = KEYS.iter().filter(|key| key.kind != Kind::Free).flat_map(|key| {
+        let path = key.path.replace('*', index);
+        std::iter::once(path).chain(key.aliases.iter().map(|(alias, _)| (*alias).to_owned()))
+    });
+    let scored = candidates.map(|candidate| (distance(&written, last, &candidate), candidate));
+    let (distance, candidate) = scored.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 1 + written.len() / 5).then_some(candidate)
+}
+
+/// Typing errors between the two, where a right name in a wrong place counts as one.
+fn distance(written: &str, last: &str, candidate: &str) -> usize {
+    let whole = strsim::damerau_levenshtein(written, candidate);
+    let candidate_last = candidate.rsplit('.').next().unwrap_or(candidate);
+    if last == candidate_last { whole.min(1) } else { whole }
+}
+
+fn matches(pattern: &str, parts: &[&str]) -> bool {
+    let pattern: Vec<_> = pattern.split('.').collect();
+    pattern.len() == parts.len() && fits(&pattern, parts)
+}
+
+/// Whether keys of this pattern lie in the table `parts`.
+fn is_table_of(pattern: &str, parts: &[&str]) -> bool {
+    let pattern: Vec<_> = pattern.split('.').collect();
+    pattern.len() > parts.len() && fits(&pattern[..parts.len()], parts)
+}
+
+fn fits(pattern: &[&str], parts: &[&str]) -> bool {
+    pattern.iter().zip(parts).enumerate().all(|(place, (pattern, part))| match (*pattern, place) {
+        ("*", 1) => is_number(part),
+        ("*", _) => !part.is_empty(),
+        (name, _) => name == *part,
+    })
+}
+
+fn is_number(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_under(pattern: &str, written: &str) -> bool {
+    match pattern.strip_suffix(".*") {
+        Some(table) => {
+            written.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        }
+        None => pattern == written,
+    }
+}
+
+/// The table as Markdown: what `KEYS.md` holds.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "| Key | Written as | Default | Meaning | Also read as |\n|---|---|---|---|---|\n",
+    );
+    for key in KEYS {
+        let aliases: Vec<_> = key.aliases.iter().map(|(alias, _)| format!("`{alias}`")).collect();
+        let default = match key.default {
+            "" => String::new(),
+            default => format!("`{default}`"),
+        };
+        let (path, kind, doc) = (key.path, key.kind.words(), key.doc);
+        // Writing to a string cannot fail.
+        let _ =
+            writeln!(text, "| `{path}` | {kind} | {default} | {doc} | {} |", aliases.join(", "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(written: &str) -> Option<String> {
+        nearest(&written.split('.').collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_alias_stands_for_a_key_of_its_own_row_and_for_one_only() {
+        let mut seen = std::collections::BTreeSet::new();
+        for key in KEYS {
+            for (alias, stands_for) in key.aliases {
+                assert_eq!(find(stands_for).map(|found| found.path), Some(key.path), "{alias}");
+                assert!(seen.insert(*alias), "{alias} stands twice");
+                assert!(find(alias).is_none(), "{alias} is a key itself");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_later_parts_are_no_keys_of_this_one() {
+        for later in LATER {
+            let path = later.path.replace('*', "anything");
+            let parts: Vec<_> = path.split('.').collect();
+            assert!(matches!(meaning(&parts), Meaning::Later(_)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_the_nearest_key_and_nonsense_with_none() {
+        for (written, meant) in [
+            ("nmae", "name"),
+            ("timeout.read", "timeouts.read"),
+            ("levels.1.maxsize", "levels.1.max_size"),
+            ("levels.2.options.x.path", "levels.2.path"),
+            ("max_size", "levels.0.max_size"),
+            ("compresion_enabled", "compression_enabled"),
+            ("jitter", "defaults.jitter"),
+        ] {
+            assert_eq!(near(written).as_deref(), Some(meant), "{written}");
+        }
+        assert_eq!(near("colour_of_the_sky"), None);
+    }
+
+    #[test]
+    fn the_page_holds_the_table() {
+        assert_eq!(
+            include_str!("../KEYS.md"),
+            markdown(),
+            "write it anew: cargo run -p cache-enterprise-settings --example keys > KEYS.md"
+        );
+    }
+}

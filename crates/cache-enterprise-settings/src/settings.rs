@@ -1,0 +1,258 @@
+//! The typed tree.
+
+use std::time::Duration;
+
+use crate::builder::SettingsBuilder;
+use crate::describe::Description;
+use crate::level::{self, LevelSettings};
+use crate::problem::SettingsErrors;
+use crate::tree::Tree;
+use crate::value::Typed;
+
+/// The settings in force. They do not change once they are built; another value comes from
+/// another build, so that [`describe`](Self::describe) always tells the truth.
+///
+/// ```
+/// use cache_enterprise_core::{Capacity, ms, secs};
+/// use cache_enterprise_settings::{Format, LevelSettings, Settings};
+///
+/// let settings = Settings::builder()
+///     .text(Format::Toml, r#"
+///         name = "shop"
+///         [[levels]]
+///         kind = "memory"
+///         max_size = "512MB"
+///         [[levels]]
+///         kind = "disk"
+///         path = "var/shop"
+///     "#)
+///     .set("timeouts.read", "50ms")
+///     .build()?;
+/// assert_eq!(settings.name(), "shop");
+/// assert_eq!((settings.timeouts().read, settings.timeouts().write), (ms(50), ms(250)));
+/// let LevelSettings::Memory { max_size, .. } = &settings.levels()[0] else { panic!() };
+/// assert_eq!(*max_size, Capacity::bytes(512_000_000));
+/// assert_eq!(settings.breaker().as_ref().map(|breaker| breaker.window), Some(secs(10)));
+/// # Ok::<(), cache_enterprise_settings::SettingsErrors>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Settings {
+    name: String,
+    levels: Vec<LevelSettings>,
+    promote_after: u32,
+    defaults: EntryDefaults,
+    codec: String,
+    compression: Option<CompressionSettings>,
+    timeouts: TimeoutSettings,
+    breaker: Option<BreakerSettings>,
+    retry: RetrySettings,
+    description: Description,
+}
+
+/// How long an entry lives when its cache does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// So long after it was made.
+    For(Duration),
+    /// Until it is removed, invalidated or evicted.
+    Forever,
+}
+
+/// Options of entries whose cache does not set them.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct EntryDefaults {
+    /// Life of an entry. Default none: a cache without one does not open.
+    pub ttl: Option<Life>,
+    /// Longest life of a copy in level 1. Default none, which leaves it to the engine.
+    pub l1_ttl: Option<Duration>,
+    /// Share of the life that is added at random. Default 0.05.
+    pub jitter: f64,
+    /// How long an absent value is remembered. Default 30 s.
+    pub negative_ttl: Duration,
+    /// How long past its life a value answers when its load fails. Default none.
+    pub stale_if_error: Option<Duration>,
+    /// An entry unread for this long ends. Default none.
+    pub idle: Option<Duration>,
+    /// Longest a load may take. Default 30 s.
+    pub hard_timeout: Duration,
+}
+
+/// How values are compressed below level 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompressionSettings {
+    /// Name of the compressor. Default `zstd`.
+    pub algorithm: String,
+    /// Values of fewer bytes stay as they are. Default 1024.
+    pub threshold: u64,
+}
+
+/// How long calls to a tier may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimeoutSettings {
+    /// A read. Default 250 ms.
+    pub read: Duration,
+    /// A write. Default 250 ms.
+    pub write: Duration,
+}
+
+/// When a failing tier is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BreakerSettings {
+    /// Failures within the window that open the circuit. Default 5.
+    pub failure_threshold: u32,
+    /// How long a failure counts. Default 10 s.
+    pub window: Duration,
+    /// How long the circuit stays open the first time. Default 2 s.
+    pub recovery_timeout: Duration,
+    /// It grows no further than this. Default 30 s.
+    pub recovery_timeout_max: Duration,
+    /// Probes that close the circuit. Default 3.
+    pub success_threshold: u32,
+}
+
+/// How failed calls to a tier are tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetrySettings {
+    /// How often; 0 never. Default 1.
+    pub attempts: u32,
+    /// Wait before the first further attempt. Default 5 ms.
+    pub delay: Duration,
+    /// The wait grows no further than this. Default 100 ms.
+    pub delay_max: Duration,
+    /// Deadline of a call and its further attempts. Default 250 ms.
+    pub within: Duration,
+    /// Retries that an outage may cost. Default 10.
+    pub budget: u32,
+}
+
+impl Settings {
+    /// Loads `cache-enterprise.toml`, `.yaml`, `.yml` or `.json` from the working directory when
+    /// there is one, then the environment variables that begin with `CE_`.
+    ///
+    /// # Errors
+    /// Every problem at once, each with its place and what to do.
+    pub fn load() -> Result<Self, SettingsErrors> {
+        Self::builder().standard_file().env_prefix("CE_").build()
+    }
+
+    /// Starts with nothing but the defaults.
+    pub fn builder() -> SettingsBuilder {
+        SettingsBuilder::default()
+    }
+
+    /// Name of the manager.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The levels that are on, top first; at least one.
+    pub fn levels(&self) -> &[LevelSettings] {
+        &self.levels
+    }
+
+    /// Hits in a lower level after which an entry climbs.
+    pub fn promote_after(&self) -> u32 {
+        self.promote_after
+    }
+
+    /// Options of entries whose cache does not set them.
+    pub fn defaults(&self) -> &EntryDefaults {
+        &self.defaults
+    }
+
+    /// Name of the codec below level 1.
+    pub fn codec(&self) -> &str {
+        &self.codec
+    }
+
+    /// How values are compressed; `None` when it is switched off.
+    pub fn compression(&self) -> Option<&CompressionSettings> {
+        self.compression.as_ref()
+    }
+
+    /// How long calls to a tier may take.
+    pub fn timeouts(&self) -> &TimeoutSettings {
+        &self.timeouts
+    }
+
+    /// When a failing tier is left alone; `None` when it is switched off.
+    pub fn breaker(&self) -> Option<&BreakerSettings> {
+        self.breaker.as_ref()
+    }
+
+    /// How failed calls to a tier are tried again.
+    pub fn retry(&self) -> &RetrySettings {
+        &self.retry
+    }
+
+    /// The settings in force and where each came from, secrets redacted.
+    pub fn describe(&self) -> &Description {
+        &self.description
+    }
+
+    /// The typed form of a tree that was completed and checked.
+    pub(crate) fn of(tree: &Tree) -> Self {
+        let compression = CompressionSettings {
+            algorithm: tree.name("compression.algorithm"),
+            threshold: tree.size("compression.threshold"),
+        };
+        let breaker = BreakerSettings {
+            failure_threshold: tree.count("breaker.failure_threshold"),
+            window: tree.time("breaker.window"),
+            recovery_timeout: tree.time("breaker.recovery_timeout"),
+            recovery_timeout_max: tree.time("breaker.recovery_timeout_max"),
+            success_threshold: tree.count("breaker.success_threshold"),
+        };
+        Self {
+            name: tree.name("name"),
+            levels: level::levels(tree),
+            promote_after: tree.count("promote_after"),
+            defaults: EntryDefaults::of(tree),
+            codec: tree.name("codec"),
+            compression: tree.flag("compression.enabled").then_some(compression),
+            timeouts: TimeoutSettings {
+                read: tree.time("timeouts.read"),
+                write: tree.time("timeouts.write"),
+            },
+            breaker: tree.flag("breaker.enabled").then_some(breaker),
+            retry: RetrySettings {
+                attempts: tree.count("retry.attempts"),
+                delay: tree.time("retry.delay"),
+                delay_max: tree.time("retry.delay_max"),
+                within: tree.time("retry.within"),
+                budget: tree.count("retry.budget"),
+            },
+            description: Description::of(tree),
+        }
+    }
+}
+
+impl EntryDefaults {
+    fn of(tree: &Tree) -> Self {
+        let ttl = match tree.get("defaults.ttl").map(|setting| &setting.typed) {
+            Some(Typed::Time(ttl)) => Some(Life::For(*ttl)),
+            Some(Typed::Forever) => Some(Life::Forever),
+            _ => None,
+        };
+        Self {
+            ttl,
+            l1_ttl: tree.time_or_off("defaults.l1_ttl"),
+            jitter: tree.share("defaults.jitter"),
+            negative_ttl: tree.time("defaults.negative_ttl"),
+            stale_if_error: tree.time_or_off("defaults.stale_if_error"),
+            idle: tree.time_or_off("defaults.idle"),
+            hard_timeout: tree.time("defaults.hard_timeout"),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::builder().build().expect("the defaults have no problems, as a test checks")
+    }
+}

@@ -1,0 +1,167 @@
+//! The merged settings under canonical paths, each with its origin.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::value::Value;
+
+use crate::layer::{Layer, Placed};
+use crate::origin::Origin;
+use crate::value::Typed;
+
+/// A setting in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) typed: Typed,
+    /// The path as it was written, for problems.
+    pub(crate) written: String,
+    pub(crate) origin: Origin,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    settings: BTreeMap<String, Setting>,
+    /// Levels that somebody mentioned, each with where its table stands.
+    levels: BTreeMap<usize, Origin>,
+    /// Keys whose value is a problem already, so that what follows from them is not told.
+    faulty: BTreeSet<String>,
+}
+
+impl Tree {
+    /// Merges the layers, the later over the earlier.
+    pub(crate) fn merge(layers: &[Layer]) -> Self {
+        let figment = layers.iter().fold(Figment::new(), |figment, layer| figment.merge(layer));
+        let mut tree = Self::default();
+        // Layers hold valid tables only, so that there is nothing figment could refuse.
+        if let Ok(root) = figment.find_value("") {
+            tree.collect(&figment, layers, &root, String::new());
+        }
+        tree
+    }
+
+    /// Takes the winners out of figment's tree: each value's tag leads to its layer.
+    fn collect(&mut self, figment: &Figment, layers: &[Layer], value: &Value, path: String) {
+        if let Some(table) = value.as_dict() {
+            for (name, child) in table {
+                let dot = if path.is_empty() { "" } else { "." };
+                self.collect(figment, layers, child, format!("{path}{dot}{name}"));
+            }
+        }
+        let metadata = figment.get_metadata(value.tag());
+        let number = metadata.and_then(|from| from.source.as_ref()?.custom()?.parse().ok());
+        let layer = number.and_then(|number: usize| layers.iter().find(|l| l.number == number));
+        if let Some(placed) = layer.and_then(|layer| layer.values.get(&path)) {
+            self.take(path, placed);
+        }
+    }
+
+    fn take(&mut self, path: String, placed: &Placed) {
+        if let Some(level) = level_of(&path) {
+            self.levels.entry(level).or_insert_with(|| placed.origin.clone());
+        }
+        match placed.typed.clone() {
+            Some(typed) => {
+                let (written, origin) = (placed.written.clone(), placed.origin.clone());
+                self.settings.insert(path, Setting { typed, written, origin });
+            }
+            None => {
+                self.faulty.insert(path);
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<&Setting> {
+        self.settings.get(path)
+    }
+
+    /// Whether the value of a key is a problem already.
+    pub(crate) fn is_faulty(&self, path: &str) -> bool {
+        self.faulty.contains(path)
+    }
+
+    /// Every setting, in the order of paths.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
+        self.settings.iter().map(|(path, setting)| (path.as_str(), setting))
+    }
+
+    /// Adds a default or a derived setting, unless somebody set it.
+    pub(crate) fn complete(&mut self, path: String, typed: Typed, origin: Origin) {
+        let written = path.clone();
+        self.settings.entry(path).or_insert(Setting { typed, written, origin });
+    }
+
+    /// Levels that somebody mentioned.
+    pub(crate) fn levels(&self) -> BTreeSet<usize> {
+        self.levels.keys().copied().collect()
+    }
+
+    /// Where a level was mentioned first; the default when nobody did.
+    pub(crate) fn level_origin(&self, level: usize) -> Origin {
+        self.levels.get(&level).cloned().unwrap_or(Origin::Default)
+    }
+}
+
+/// Reading what the table of keys gives a default of that kind: it is always there.
+impl Tree {
+    pub(crate) fn name(&self, path: &str) -> String {
+        self.read(path, |typed| match typed {
+            Typed::Name(name) => Some(name.clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn flag(&self, path: &str) -> bool {
+        self.read(path, |typed| match typed {
+            Typed::Flag(flag) => Some(*flag),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn count(&self, path: &str) -> u32 {
+        self.read(path, |typed| match typed {
+            Typed::Count(count) => Some(*count),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn share(&self, path: &str) -> f64 {
+        self.read(path, |typed| match typed {
+            Typed::Share(share) => Some(*share),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn size(&self, path: &str) -> u64 {
+        self.read(path, |typed| match typed {
+            Typed::Size(bytes) => Some(*bytes),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn time(&self, path: &str) -> Duration {
+        self.read(path, |typed| match typed {
+            Typed::Time(time) => Some(*time),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn time_or_off(&self, path: &str) -> Option<Duration> {
+        self.read(path, |typed| match typed {
+            Typed::Time(time) => Some(Some(*time)),
+            Typed::Off => Some(None),
+            _ => None,
+        })
+    }
+
+    fn read<T>(&self, path: &str, as_kind: impl FnOnce(&Typed) -> Option<T>) -> T {
+        self.get(path)
+            .and_then(|setting| as_kind(&setting.typed))
+            .expect("the table gives this key a default of this kind, as a test checks")
+    }
+}
+
+/// The number of the level that a path belongs to.
+pub(crate) fn level_of(path: &str) -> Option<usize> {
+    path.strip_prefix("levels.")?.split('.').next()?.parse().ok()
+}

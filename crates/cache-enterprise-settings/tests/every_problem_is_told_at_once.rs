@@ -1,0 +1,132 @@
+//! A bad configuration is corrected in one go: all problems, each with place and cure.
+
+#![allow(clippy::unwrap_used)]
+
+use cache_enterprise_core::{Error, ErrorKind};
+use cache_enterprise_settings::{Format, Settings};
+
+/// The problems of a text, as lines.
+fn problems(text: &str) -> Vec<String> {
+    let errors = Settings::builder().text(Format::Toml, text).build().unwrap_err();
+    errors.problems().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn from_every_source_with_place_and_cure() {
+    let toml = "nmae = \"shop\"\n\n[[levels]]\nmax_size = \"lots\"\n[[levels]]\nkind = \"disk\"\n\
+                max_size = 10000\n[timeouts]\nread = \"-1s\"\n";
+    let errors = Settings::builder()
+        .text(Format::Toml, toml)
+        .file("no/such/file.toml")
+        .file("settings.ini")
+        .env_from("CE_", [("CE_RETRY__ATTEMPTS".into(), "many".into())])
+        .set("redis_url", "redis://host")
+        .build()
+        .unwrap_err();
+    let cannot_open = std::fs::metadata("no/such/file.toml").unwrap_err();
+    let expected = format!(
+        "8 problems with the settings\n  \
+         text:4:1: `levels.0.max_size`: \"lots\" is not a size; write bytes with a unit, such as \
+         \"512MB\" or \"1GiB\", or a number of entries above zero, such as 10000\n  \
+         text:1:1: `nmae`: is not a key; did you mean `name`?\n  \
+         text:9:1: `timeouts.read`: \"-1s\" is a negative duration; write a duration above zero, \
+         such as \"250ms\", \"5m\" or \"1h 30m\"; a plain number is seconds\n  \
+         no/such/file.toml: cannot be read: {cannot_open}; check its path and permissions\n  \
+         settings.ini: is in no known format; name it .toml, .yaml, .yml or .json\n  \
+         env CE_RETRY__ATTEMPTS: `retry.attempts`: \"many\" is not a count; write a whole number \
+         from 0 to 4294967295\n  \
+         code: `redis_url`: belongs to `cache-enterprise-redis`, which has no settings here yet; \
+         remove it, and set up the feature `redis` in code where you have it\n  \
+         text:7:1: `levels.1.max_size`: a disk is limited in bytes; write a size with a unit, \
+         such as \"1GiB\""
+    );
+    assert_eq!(errors.to_string(), expected);
+
+    let error = Error::from(errors);
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(error.to_string(), format!("load settings: {expected}"));
+}
+
+#[test]
+fn two_spellings_that_disagree_are_named_both() {
+    assert_eq!(
+        problems("l1_max_size = 10000\n[[levels]]\nmax_size = \"1GB\"\n"),
+        [
+            "text:3:1: `levels.0.max_size`: contradicts `l1_max_size` (text:1:1); keep one of the two"
+        ]
+    );
+    let agree = "l1_max_size = \"1GB\"\n[[levels]]\nmax_size = \"1000MB\"\n";
+    assert!(Settings::builder().text(Format::Toml, agree).build().is_ok());
+}
+
+#[test]
+fn levels_are_counted_without_gaps_and_within_bounds() {
+    assert_eq!(
+        problems("cache_levels = 3\nl2_enabled = true\n"),
+        ["text:1:1: `cache_levels`: says 3, and 2 are switched on; correct it, or remove it: the \
+          list of levels counts"]
+    );
+    assert_eq!(
+        problems("l3_enabled = true\n"),
+        [
+            "text:1:1: `levels.2`: there is a level 2 but no level 1; add `levels.1`, or count \
+             from 0 without gaps",
+            "text:1:1: `levels.2.kind`: nothing says what level 2 is; write its `kind`: memory, \
+             disk, or the name of another backend",
+        ]
+    );
+    assert_eq!(
+        problems("[levels.99]\nkind = \"disk\"\n"),
+        ["text:2:1: `levels.99.kind`: 99 is not the number of a level; count levels from 0; at \
+          most 16 can be stacked"]
+    );
+    assert_eq!(
+        problems("l1_enabled = false"),
+        ["text:1:1: `levels`: every level is off; switch one on"]
+    );
+    assert_eq!(
+        problems("levels = 3"),
+        ["text:1:1: `levels`: is a table, not a value; write its keys under [levels]"]
+    );
+}
+
+#[test]
+fn what_does_not_fit_the_kind_of_a_level_is_told() {
+    assert_eq!(
+        problems(
+            "[[levels]]\npath = \"x\"\n[[levels]]\nkind = \"redis\"\neviction_policy = \"lfu\"\n"
+        ),
+        [
+            "text:2:1: `levels.0.path`: does not apply to a level of kind memory; remove it, or \
+             change the kind",
+            "text:5:1: `levels.1.eviction_policy`: does not apply to a level of kind redis; \
+             remove it, or change the kind",
+        ]
+    );
+}
+
+#[test]
+fn keys_of_other_parts_are_known_and_name_their_crate() {
+    let text = "metrics_port = 8001\nencryption_key = \"x\"\n[cache_backends.redis]\n\
+                cluster_nodes = [\"redis-1:6379\"]\n[CACHE_CONFIG.backends.memcached]\n\
+                servers = [\"a\"]\n[cluster_config]\nconsistency_level = \"quorum\"\n";
+    let told = problems(text);
+    for (key, part) in [
+        ("metrics_port", "monitoring"),
+        ("encryption_key", "security"),
+        ("cache_backends.redis.cluster_nodes", "redis"),
+        ("CACHE_CONFIG.backends.memcached.servers", "memcached"),
+        ("cluster_config.consistency_level", "coordination"),
+    ] {
+        let line = format!("`{key}`: belongs to `cache-enterprise-{part}`");
+        assert!(told.iter().any(|told| told.contains(&line)), "{key}: {told:?}");
+    }
+    assert_eq!(told.len(), 5);
+}
+
+#[test]
+fn a_text_that_breaks_off_still_tells_what_it_can() {
+    let told = problems("nmae = 1\nname = \"shop\n");
+    assert!(told.iter().any(|line| line.contains("did you mean `name`")), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("text:2:")), "{told:?}");
+}

@@ -1,0 +1,83 @@
+//! A canary in every place where a secret may stand, sought in every text that may leave.
+
+#![allow(clippy::unwrap_used)]
+
+use cache_enterprise_core::Error;
+use cache_enterprise_settings::{Format, LevelSettings, OptionValue, Settings, SettingsErrors};
+
+const CANARY: &str = "c4n4ry-s3cr3t";
+
+fn every_text(errors: &SettingsErrors) -> String {
+    let error = Error::from(errors.clone());
+    format!("{errors} {errors:?} {error} {error:?}")
+}
+
+#[test]
+fn not_in_problems_of_any_format_even_beside_a_syntax_error() {
+    let texts = [
+        (Format::Toml, "[[levels]]\n[[levels]]\nkind = \"redis\"\noptions.password = \"CANARY\"\n"),
+        (Format::Toml, "encryption_key = \"CANARY\"\n"),
+        (Format::Toml, "redis_url = \"redis://u:CANARY@host\"\n"),
+        (Format::Toml, "passwrd = \"CANARY\"\n"),
+        (Format::Toml, "password = \"CANARY\n"),
+        (Format::Toml, "password = CANARY CANARY\n"),
+        (Format::Yaml, "security: {encryption_key: \"CANARY\"}\n"),
+        (Format::Yaml, "password: \"CANARY\n"),
+        (Format::Yaml, "password: \"CANARY\"\n  x: [\n"),
+        (Format::Yaml, "{password: \"CANARY\", password: \"CANARY\"}"),
+        (
+            Format::Json,
+            "{\"levels\": {\"1\": {\"kind\": \"redis\", \"options\": {\"url\": \"redis://:CANARY@h\"}}}}",
+        ),
+        (Format::Json, "{\"password\": \"CANARY\" \"x\"}"),
+        (Format::Json, "{\"password\": \"CANARY"),
+    ];
+    for (format, text) in texts {
+        let text = text.replace("CANARY", CANARY);
+        let errors = Settings::builder().text(format, &text).build().unwrap_err();
+        assert!(!every_text(&errors).contains(CANARY), "{}", every_text(&errors));
+    }
+}
+
+#[test]
+fn not_in_the_description_nor_in_debug() {
+    let settings = Settings::builder()
+        .env_from(
+            "CE_",
+            [
+                ("CE_LEVELS__1__KIND".into(), "redis".into()),
+                ("CE_LEVELS__1__OPTIONS__PASSWORD".into(), CANARY.into()),
+                ("CE_LEVELS__1__OPTIONS__URL".into(), format!("redis://u:{CANARY}@h").into()),
+                ("CE_LEVELS__1__OPTIONS__AUTH_TOKEN".into(), "file:/run/secrets/token".into()),
+            ],
+        )
+        .build()
+        .unwrap();
+    let description = settings.describe();
+    let shown = format!("{description} {description:?} {settings:?}");
+    assert!(!shown.contains(CANARY), "{shown}");
+    let value = |option: &str| {
+        let key = format!("levels.1.options.{option}");
+        description.row(&key).unwrap().value.clone()
+    };
+    assert_eq!(value("password"), "*** (env:CE_LEVELS__1__OPTIONS__PASSWORD)");
+    assert_eq!(value("url"), "*** (env:CE_LEVELS__1__OPTIONS__URL)");
+    assert_eq!(value("auth_token"), "*** (file:/run/secrets/token)");
+    let LevelSettings::Other { options, .. } = &settings.levels()[1] else { panic!() };
+    assert!(options.values().all(|value| matches!(value, OptionValue::Secret(_))));
+}
+
+#[test]
+fn not_by_way_of_code() {
+    let errors = Settings::builder()
+        .set("levels.1.kind", "redis")
+        .set("levels.1.options.password", CANARY)
+        .build()
+        .unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "1 problem with the settings\n  code: `levels.1.options.password`: holds a secret in \
+         clear; keep it in an environment variable or a file and write \"env:NAME\" or \
+         \"file:PATH\" here"
+    );
+}
