@@ -1,10 +1,15 @@
 //! Level 1 of cache-enterprise: typed entries in memory.
 //!
-//! [`MemoryStore`] is core's [`LocalStore`](cache_enterprise_core::LocalStore) on quick_cache:
-//! bounded by bytes or entries, sharded, with expiry, pinning and a listener.
+//! * [`MemoryStore`] is core's [`LocalStore`](cache_enterprise_core::LocalStore) on quick_cache:
+//!   bounded by bytes or entries, sharded, with expiry, pinning and a listener.
+//! * [`Budget`] divides a manager's bytes among its stores and tenants by use.
 
+mod budget;
 mod listener;
+mod overhead;
 mod store;
 
+pub use budget::{Budget, Demand, Group, Member, Membership, Share};
 pub use listener::{LISTENER_QUEUE_MAX, Listener};
+pub use overhead::entry_overhead;
 pub use store::{Leaving, MemoryStore, StoreConfig};

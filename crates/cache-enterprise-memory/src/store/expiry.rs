@@ -22,7 +22,7 @@ const BATCH: usize = 256;
 const RUNNING_MAX: usize = 64;
 
 /// Live and dead records may be this many in a stripe, or twice the live ones, before the dead are
-/// sifted out in turns. At twice as many again (nobody turns the store, or not often enough) each
+/// sifted out in turns. At half as many again (nobody turns the store, or not often enough) each
 /// insert sifts a few itself.
 const SIFT_FLOOR: usize = 1_024;
 
@@ -115,7 +115,7 @@ impl Expiry {
 
 impl Stripe {
     fn is_overfull(&self) -> bool {
-        self.wheel.len() > self.sift_above * 2
+        self.wheel.len() > self.sift_above + self.sift_above / 2
     }
 }
 

@@ -7,6 +7,7 @@ mod leaving;
 mod ledger;
 mod wheel;
 
+use config::HOT;
 pub use config::StoreConfig;
 pub(crate) use leaving::Exit;
 pub use leaving::Leaving;
@@ -88,7 +89,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
             .shards(shards)
             .estimated_items_capacity(config.items())
             .weight_capacity(ledger.shard_limit())
-            .ghost_allocation(config.ghosts)
+            .ghost_allocation(config.ghosts.clamp(0.0, 1.0))
+            .hot_allocation(HOT)
             .build()
             .expect("both capacities are set");
         let hasher = KeyHashBuilder::default();
