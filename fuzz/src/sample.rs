@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cache_enterprise_serializers::prost;
 use serde::{Deserialize, Serialize};
 
 /// A value of every shape that all serde codecs can write.
@@ -62,6 +63,7 @@ pub(crate) fn samples() -> Vec<Sample> {
 
 /// A message of every kind of field, and recursion.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(prost_path = "cache_enterprise_serializers::prost")]
 pub(crate) struct Message {
     #[prost(uint64, tag = "1")]
     id: u64,
@@ -73,13 +75,16 @@ pub(crate) struct Message {
     parent: Option<Box<Message>>,
     #[prost(bytes = "bytes", tag = "5")]
     blob: bytes::Bytes,
-    #[prost(btree_map = "string, double", tag = "6")]
-    ratios: BTreeMap<String, f64>,
+    #[prost(double, repeated, tag = "6")]
+    ratios: Vec<f64>,
+    #[prost(message, repeated, tag = "9")]
+    children: Vec<Message>,
     #[prost(oneof = "Choice", tags = "7, 8")]
     choice: Option<Choice>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
+#[prost(prost_path = "cache_enterprise_serializers::prost")]
 enum Choice {
     #[prost(bool, tag = "7")]
     Flag(bool),
@@ -94,7 +99,8 @@ pub(crate) fn messages() -> Vec<Message> {
         numbers: vec![-1, 70_000],
         parent: Some(Box::new(Message { id: 1, ..Message::default() })),
         blob: bytes::Bytes::from_static(b"\0\xff"),
-        ratios: BTreeMap::from([("half".into(), 0.5)]),
+        ratios: vec![0.5, -1.0],
+        children: vec![Message::default(), Message { id: 2, ..Message::default() }],
         choice: Some(Choice::Fixed(8)),
     };
     vec![Message::default(), full]

@@ -33,3 +33,7 @@ mod compress;
 
 pub use codec::*;
 pub use compress::*;
+
+/// The crate whose `Message` [`Protobuf`] takes; a derive of another version does not fit.
+#[cfg(feature = "protobuf")]
+pub use prost;
