@@ -1,4 +1,4 @@
-//! The disk backend keeps the contract of `Backend`, reopening included.
+//! The disk backend keeps the contracts of `Backend` and `EpochStore`, reopening included.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cache_enterprise_core::{Clock, MIB};
 use cache_enterprise_disk::Disk;
 use cache_enterprise_testkit::conformance::backend::{self, Fixture};
+use cache_enterprise_testkit::conformance::epoch_store;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_disk_backend_passes_the_backend_suite() {
@@ -26,5 +27,22 @@ async fn the_disk_backend_passes_the_backend_suite() {
     .await;
     report.assert_passed();
     assert!(report.ran() >= 60, "only {} cases ran", report.ran());
+    assert_eq!(report.not_claimed(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_disk_backend_passes_the_epoch_store_suite() {
+    let report = epoch_store::run(|| async {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let disk = Disk::at(folder.path()).budget(16 * MIB);
+        let reopened = disk.clone();
+        let opened = disk.open().await.unwrap();
+        epoch_store::Fixture::new(opened).keep(Arc::clone(&folder)).reopen(move || {
+            let disk = reopened.clone();
+            async move { disk.open().await.unwrap() as _ }
+        })
+    })
+    .await;
+    report.assert_passed();
     assert_eq!(report.not_claimed(), 0);
 }
