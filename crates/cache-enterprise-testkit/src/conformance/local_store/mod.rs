@@ -50,10 +50,32 @@ where
     S: LocalStore<String, Vec<u8>>,
     M: Fn(Capacity) -> S,
 {
+    run_where(name, |_| true, open)
+}
+
+/// Runs the one case called `case`, for a look at a failure.
+///
+/// # Panics
+/// When there is no such case.
+pub fn run_case<S, M>(name: &str, case: &str, open: M) -> Report
+where
+    S: LocalStore<String, Vec<u8>>,
+    M: Fn(Capacity) -> S,
+{
+    let report = run_where(name, |known| known == case, open);
+    assert!(!report.results().is_empty(), "there is no case called {case}");
+    report
+}
+
+fn run_where<S, M>(name: &str, wanted: impl Fn(&str) -> bool, open: M) -> Report
+where
+    S: LocalStore<String, Vec<u8>>,
+    M: Fn(Capacity) -> S,
+{
     let seed = Seed::from_env_or(DEFAULT_SEED);
     let mut report = Report::new("local store", name.to_owned(), seed);
     let themes = [basics::cases::<S>(), capacity::cases(), lives::cases(), concurrency::cases()];
-    for (name, case) in themes.into_iter().flatten() {
+    for (name, case) in themes.into_iter().flatten().filter(|(name, _)| wanted(name)) {
         let subject = Subject { open: &open, seed: seed.part(name) };
         report.add(name, run_here(|| case(&subject)));
     }
