@@ -1,1 +1,0 @@
-//! Peers beside cache-enterprise in one run; reports ratios

@@ -1,0 +1,111 @@
+//! Peers beside cache-enterprise in one run; reports ratios.
+//!
+//! ```text
+//! l1      hits, get-or-load, tails         bars 1 to 4, 6, 14; 5 by the binary `counted`
+//! flight  10 000 callers of one cold key   bars 12 and 13
+//! memory  overhead bytes an entry          bar 7, by the binary `counted`
+//! ```
+//!
+//! `docs/performance.md` says how to read and repeat it. What counts allocations is a binary of
+//! its own: a counting allocator would slow whoever allocates in the timed groups.
+
+mod counting;
+mod flight;
+mod keys;
+mod l1;
+mod peers;
+mod report;
+mod rounds;
+mod tail;
+
+use std::process::ExitCode;
+
+use report::Report;
+
+/// Fewest rounds that give quartiles a meaning.
+const ROUNDS_MIN: usize = 7;
+
+const GROUPS: [&str; 3] = ["l1", "flight", "memory"];
+
+struct Arguments {
+    groups: Vec<String>,
+    is_json: bool,
+    rounds: usize,
+}
+
+impl Arguments {
+    fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut read = Self { groups: Vec::new(), is_json: false, rounds: 9 };
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--json" => read.is_json = true,
+                "--rounds" => {
+                    let rounds = words.next().and_then(|word| word.parse().ok());
+                    read.rounds = rounds
+                        .filter(|rounds| *rounds >= ROUNDS_MIN)
+                        .ok_or("`--rounds` takes a number of at least 7")?;
+                }
+                group if GROUPS.contains(&group) => read.groups.push(word),
+                other => return Err(format!("no group `{other}`; there are {GROUPS:?}")),
+            }
+        }
+        if read.groups.is_empty() {
+            read.groups = GROUPS.map(str::to_owned).to_vec();
+        }
+        Ok(read)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::read(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(text) => {
+            report::progress(&text);
+            return ExitCode::from(2);
+        }
+    };
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::progress(&format!("the bench stopped: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let mut report = Report::new(arguments.is_json);
+    for group in &arguments.groups {
+        match group.as_str() {
+            "l1" => {
+                l1::run(&mut report, arguments.rounds)?;
+                tail::run(&mut report, arguments.rounds)?;
+                counting::run(&mut report, "l1")?;
+            }
+            "flight" => flight::run(&mut report, arguments.rounds)?,
+            "memory" => counting::run(&mut report, "memory")?,
+            _ => unreachable!("the arguments hold known groups only"),
+        }
+    }
+    report.close()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn read(line: &str) -> Result<Arguments, String> {
+        Arguments::read(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn no_group_means_all_and_unknown_words_are_refused() {
+        assert_eq!(read("--json").unwrap().groups, GROUPS);
+        assert_eq!(read("flight --rounds 11").unwrap().rounds, 11);
+        assert!(read("flights").is_err());
+        assert!(read("l1 --rounds 3").is_err());
+    }
+}

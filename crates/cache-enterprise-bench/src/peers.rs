@@ -1,0 +1,252 @@
+//! The caches under comparison, behind one shape. All loops are inside the implementations, so
+//! that nothing is called through a pointer but the caches' own code.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use cache_enterprise_core::{Capacity, hours, tag};
+use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, block_on};
+use cached::ConcurrentCached;
+
+use crate::keys::{BenchKey, PAYLOAD, Payload};
+
+/// Life of entries where a peer has one.
+const TTL: Duration = hours(1);
+
+/// Tags in use by ours, one an entry.
+const TAGS: u64 = 100;
+
+/// A cache that can be filled, read and asked to load.
+pub(crate) trait Peer<K: BenchKey>: Send + Sync + 'static {
+    const NAME: &'static str;
+
+    fn with_capacity(entries: usize) -> Self;
+    /// Puts a payload in under the key of this number.
+    fn put(&self, key: K, number: u64);
+    /// Asks for one key the way an application would, and drops the answer.
+    fn read(&self, key: &K::Query);
+    /// Asks for every key of the stream, `passes` times; all are there.
+    fn read_all(&self, stream: &K::Stream, passes: usize) {
+        for _ in 0..passes {
+            for key in K::queries(stream) {
+                self.read(key);
+            }
+        }
+    }
+    /// Asks for every key of the stream and loads what is not there.
+    fn load_all(&self, stream: &K::Stream);
+}
+
+/// A hit is ready at its first poll: no runtime is part of what one call costs.
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// cache-enterprise: tenant handle, TTL, one tag (none where it loads), counters, awaited.
+pub(crate) struct Ours<K: BenchKey> {
+    cache: Cache<K, Payload>,
+    // The ticker lives as long as its manager.
+    _manager: CacheManager,
+}
+
+impl<K: BenchKey> Peer<K> for Ours<K> {
+    const NAME: &'static str = "cache-enterprise";
+
+    fn with_capacity(entries: usize) -> Self {
+        let spec: CacheSpec<K, Payload> = CacheSpec::new("bench").ttl(TTL);
+        let manager = CacheManager::in_memory(Capacity::entries(entries as u64))
+            .expect("the capacity is above zero and a thread can be had");
+        let tenant = manager.tenant("acme").expect("the name is a legal tenant");
+        let cache = tenant.open(&spec).expect("the spec has a life");
+        Self { cache, _manager: manager }
+    }
+
+    fn put(&self, key: K, number: u64) {
+        let label = number % TAGS;
+        block_on(async {
+            self.cache.set(key.borrow(), PAYLOAD).tags([tag!("group:{label}")]).await;
+        });
+    }
+
+    fn read(&self, key: &K::Query) {
+        let _ = black_box(poll_once(self.cache.get(key)));
+    }
+
+    fn read_all(&self, stream: &K::Stream, passes: usize) {
+        block_on(async {
+            for _ in 0..passes {
+                for key in K::queries(stream) {
+                    black_box(self.cache.get(key).await.ok());
+                }
+            }
+        });
+    }
+
+    fn load_all(&self, stream: &K::Stream) {
+        block_on(async {
+            for key in K::queries(stream) {
+                black_box(self.cache.get_with(key, || async { PAYLOAD }).await);
+            }
+        });
+    }
+}
+
+impl<K: BenchKey> Peer<K> for quick_cache::sync::Cache<K, Arc<Payload>> {
+    const NAME: &'static str = "quick_cache";
+
+    fn with_capacity(entries: usize) -> Self {
+        Self::new(entries)
+    }
+
+    fn put(&self, key: K, _: u64) {
+        self.insert(key, Arc::new(PAYLOAD));
+    }
+
+    fn read(&self, key: &K::Query) {
+        black_box(self.get(key));
+    }
+
+    fn load_all(&self, stream: &K::Stream) {
+        for key in K::queries(stream) {
+            let load = || Ok::<_, Infallible>(Arc::new(PAYLOAD));
+            black_box(self.get_or_insert_with(key, load).ok());
+        }
+    }
+}
+
+impl<K: BenchKey> Peer<K> for moka::sync::Cache<K, Arc<Payload>> {
+    const NAME: &'static str = "moka sync";
+
+    fn with_capacity(entries: usize) -> Self {
+        Self::builder().max_capacity(entries as u64).time_to_live(TTL).build()
+    }
+
+    fn put(&self, key: K, _: u64) {
+        self.insert(key, Arc::new(PAYLOAD));
+    }
+
+    fn read(&self, key: &K::Query) {
+        black_box(self.get(key));
+    }
+
+    fn load_all(&self, stream: &K::Stream) {
+        for key in K::queries(stream) {
+            black_box(self.get_with_by_ref(key, || Arc::new(PAYLOAD)));
+        }
+    }
+}
+
+impl<K: BenchKey> Peer<K> for moka::future::Cache<K, Arc<Payload>> {
+    const NAME: &'static str = "moka future";
+
+    fn with_capacity(entries: usize) -> Self {
+        Self::builder().max_capacity(entries as u64).time_to_live(TTL).build()
+    }
+
+    fn put(&self, key: K, _: u64) {
+        block_on(self.insert(key, Arc::new(PAYLOAD)));
+    }
+
+    fn read(&self, key: &K::Query) {
+        let _ = black_box(poll_once(self.get(key)));
+    }
+
+    fn read_all(&self, stream: &K::Stream, passes: usize) {
+        block_on(async {
+            for _ in 0..passes {
+                for key in K::queries(stream) {
+                    black_box(self.get(key).await);
+                }
+            }
+        });
+    }
+
+    fn load_all(&self, stream: &K::Stream) {
+        block_on(async {
+            for key in K::queries(stream) {
+                black_box(self.get_with_by_ref(key, async { Arc::new(PAYLOAD) }).await);
+            }
+        });
+    }
+}
+
+/// mini-moka can only be asked with an owned key; copying the text is part of its cost.
+impl<K: BenchKey> Peer<K> for mini_moka::sync::Cache<K, Arc<Payload>> {
+    const NAME: &'static str = "mini-moka";
+
+    fn with_capacity(entries: usize) -> Self {
+        Self::builder().max_capacity(entries as u64).time_to_live(TTL).build()
+    }
+
+    fn put(&self, key: K, _: u64) {
+        self.insert(key, Arc::new(PAYLOAD));
+    }
+
+    fn read(&self, key: &K::Query) {
+        black_box(self.get(&key.to_owned()));
+    }
+
+    fn load_all(&self, stream: &K::Stream) {
+        for key in K::queries(stream) {
+            let key = key.to_owned();
+            if black_box(self.get(&key)).is_none() {
+                self.insert(key, Arc::new(PAYLOAD));
+            }
+        }
+    }
+}
+
+impl<K: BenchKey> Peer<K> for foyer_memory::Cache<K, Arc<Payload>> {
+    const NAME: &'static str = "foyer memory";
+
+    fn with_capacity(entries: usize) -> Self {
+        foyer_memory::CacheBuilder::new(entries).build()
+    }
+
+    fn put(&self, key: K, _: u64) {
+        self.insert(key, Arc::new(PAYLOAD));
+    }
+
+    fn read(&self, key: &K::Query) {
+        black_box(self.get(key));
+    }
+
+    fn load_all(&self, stream: &K::Stream) {
+        for key in K::queries(stream) {
+            if black_box(self.get(key)).is_none() {
+                self.insert(key.to_owned(), Arc::new(PAYLOAD));
+            }
+        }
+    }
+}
+
+/// `cached` can only be asked with an owned key; copying the text is part of its cost.
+impl<K: BenchKey> Peer<K> for cached::ShardedLruCache<K, Arc<Payload>> {
+    const NAME: &'static str = "cached";
+
+    fn with_capacity(entries: usize) -> Self {
+        Self::builder().max_size(entries).build().expect("the size is above zero")
+    }
+
+    fn put(&self, key: K, _: u64) {
+        let Ok(_) = self.cache_set(key, Arc::new(PAYLOAD));
+    }
+
+    fn read(&self, key: &K::Query) {
+        black_box(self.cache_get(&key.to_owned()).ok());
+    }
+
+    fn load_all(&self, stream: &K::Stream) {
+        for key in K::queries(stream) {
+            let key = key.to_owned();
+            if matches!(black_box(self.cache_get(&key)), Ok(None)) {
+                let Ok(_) = self.cache_set(key, Arc::new(PAYLOAD));
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Interleaved rounds: every case once a round, each round beginning with another case, so that
+//! whatever else the machine does meets all cases alike.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// One thing measured. `run` builds what it measures, warms it, and gives the cost of one
+/// operation; nothing of it lives on between rounds, a background thread included.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) run: Box<dyn FnMut() -> f64>,
+}
+
+impl Case {
+    pub(crate) fn new(name: &'static str, run: impl FnMut() -> f64 + 'static) -> Self {
+        Self { name, run: Box::new(run) }
+    }
+}
+
+/// The costs of one case, a figure a round.
+pub(crate) struct Series {
+    pub(crate) name: String,
+    pub(crate) costs: Vec<f64>,
+}
+
+/// Runs all cases `rounds` times. The first round is not kept: it pays for the memory that the
+/// process takes from the system.
+pub(crate) fn interleave(mut cases: Vec<Case>, rounds: usize) -> Vec<Series> {
+    let mut series: Vec<_> = cases
+        .iter()
+        .map(|case| Series { name: case.name.to_owned(), costs: Vec::with_capacity(rounds) })
+        .collect();
+    for round in 0..=rounds {
+        for turn in 0..cases.len() {
+            let at = (turn + round) % cases.len();
+            let cost = (cases[at].run)();
+            if round > 0 {
+                series[at].costs.push(cost);
+            }
+        }
+    }
+    series
+}
+
+/// CPU time of this process so far, all threads.
+pub(crate) fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+/// Nanoseconds of CPU time `work` takes for each of `operations`.
+pub(crate) fn cpu_ns_each(operations: usize, work: impl FnOnce()) -> f64 {
+    let begun = cpu_time();
+    work();
+    (cpu_time() - begun).as_nanos() as f64 / operations as f64
+}
+
+/// Median and quartiles, interpolated.
+pub(crate) struct Quartiles {
+    pub(crate) p25: f64,
+    pub(crate) median: f64,
+    pub(crate) p75: f64,
+}
+
+impl Quartiles {
+    pub(crate) fn of(mut figures: Vec<f64>) -> Self {
+        figures.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            let place = share * (figures.len() - 1) as f64;
+            let (low, high) = (figures[place.floor() as usize], figures[place.ceil() as usize]);
+            low + (high - low) * place.fract()
+        };
+        Self { p25: at(0.25), median: at(0.5), p75: at(0.75) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn each_round_begins_with_another_case_and_the_first_is_dropped() {
+        let order = Rc::new(RefCell::new(String::new()));
+        let case = |name: &'static str| {
+            let order = Rc::clone(&order);
+            Case::new(name, move || {
+                order.borrow_mut().push_str(name);
+                1.0
+            })
+        };
+        let series = interleave(vec![case("a"), case("b"), case("c")], 2);
+        assert_eq!(*order.borrow(), "abcbcacab");
+        assert!(series.iter().all(|series| series.costs.len() == 2));
+    }
+
+    #[test]
+    fn quartiles_interpolate() {
+        let quartiles = Quartiles::of(vec![4.0, 1.0, 3.0, 2.0, 5.0]);
+        assert_eq!((quartiles.p25, quartiles.median, quartiles.p75), (2.0, 3.0, 4.0));
+    }
+}
