@@ -1,0 +1,105 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, value_parser};
+use clap_complete::Shell;
+
+/// A multi-level, multi-tenant cache: see it work, check its settings.
+#[derive(Debug, Parser)]
+#[command(name = "cachectl", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs a cache of memory and disk under load, breaks its disk, restarts it, and reports.
+    Demo(DemoArgs),
+    /// Settings of a cache.
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Prints the completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Checks the settings and names everything that is wrong with them; exit code 2 if anything.
+    Check {
+        /// A TOML, YAML or JSON file. Default: the standard file and the environment.
+        file: Option<PathBuf>,
+    },
+    /// Prints the settings in force and where each came from; secrets are not shown.
+    Show {
+        /// A TOML, YAML or JSON file. Default: the standard file and the environment.
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Replays real requests: a .ctr.zst trace, an access log, or CSV with a header
+    /// key[,time,size,tenant].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Milliseconds that the origin takes for a load. Default: 5, or 0 with --trace.
+    #[arg(long, value_name = "MS", value_parser = value_parser!(u64).range(..=10_000))]
+    pub(crate) origin_ms: Option<u64>,
+    /// How long the load lasts. Default: 10, or the whole file with --trace.
+    #[arg(long, value_parser = value_parser!(u64).range(1..=3_600))]
+    pub(crate) seconds: Option<u64>,
+    /// What level 1 may hold, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = value_parser!(u64).range(1..=65_536))]
+    pub(crate) capacity: u64,
+    /// Decides every request, value and fault.
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// Prints the report as one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl DemoArgs {
+    pub(crate) fn origin_ms(&self) -> u64 {
+        self.origin_ms.unwrap_or(if self.trace.is_some() { 0 } else { 5 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_origin_is_slow_only_without_a_trace() {
+        let origin_ms = |line: &[&str]| match Cli::try_parse_from(line).unwrap().command {
+            Command::Demo(demo) => demo.origin_ms(),
+            other => panic!("parsed {other:?}"),
+        };
+        assert_eq!(origin_ms(&["cachectl", "demo"]), 5);
+        assert_eq!(origin_ms(&["cachectl", "demo", "--trace", "x"]), 0);
+        assert_eq!(origin_ms(&["cachectl", "demo", "--trace", "x", "--origin-ms", "7"]), 7);
+    }
+
+    #[test]
+    fn impossible_numbers_are_refused() {
+        for option in ["--seconds=0", "--capacity=0", "--origin-ms=-1", "--seed=x"] {
+            assert!(Cli::try_parse_from(["cachectl", "demo", option]).is_err(), "{option}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The callers: 256 at a time, each answer checked and timed by the level it came from.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cache_enterprise::core::Counter;
+use cache_enterprise::{Cached, Source};
+use tokio::task::JoinSet;
+
+use super::item::{Item, Judgement};
+use super::latency::Latency;
+use super::outage::{self, Outage};
+use super::progress::Progress;
+use super::requests::{Ask, Stream};
+use super::world::World;
+use crate::args::DemoArgs;
+use crate::failure::Failure;
+
+/// Requests in flight.
+const CALLERS: u64 = 256;
+/// Keys that each caller remembers for the restart.
+const RECENT_EACH: usize = 8;
+/// A hit in level 1 never yields by itself; so often a caller lets others run.
+const YIELD_EVERY: u64 = 32;
+
+/// What callers and the conductor tell each other while the load runs.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    answered: Counter,
+    is_outage: AtomicBool,
+    /// Set until the outage is over: a file that ends before is read again.
+    goes_on: AtomicBool,
+    is_over: AtomicBool,
+}
+
+impl Gauge {
+    /// Reads answered so far.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.sum()
+    }
+
+    pub(crate) fn is_outage(&self) -> bool {
+        self.is_outage.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_outage(&self) {
+        self.is_outage.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn end_outage(&self) {
+        self.is_outage.store(false, Ordering::Release);
+    }
+}
+
+/// What the callers saw. Operations are reads; writes run beside them.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) memory: Latency,
+    pub(crate) disk: Latency,
+    /// Answers that no level had: loaded, or waited for together with somebody's load.
+    pub(crate) origin: Latency,
+    pub(crate) writes: u64,
+    pub(crate) wrong: u64,
+    pub(crate) outdated: u64,
+    pub(crate) errors: u64,
+    pub(crate) outage_operations: u64,
+    pub(crate) outage_errors: u64,
+    pub(crate) outage_slowest: Duration,
+    pub(crate) recent: Vec<Ask>,
+    /// Loader calls of the requests that count.
+    pub(crate) loads: u64,
+    pub(crate) finished: Option<Instant>,
+    pub(crate) elapsed: Duration,
+}
+
+impl Tally {
+    pub(crate) fn operations(&self) -> u64 {
+        self.memory.count() + self.disk.count() + self.origin.count() + self.errors
+    }
+
+    fn add(&mut self, other: Self) {
+        self.memory.add(&other.memory);
+        self.disk.add(&other.disk);
+        self.origin.add(&other.origin);
+        self.writes += other.writes;
+        self.wrong += other.wrong;
+        self.outdated += other.outdated;
+        self.errors += other.errors;
+        self.outage_operations += other.outage_operations;
+        self.outage_errors += other.outage_errors;
+        self.outage_slowest = self.outage_slowest.max(other.outage_slowest);
+        self.loads += other.loads;
+        self.recent.extend(other.recent);
+        self.finished = self.finished.max(other.finished);
+    }
+}
+
+/// Runs the load with an outage in its middle.
+pub(crate) async fn run(world: &Arc<World>, args: &DemoArgs) -> Result<(Tally, Outage), Failure> {
+    let gauge = Arc::new(Gauge::default());
+    gauge.goes_on.store(true, Ordering::Release);
+    let streams = world.plan.streams(CALLERS).map_err(|e| Failure::input(e.to_string()))?;
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for stream in streams {
+        callers.spawn(call(Arc::clone(world), Arc::clone(&gauge), stream));
+    }
+    let progress = Progress::new(world.plan.total());
+    let conducted = async { Ok(conduct(world, &gauge, args, begun).await) };
+    // A caller that fails ends the wait for an outage that nobody would go on through.
+    let done = tokio::select! {
+        done = async { tokio::try_join!(conducted, collect(callers)) } => done,
+        never = show(&progress, &gauge) => match never {},
+    };
+    progress.finish();
+    let (outage, mut tally) = done?;
+    tally.elapsed = tally.finished.map_or(begun.elapsed(), |at| at.duration_since(begun));
+    Ok((tally, outage))
+}
+
+async fn collect(mut callers: JoinSet<Result<Tally, Failure>>) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    while let Some(ended) = callers.join_next().await {
+        let ended = ended.map_err(|panic| Failure::broken(format!("a caller ended: {panic}")))?;
+        tally.add(ended?);
+    }
+    Ok(tally)
+}
+
+async fn show(progress: &Progress, gauge: &Gauge) -> Infallible {
+    loop {
+        tokio::time::sleep(progress.interval()).await;
+        progress.show(gauge);
+    }
+}
+
+/// Half of the load, the outage, the other half.
+async fn conduct(world: &Arc<World>, gauge: &Gauge, args: &DemoArgs, begun: Instant) -> Outage {
+    let limit = args.seconds.or(world.plan.total().is_none().then_some(10));
+    let limit = limit.map(Duration::from_secs);
+    let half = world.plan.total().map(|total| total.div_ceil(2));
+    let is_half = || {
+        half.is_some_and(|half| gauge.answered() >= half)
+            || limit.is_some_and(|limit| begun.elapsed() >= limit / 2)
+    };
+    while !is_half() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let outage = outage::play(world, gauge).await;
+    gauge.goes_on.store(false, Ordering::Release);
+    let is_done = || match limit {
+        Some(limit) if begun.elapsed() >= limit => true,
+        _ => world.plan.total().is_some_and(|total| gauge.answered() >= total),
+    };
+    while !is_done() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // A file is read to its end by the callers themselves; only a limit stops them before.
+    if limit.is_some_and(|limit| begun.elapsed() >= limit) {
+        gauge.is_over.store(true, Ordering::Release);
+    }
+    outage
+}
+
+/// One caller, until its requests or the load end.
+async fn call(world: Arc<World>, gauge: Arc<Gauge>, mut stream: Stream) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    let mut round = 0_u64;
+    while !gauge.is_over.load(Ordering::Acquire) {
+        let next = stream.next(&world.plan, &gauge.goes_on);
+        let Some(ask) = next.map_err(|error| Failure::input(error.to_string()))? else { break };
+        round += 1;
+        if round.is_multiple_of(YIELD_EVERY) {
+            tokio::task::yield_now().await;
+        }
+        if ask.is_write {
+            write(&world, &ask).await?;
+            tally.writes += 1;
+            continue;
+        }
+        read(&world, &gauge, &ask, &mut tally).await?;
+        if ask.is_counted {
+            tally.finished = Some(Instant::now());
+        }
+        if tally.recent.len() < RECENT_EACH {
+            tally.recent.push(ask);
+        } else {
+            let place = (round % RECENT_EACH as u64) as usize;
+            tally.recent[place] = ask;
+        }
+    }
+    Ok(tally)
+}
+
+/// A write at the origin, then in the cache, as an application does it under the row's lock.
+async fn write(world: &World, ask: &Ask) -> Result<(), Failure> {
+    let items = world.items(ask)?;
+    let _row = world.origin.lock(ask).await;
+    let item = world.origin.write(&world.plan, ask);
+    let revision = item.revision;
+    items.set(&ask.key, item).await;
+    world.origin.acknowledge(ask, revision);
+    Ok(())
+}
+
+/// One read: timed, told apart by level, and checked.
+async fn read(world: &World, gauge: &Gauge, ask: &Ask, tally: &mut Tally) -> Result<(), Failure> {
+    let is_outage = gauge.is_outage();
+    let items = world.items(ask)?;
+    let acknowledged = world.origin.acknowledged(ask);
+    let has_loaded = AtomicBool::new(false);
+    let begun = Instant::now();
+    let found: Result<(Cached<Item>, Source), String> = match items.get_entry(&ask.key).await {
+        Ok(Some(hit)) => Ok((hit.value, hit.source)),
+        Ok(None) => {
+            let load = || async {
+                has_loaded.store(true, Ordering::Relaxed);
+                Ok::<_, Infallible>(world.origin.load(&world.plan, ask).await)
+            };
+            let loaded = items.try_get_with(&ask.key, load).await;
+            loaded.map(|item| (item, Source::Loader)).map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    let took = begun.elapsed();
+    gauge.answered.add(1);
+    if is_outage {
+        tally.outage_operations += 1;
+        tally.outage_errors += u64::from(found.is_err());
+        tally.outage_slowest = tally.outage_slowest.max(took);
+    }
+    let Ok((item, source)) = found else {
+        tally.errors += u64::from(ask.is_counted);
+        return Ok(());
+    };
+    let body = (source != Source::Memory).then(|| world.plan.body(ask));
+    let tenant = world.plan.tenant_name(ask);
+    match item.judge(tenant, &ask.key.0, acknowledged, body.as_deref()) {
+        Judgement::Right => {}
+        Judgement::Wrong => tally.wrong += 1,
+        Judgement::Outdated => tally.outdated += 1,
+    }
+    if ask.is_counted {
+        tally.loads += u64::from(has_loaded.load(Ordering::Relaxed));
+        match source {
+            Source::Memory => tally.memory.record(took),
+            Source::Tier(_) => tally.disk.record(took),
+            _ => tally.origin.record(took),
+        }
+    }
+    Ok(())
+}

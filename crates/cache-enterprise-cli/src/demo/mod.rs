@@ -1,0 +1,93 @@
+//! `cachectl demo`: a cache of memory and disk under load, in a directory that is removed.
+//!
+//! ```text
+//! requests   what is asked: the catalogue, or a recorded file
+//! world      the cache, its disk with faults to switch on, and the origin
+//! load       the callers; their answers are checked and timed (item, latency)
+//! stampede   one cold key, ten thousand callers
+//! outage     the disk fails, then hangs, while the load goes on
+//! restart    the same directory again, warm
+//! report     what a person or a program reads
+//! ```
+
+mod item;
+mod latency;
+mod load;
+mod origin;
+mod outage;
+mod progress;
+mod report;
+mod requests;
+mod restart;
+mod stampede;
+mod world;
+
+use std::time::Duration;
+
+use cache_enterprise_workload as workload;
+
+use crate::args::DemoArgs;
+use crate::failure::Failure;
+use crate::say;
+use report::Report;
+use requests::Plan;
+use world::World;
+
+/// Name of level 1 in the report.
+const LEVEL_1: &str = "L1 memory";
+/// Name of level 2 in the report.
+const LEVEL_2: &str = "L2 disk";
+
+/// Runs the demo. The temporary directory goes whatever happens, an interrupt included.
+pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let plan = plan(args)?;
+    let directory = tempfile::Builder::new()
+        .prefix("cachectl-demo-")
+        .tempdir()
+        .map_err(|error| Failure::broken(format!("cannot make a temporary directory: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::broken(format!("cannot start a runtime: {error}")))?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = play(args, plan, directory.path().join("cache")) => ended,
+            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    directory.close().map_err(|error| {
+        Failure::broken(format!("cannot remove the temporary directory: {error}"))
+    })?;
+    let report = ended?;
+    say(report.text(args).as_bytes())?;
+    if args.json {
+        say(format!("{}\n", report.json()).as_bytes())?;
+    }
+    report.verdict()
+}
+
+/// Reads a recorded file once before anything runs, so that damage shows at once.
+fn plan(args: &DemoArgs) -> Result<Plan, Failure> {
+    match &args.trace {
+        None => Plan::catalogue(args.seed).map_err(|error| Failure::input(error.to_string())),
+        Some(path) => {
+            let scanned =
+                workload::scan(path).map_err(|error| Failure::input(error.to_string()))?;
+            Plan::recorded(args.seed, scanned).map_err(|error| Failure::input(error.to_string()))
+        }
+    }
+}
+
+async fn play(
+    args: &DemoArgs,
+    plan: Plan,
+    directory: std::path::PathBuf,
+) -> Result<Report, Failure> {
+    let origin_latency = Duration::from_millis(args.origin_ms());
+    let world = World::open(args, plan, origin_latency, &directory).await?;
+    let stampede = stampede::run(&world).await?;
+    let (load, outage) = load::run(&world, args).await?;
+    let restart = restart::run(world, args, &directory, load.recent.clone()).await?;
+    Ok(Report { load, stampede, outage, restart })
+}

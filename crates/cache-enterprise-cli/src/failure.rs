@@ -1,0 +1,44 @@
+//! Why a command did not do what was asked, and the exit code that says so.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// One line for stderr and an exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    text: String,
+    code: u8,
+}
+
+impl Failure {
+    /// The machine or the cache failed: exit code 1.
+    pub(crate) fn broken(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: 1 }
+    }
+
+    /// What was given cannot be used: exit code 2, as for wrong arguments.
+    pub(crate) fn input(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: 2 }
+    }
+
+    /// The user interrupted: exit code 130, as a shell reports it.
+    pub(crate) fn interrupted() -> Self {
+        Self { text: "interrupted".into(), code: 130 }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<cache_enterprise::Error> for Failure {
+    fn from(error: cache_enterprise::Error) -> Self {
+        Self::broken(error.to_string())
+    }
+}

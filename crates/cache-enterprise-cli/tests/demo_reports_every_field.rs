@@ -1,0 +1,115 @@
+//! The demo is run as a user runs it; its last line, exit code and messages are what is promised.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn demo(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cachectl")).arg("demo").args(arguments).output().unwrap()
+}
+
+fn replay(path: &Path) -> Output {
+    demo(&["--json", "--trace", path.to_str().unwrap()])
+}
+
+fn json(output: &Output) -> Value {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    serde_json::from_str(stdout.lines().last().unwrap()).unwrap()
+}
+
+fn number(value: &Value, pointer: &str) -> u64 {
+    value.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}: {value}"))
+}
+
+fn assert_whole(report: &Value) {
+    let keys: Vec<_> = report.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut expected = [
+        "operations",
+        "elapsed_seconds",
+        "ops_per_second",
+        "levels",
+        "misses",
+        "origin_calls",
+        "origin_calls_without_cache",
+        "stampede",
+        "outage",
+        "restart",
+    ];
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+    let levels = report["levels"].as_array().unwrap();
+    assert_eq!((&levels[0]["name"], &levels[1]["name"]), (&"L1 memory".into(), &"L2 disk".into()));
+    for level in levels {
+        let [p50, p99, p999] =
+            ["p50_us", "p99_us", "p999_us"].map(|key| level[key].as_f64().unwrap());
+        assert!(p50 <= p99 && p99 <= p999, "{level}");
+    }
+    let hits = number(report, "/levels/0/hits") + number(report, "/levels/1/hits");
+    assert_eq!(hits + number(report, "/misses"), number(report, "/operations"));
+    assert_eq!(number(report, "/stampede/callers"), 10_000);
+    assert_eq!(number(report, "/stampede/loader_calls"), 1);
+    assert!(number(report, "/outage/operations") >= 1_000);
+    assert_eq!(number(report, "/outage/caller_errors"), 0);
+    assert!(number(report, "/restart/warm_hits") >= 1);
+}
+
+#[test]
+fn the_catalogue_runs_with_nothing_to_configure() {
+    let report = json(&demo(&["--json", "--seconds", "1", "--capacity", "4"]));
+    assert_whole(&report);
+    assert!(number(&report, "/origin_calls") < number(&report, "/origin_calls_without_cache"));
+}
+
+#[test]
+fn a_csv_shorter_than_the_outage_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("visits.csv");
+    let lines: Vec<_> = (0..300).map(|i| format!("/page/{},t{}", i % 50, i % 3)).collect();
+    fs::write(&path, format!("key,tenant\n{}\n", lines.join("\n"))).unwrap();
+    let report = json(&replay(&path));
+    assert_whole(&report);
+    assert_eq!(number(&report, "/operations"), 300);
+}
+
+#[test]
+fn bad_files_get_one_clear_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer =
+        cache_enterprise_workload::TraceWriter::create(folder.path().join("whole.ctr.zst"))
+            .unwrap();
+    for id in 0..10_000_u64 {
+        let key = cache_enterprise_workload::RequestKey::Id(id.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        writer.write(&cache_enterprise_workload::Request::new(key)).unwrap();
+    }
+    writer.finish().unwrap();
+    let whole = fs::read(folder.path().join("whole.ctr.zst")).unwrap();
+    let good = "::1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 5\n";
+    let cases: [(&str, Vec<u8>, &str); 5] = [
+        ("truncated.ctr.zst", whole[..whole.len() / 2].to_vec(), "cut off"),
+        ("empty.ctr.zst", Vec::new(), "holds no requests"),
+        ("empty.log", Vec::new(), "holds no requests"),
+        (
+            "noise.log",
+            format!("{}{}", good.repeat(8), "no request\n").into_bytes(),
+            "more than 10 %",
+        ),
+        ("header.csv", b"name,colour\n1,2\n".to_vec(), ""),
+    ];
+    for (name, content, expected) in cases {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        let output = replay(&path);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{name}: {stderr}");
+        assert!(stderr.contains(expected) && stderr.contains(name), "{name}: {stderr}");
+        assert!(output.stdout.is_empty(), "{name}");
+    }
+    assert_eq!(replay(&folder.path().join("absent.log")).status.code(), Some(2));
+}
