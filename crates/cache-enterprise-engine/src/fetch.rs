@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::{CacheKey, Cached, Lookup, Tag, saturating_millis};
+use cache_enterprise_core::{CacheKey, Cached, Lookup, Millis, Tag, saturating_millis};
 use parking_lot::Mutex;
 
 use crate::cache::Cache;
@@ -197,28 +197,36 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     {
         self.view.core.counts.misses.add(1);
         self.prepare_below().await;
+        let begun = self.view.clock.now();
         let stale = self.fallback(&key, &call);
-        let is_stale_enough = stale_for.is_some() && stale.is_some();
+        let is_stale_enough = self.is_within(stale.as_ref(), stale_for);
         let soft = soft_timeout.filter(|_| stale.is_some() && !is_stale_enough);
         let soft_until = soft.map(|soft| self.view.clock.now() + saturating_millis(soft));
         let call = Arc::new(call);
         let mut loader = Some(loader);
+        let mut arrival = self.arrival();
+        // The flight whose lead this call gave to a task: it may land before it is joined again.
+        let mut led: Option<Seat<V>> = None;
         loop {
-            let arrival = self.arrival();
-            let seat = match self.join(&key, arrival) {
-                Join::Lead(seat) => {
-                    let Some(loader) = loader.take() else {
-                        drop(Lead::new(&self.view.core.flights, seat));
-                        return Err(LoadError::Panicked);
-                    };
-                    let place = Seat { flight: Arc::clone(&seat.flight), hash: seat.hash };
-                    self.lead_detached(key.clone(), seat, loader, Arc::clone(&call));
-                    place
+            let seat = match led.take() {
+                Some(seat) => seat,
+                None => {
+                    arrival = self.arrival();
+                    match self.join(&key, arrival) {
+                        Join::Lead(seat) => {
+                            let Some(loader) = loader.take() else {
+                                return Err(self.without_loader(seat, begun, &call));
+                            };
+                            let place = seat.clone();
+                            self.lead_detached(key.clone(), seat, loader, Arc::clone(&call));
+                            place
+                        }
+                        Join::Follow(seat) if seat.flight.is_recursion() => {
+                            return Err(LoadError::Recursive);
+                        }
+                        Join::Follow(seat) => seat,
+                    }
                 }
-                Join::Follow(seat) if seat.flight.is_recursion() => {
-                    return Err(LoadError::Recursive);
-                }
-                Join::Follow(seat) => seat,
             };
             if let (true, Some(stale)) = (is_stale_enough, &stale) {
                 self.view.core.counts.stale_served.add(1);
@@ -244,12 +252,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Followed::Rejoin => {}
                 Followed::Lead => match loader.take() {
                     Some(loader) => {
-                        self.lead_detached(key.clone(), seat, loader, Arc::clone(&call))
+                        led = Some(seat.clone());
+                        self.lead_detached(key.clone(), seat, loader, Arc::clone(&call));
                     }
-                    None => {
-                        drop(Lead::new(&self.view.core.flights, seat));
-                        return Err(LoadError::Panicked);
-                    }
+                    None => return Err(self.without_loader(seat, begun, &call)),
                 },
                 Followed::Alone => {
                     let Some(loader) = loader.take() else { return Err(LoadError::Panicked) };
@@ -257,6 +263,21 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 }
             }
         }
+    }
+
+    /// Whether `stale` is at most `grace` past its life.
+    fn is_within(&self, stale: Option<&Cached<V>>, grace: Option<Duration>) -> bool {
+        let (Some(stale), Some(grace)) = (stale, grace) else { return false };
+        let fresh_until = Cached::entry(stale).dates().fresh_until;
+        self.view.clock.now() < fresh_until.saturating_add(saturating_millis(grace))
+    }
+
+    /// Passes on the lead of a call whose own load has ended without an answer, and says why.
+    fn without_loader<E>(&self, seat: Seat<V>, begun: Millis, call: &Call) -> LoadError<E> {
+        drop(Lead::new(&self.view.core.flights, seat));
+        let limit = saturating_millis(call.options.hard_timeout_or_default());
+        let is_overdue = self.view.clock.now().saturating_sub(begun) >= limit;
+        if is_overdue { LoadError::Timeout } else { LoadError::Panicked }
     }
 
     /// Leads a flight in a task of its own, which ends with the load and not with the caller.

@@ -249,6 +249,12 @@ pub(crate) struct Seat<V> {
     pub(crate) hash: u64,
 }
 
+impl<V> Clone for Seat<V> {
+    fn clone(&self) -> Self {
+        Self { flight: Arc::clone(&self.flight), hash: self.hash }
+    }
+}
+
 /// What a caller found at the door.
 pub(crate) enum Join<V> {
     Lead(Seat<V>),

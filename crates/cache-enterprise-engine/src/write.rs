@@ -19,6 +19,10 @@ use crate::level1;
 use crate::options::Options;
 use crate::read::{Answer, Call, Source};
 
+/// What an entry remembers that was not compared with the epochs yet: the change counter starts
+/// above it.
+pub(crate) const UNCHECKED: u64 = 0;
+
 /// Everything about an entry but its value.
 pub(crate) struct Plan {
     pub(crate) version: Sequence,
@@ -134,7 +138,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         begun: Millis,
         call: &Call,
     ) -> Answer<V> {
-        let checked = self.view.tenant.epochs.changes();
         let now = self.view.clock.now();
         let (options, tags, is_stored) = call.settled();
         if !is_stored {
@@ -142,10 +145,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lead.land_empty(Landing::Value(cached.clone()));
             return Answer::Value(cached, Source::Loader);
         }
-        let plan = self.plan(lead.started(), checked, now, tags, &options);
+        let plan = self.plan(lead.started(), UNCHECKED, now, tags, &options);
         let sealed = self.seal(key, &value, &plan, now.saturating_sub(begun));
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
         let entry = Arc::new(self.entry(lead.key_heap_bytes(), value, &plan, encoded_len));
+        // An epoch raised since the flight started makes the entry a miss from the first read.
+        self.recheck(&entry);
         let cached = Cached::new(Arc::clone(&entry), now);
         let stored = self.store_landed(lead, entry, Landing::Value(cached.clone()));
         if let (true, Some(sealed)) = (stored, sealed) {
