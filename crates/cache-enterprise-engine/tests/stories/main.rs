@@ -1,0 +1,50 @@
+//! Stories of level 1: no tier, no runtime, a clock that is moved by hand.
+#![allow(clippy::unwrap_used)]
+
+mod absence_is_remembered_until_something_changes;
+mod callers_of_one_cold_key_share_one_load;
+mod colliding_keys_load_side_by_side;
+mod followers_of_a_lost_leader_are_served;
+mod hit_is_ready_at_the_first_poll;
+mod invalidation_beats_the_load_it_overtakes;
+mod life_ends_at_its_border;
+mod no_caller_waits_past_its_deadline;
+mod nobody_reads_behind_an_acknowledged_write;
+mod opening_says_what_is_wrong;
+mod stale_answers_only_where_allowed;
+mod tenants_are_apart;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use cache_enterprise_core::{Capacity, Clock};
+use cache_enterprise_engine::{CacheManager, Options};
+
+/// A manager without jitter on a manual clock.
+fn manager() -> (CacheManager, Clock) {
+    let clock = Clock::manual();
+    let options = Options { jitter: Some(0.0), ..Options::NONE };
+    let builder = CacheManager::builder("stories").l1(Capacity::entries(100_000));
+    (builder.options(options).clock(clock.clone()).build_in_memory().unwrap(), clock)
+}
+
+/// Polls once with a waker that does nothing.
+fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The output of a future that is ready now.
+#[track_caller]
+fn ready<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> F::Output {
+    match poll(future) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the future is still waiting"),
+    }
+}
+
+/// Polls once and expects nothing yet.
+#[track_caller]
+fn waits<F: Future + ?Sized>(future: &mut Pin<Box<F>>) {
+    assert!(poll(future).is_pending(), "the future did not wait");
+}
