@@ -80,8 +80,9 @@ impl Disk {
 
     /// Opens the directory, or makes it, on a blocking thread. Needs a tokio runtime.
     ///
-    /// Cost: the journal of the front (at most a sixteenth of the budget or 64 MiB) is replayed;
-    /// generations are opened by their index.
+    /// Cost: the journal of the front is replayed, and that of one being copied when the process
+    /// was killed (each a sixteenth of the budget, at most 64 MiB, double after a burst);
+    /// generations are opened by their index. Fronts are in memory as long as they are open.
     ///
     /// # Errors
     /// [`Config`](cache_enterprise_core::ErrorKind::Config) when the budget is below 16 MiB,

@@ -59,7 +59,6 @@ mod error;
 mod marks;
 mod record;
 mod shelf;
-mod source;
 mod space;
 mod upkeep;
 

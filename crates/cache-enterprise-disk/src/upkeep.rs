@@ -3,8 +3,8 @@
 //!
 //! One thread does it, a `turn` at a time. The shelves are locked for writing only to exchange a
 //! pointer; copying works on handles, so gets and puts go on. At the worst the directory holds
-//! the generations, a front being copied, its copy and a front of double size: with a front of a
-//! thirty-second part, the budget itself.
+//! the generations with the copy in progress (7/8), the front it is made of (1/16) and a front of
+//! double size (2/16): 17/16 of the budget, and some small files.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -35,12 +35,12 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// A front of 1/32 (at most 32 MiB, as it is in memory too), generations of 1/16, 7/8 for
+    /// A front of 1/16 (at most 64 MiB, as it is in memory too), generations of 1/16, 7/8 for
     /// all of them.
     pub(crate) fn of(budget: u64) -> Self {
         let value = (budget / 16).min(64 * MIB);
         Self {
-            front: (budget / 32).min(32 * MIB),
+            front: (budget / 16).min(64 * MIB),
             generation: budget / 16,
             generations: budget / 8 * 7,
             value: usize::try_from(value).expect("64 MiB fit"),
