@@ -58,6 +58,7 @@ mod epochs;
 mod error;
 mod marks;
 mod record;
+mod source;
 mod shelf;
 mod space;
 mod upkeep;

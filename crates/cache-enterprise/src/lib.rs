@@ -1,5 +1,4 @@
-//! A multi-level, multi-tenant cache.
-#![doc = ""]
+#![doc = include_str!("../../../README.md")]
 
 pub use cache_enterprise_core as core;
 pub use cache_enterprise_core::{
