@@ -151,7 +151,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         if is_stored && index > 0 {
             let job = Job { pass, bytes, version, expires };
             // The value is in hand; a tier above that did not take it was reported.
-            let _ = stack.store(job, 0..index).await;
+            let _ = stack.promote(job, 0..index).await;
         }
         Answer::Value(cached, source)
     }

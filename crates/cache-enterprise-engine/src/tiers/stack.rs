@@ -131,6 +131,19 @@ impl Stack {
         joined(task.await)
     }
 
+    /// Puts bytes found deeper into the levels above them, whatever their policy for writes.
+    pub(crate) async fn promote(self: &Arc<Self>, job: Job, levels: Range<usize>) -> Result<()> {
+        let stack = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            let mut result = Ok(());
+            for index in levels.rev() {
+                result = result.and(stack.put(index, &job).await);
+            }
+            result
+        });
+        joined(task.await)
+    }
+
     pub(super) async fn store_now(&self, job: Job, levels: Range<usize>) -> Result<()> {
         let job = Arc::new(job);
         let mut result = Ok(());
