@@ -1,0 +1,73 @@
+//! Epochs that a store keeps hold for the next process too.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cache_enterprise_core::coherence::{EpochRecord, EpochStore, EpochTarget, Sequence};
+use cache_enterprise_core::{Clock, OpenedBackend, Result, mins};
+use cache_enterprise_engine::{CacheManager, CacheSpec};
+use cache_enterprise_serializers::MessagePack;
+use parking_lot::Mutex;
+
+use crate::scripted::Scripted;
+use crate::{builder, get, tier};
+
+static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
+
+/// The record of the root tenant, which outlives its managers.
+#[derive(Debug, Default)]
+struct Kept(Mutex<EpochRecord>);
+
+#[async_trait]
+impl EpochStore for Kept {
+    async fn load(&self, _: &str, _: &str, newest: Sequence) -> Result<EpochRecord> {
+        let mut record = self.0.lock();
+        record.sequence = record.sequence.max(newest);
+        Ok(record.clone())
+    }
+
+    async fn raise(
+        &self,
+        _: &str,
+        _: &str,
+        targets: &[EpochTarget],
+        above: Sequence,
+    ) -> Result<Sequence> {
+        let mut record = self.0.lock();
+        let at = Sequence(record.sequence.max(above).0 + 1);
+        record.sequence = at;
+        record.epochs.extend(targets.iter().map(|target| (target.clone(), at)));
+        Ok(at)
+    }
+
+    async fn reserve(&self, _: &str, _: &str, upto: Sequence) -> Result<()> {
+        let mut record = self.0.lock();
+        record.sequence = record.sequence.max(upto);
+        Ok(())
+    }
+}
+
+async fn open(disk: &Arc<Scripted>, kept: &Arc<Kept>) -> CacheManager<MessagePack> {
+    let source = OpenedBackend { backend: disk.clone(), epochs: Some(kept.clone()) };
+    builder(&Clock::manual()).l2(source).codec(MessagePack).build().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_tag_invalidated_before_the_restart_is_a_miss_after_it() {
+    let (disk, kept) = (tier("disk"), Arc::new(Kept::default()));
+    let manager = open(&disk, &kept).await;
+    let cache = manager.open(&SPEC).unwrap();
+    cache.set(&1, 1_u64).tags(["gone"]).await;
+    cache.set(&2, 2_u64).tags(["kept"]).await;
+    assert!(manager.invalidate("gone").await.strict().is_ok());
+    drop((cache, manager));
+
+    let manager = open(&disk, &kept).await;
+    let cache = manager.open(&SPEC).unwrap();
+    assert_eq!(disk.len(), 2, "the bytes of both are there");
+    assert_eq!(get(&cache, 1).await, None);
+    assert_eq!(get(&cache, 2).await, Some(2));
+    cache.set(&1, 3_u64).tags(["gone"]).await;
+    cache.drop_level1();
+    assert_eq!(get(&cache, 1).await, Some(3), "a newer value of the tag is valid");
+}

@@ -1,0 +1,38 @@
+//! Stories of the levels below level 1, on a backend whose every answer is decided by the test.
+#![allow(clippy::unwrap_used)]
+
+mod aged_backfill_keeps_its_original_expiry;
+mod changed_struct_gives_misses_not_errors;
+mod hung_tier_holds_no_caller_past_its_deadline;
+mod invalidation_survives_a_restart;
+mod removal_a_tier_did_not_hear_is_never_undone;
+mod scripted;
+mod values_climb_and_travel_as_told;
+mod writes_behind_are_not_lost;
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use cache_enterprise_core::{Clock, SetOutcome};
+use cache_enterprise_engine::{Cache, CacheManager, ManagerBuilder, Options};
+
+use self::scripted::Scripted;
+
+/// A builder without jitter on a manual clock.
+fn builder(clock: &Clock) -> ManagerBuilder {
+    let options = Options { jitter: Some(0.0), ..Options::NONE };
+    CacheManager::builder("stories").options(options).clock(clock.clone())
+}
+
+async fn set(cache: &Cache<u64, u64>, key: u64, value: u64) -> SetOutcome {
+    cache.set(&key, value).into_future().await
+}
+
+/// What a cache answers for a key.
+async fn get(cache: &Cache<u64, u64>, key: u64) -> Option<u64> {
+    cache.get(&key).await.unwrap().map(|value| *value)
+}
+
+fn tier(name: &'static str) -> Arc<Scripted> {
+    Arc::new(Scripted::new(name))
+}

@@ -1,0 +1,87 @@
+//! What a tier was not told, or gave before it was told, is not believed.
+//!
+//! Rules this finds broken: `Debts::admits` in `debts.rs` (answer `true`), and the fence compare
+//! `pass.admits` in `Stack::admits` together with `detach` in `remove_level1`.
+
+use std::sync::atomic::Ordering;
+
+use cache_enterprise_core::{Clock, mins};
+use cache_enterprise_engine::{CacheSpec, Tier};
+use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::wait;
+
+use crate::scripted::Mode;
+use crate::{builder, get, set, tier};
+
+static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
+
+#[tokio::test(start_paused = true)]
+async fn the_old_bytes_of_a_tier_that_missed_a_write_stay_a_miss() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    set(&cache, 1, 1).await;
+    set(&cache, 2, 2).await;
+    disk.set(Mode::Fail);
+    cache.remove(&1).await;
+    set(&cache, 2, 22).await;
+    assert_eq!(manager.tier_stats()[0].debts, 2);
+    disk.set(Mode::Work);
+    cache.drop_level1();
+    assert_eq!(disk.len(), 2, "the tier still holds both");
+    assert_eq!(get(&cache, 1).await, None);
+    assert_eq!(get(&cache, 2).await, None);
+    wait::until_async("the debts are settled", async || manager.tier_stats()[0].debts == 0).await;
+    assert_eq!(disk.len(), 0);
+    set(&cache, 1, 3).await;
+    cache.drop_level1();
+    assert_eq!(get(&cache, 1).await, Some(3));
+}
+
+#[tokio::test]
+async fn bytes_read_before_a_remove_are_not_taken_up_after_it() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    set(&cache, 1, 1).await;
+    cache.drop_level1();
+    disk.set(Mode::HoldGets);
+    let reader = tokio::spawn({
+        let cache = cache.clone();
+        async move { get(&cache, 1).await }
+    });
+    wait::until_async("the read is held", async || disk.held.load(Ordering::SeqCst) == 1).await;
+    cache.remove(&1).await;
+    disk.set(Mode::Work);
+    disk.pass.add_permits(1);
+    reader.await.unwrap();
+    assert!(!cache.contains(&1));
+    assert_eq!(get(&cache, 1).await, None);
+}
+
+#[tokio::test]
+async fn a_write_on_its_way_down_does_not_outlast_a_remove() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    disk.set(Mode::HoldPuts);
+    let writer = tokio::spawn({
+        let cache = cache.clone();
+        async move { set(&cache, 1, 1).await }
+    });
+    wait::until_async("the write is held", async || disk.held.load(Ordering::SeqCst) == 1).await;
+    let remover = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.remove(&1).await }
+    });
+    wait::until_async("level 1 let go", async || !cache.contains(&1)).await;
+    disk.set(Mode::Work);
+    disk.pass.add_permits(1);
+    writer.await.unwrap();
+    remover.await.unwrap();
+    assert_eq!(disk.len(), 0);
+    assert_eq!(get(&cache, 1).await, None);
+}

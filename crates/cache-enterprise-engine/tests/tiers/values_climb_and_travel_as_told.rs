@@ -1,0 +1,95 @@
+//! Which levels a value reaches, and how often it is encoded and decoded on the way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use cache_enterprise_core::{Clock, Codec, Format, Result, mins};
+use cache_enterprise_engine::{CacheSpec, Source, Tier, WritePolicy};
+use cache_enterprise_serializers::MessagePack;
+
+use crate::{builder, get, set, tier};
+
+static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
+
+/// Counts what the codec it wraps is asked for.
+#[derive(Clone, Debug, Default)]
+struct Counting {
+    encoded: Arc<AtomicU64>,
+    decoded: Arc<AtomicU64>,
+}
+
+impl Format for Counting {
+    fn id(&self) -> u8 {
+        MessagePack.id()
+    }
+
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+}
+
+impl Codec<u64> for Counting {
+    fn encode(&self, value: &u64, out: &mut Vec<u8>) -> Result<()> {
+        self.encoded.fetch_add(1, Ordering::SeqCst);
+        MessagePack.encode(value, out)
+    }
+
+    fn decode(&self, bytes: &Bytes) -> Result<u64> {
+        self.decoded.fetch_add(1, Ordering::SeqCst);
+        MessagePack.decode(bytes)
+    }
+}
+
+#[tokio::test]
+async fn a_write_encodes_once_and_a_climb_decodes_once() {
+    let (clock, codec) = (Clock::manual(), Counting::default());
+    let (upper, lower) = (tier("upper"), tier("lower"));
+    let manager = builder(&clock).l2(upper.clone()).l3(lower.clone()).codec(codec.clone());
+    let cache = manager.build().await.unwrap().open(&SPEC).unwrap();
+    let counts = || [&codec.encoded, &codec.decoded].map(|count| count.load(Ordering::SeqCst));
+    set(&cache, 1, 7).await;
+    assert_eq!((counts(), upper.len(), lower.len()), ([1, 0], 1, 1));
+    upper.values.lock().clear();
+    cache.drop_level1();
+    assert_eq!(get(&cache, 1).await, Some(7));
+    assert_eq!((counts(), upper.len()), ([1, 1], 1), "the same bytes climb");
+    assert_eq!(get(&cache, 1).await, Some(7));
+    assert_eq!(counts(), [1, 1], "a hit decodes nothing");
+    cache.get_with(&2, || async { 8_u64 }).await;
+    assert_eq!((counts(), upper.len(), lower.len()), ([2, 1], 2, 2));
+}
+
+#[tokio::test]
+async fn an_entry_climbs_at_the_hit_it_was_told() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk).promote_after(3);
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    set(&cache, 1, 7).await;
+    cache.drop_level1();
+    for _ in 0..2 {
+        assert_eq!(cache.get_entry(&1).await.unwrap().unwrap().source, Source::Tier(2));
+        assert!(!cache.contains(&1));
+    }
+    assert_eq!(cache.get_entry(&1).await.unwrap().unwrap().source, Source::Tier(2));
+    assert!(cache.contains(&1));
+}
+
+#[tokio::test]
+async fn a_tier_that_is_written_around_fills_from_below_and_keeps_nothing_old() {
+    let clock = Clock::manual();
+    let (upper, lower) = (tier("upper"), tier("lower"));
+    let around = Tier::new(upper.clone()).write(WritePolicy::Around);
+    let manager = builder(&clock).l2(around).l3(lower.clone()).codec(MessagePack);
+    let cache = manager.build().await.unwrap().open(&SPEC).unwrap();
+    set(&cache, 1, 7).await;
+    assert_eq!((upper.len(), lower.len()), (0, 1));
+    cache.drop_level1();
+    assert_eq!(get(&cache, 1).await, Some(7));
+    assert_eq!(upper.len(), 1, "the hit below filled it");
+    set(&cache, 1, 8).await;
+    assert_eq!(upper.len(), 0, "what the write replaced is gone");
+    cache.drop_level1();
+    assert_eq!(get(&cache, 1).await, Some(8));
+}
