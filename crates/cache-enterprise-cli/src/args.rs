@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
@@ -17,6 +18,39 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs a cache of memory and disk under load, breaks its disk, restarts it, and reports.
     Demo(DemoArgs),
+    /// Prints the value under a key; exit code 1 when there is none.
+    Get(Place),
+    /// Puts text under a key.
+    Set {
+        #[command(flatten)]
+        place: Place,
+        /// The value.
+        value: String,
+        /// How long it lives, such as 5m. Default: the settings', else for ever.
+        #[arg(long, value_parser = humantime::parse_duration)]
+        ttl: Option<Duration>,
+        /// A label of the entry; may be given more than once.
+        #[arg(long)]
+        tag: Vec<String>,
+    },
+    /// Removes a key.
+    Del(Place),
+    /// Prints the seconds a key has left to live, or `forever`; exit code 1 when there is none.
+    Ttl(Place),
+    /// Describes the copy of a key in level 2: version, age, expiry, tags, sizes, formats.
+    Inspect {
+        #[command(flatten)]
+        place: Place,
+        /// Also prints the payload as text.
+        #[arg(long)]
+        show_value: bool,
+    },
+    /// Prints numbers of the disk level.
+    Stats {
+        /// A settings file. Default: the standard file and the environment.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Settings of a cache.
     Config {
         #[command(subcommand)]
@@ -27,6 +61,22 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// Which entry of which cache.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// The key.
+    pub(crate) key: String,
+    /// Name of the cache.
+    #[arg(long, default_value = "default")]
+    pub(crate) cache: String,
+    /// The tenant. Default: the root tenant.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// A settings file. Default: the standard file and the environment.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

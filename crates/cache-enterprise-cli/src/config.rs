@@ -21,7 +21,8 @@ pub(crate) fn run(action: &ConfigAction) -> Result<(), Failure> {
     }
 }
 
-fn load(file: Option<&Path>) -> Result<Settings, Failure> {
+/// The settings of `file`, or those of the standard places.
+pub(crate) fn load(file: Option<&Path>) -> Result<Settings, Failure> {
     let loaded = match file {
         Some(file) => Settings::builder().file(file).build(),
         None => Settings::load(),

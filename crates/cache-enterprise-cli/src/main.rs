@@ -3,6 +3,7 @@
 mod args;
 mod config;
 mod demo;
+mod entry;
 mod failure;
 
 use std::io::Write;
@@ -16,6 +17,12 @@ use failure::Failure;
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
+        Command::Get(place) => entry::get(&place),
+        Command::Set { place, value, ttl, tag } => entry::set(&place, value, ttl, tag),
+        Command::Del(place) => entry::remove(&place),
+        Command::Ttl(place) => entry::ttl(&place),
+        Command::Inspect { place, show_value } => entry::inspect(&place, show_value),
+        Command::Stats { config } => entry::stats(config.as_deref()),
         Command::Config { action } => config::run(&action),
         Command::Completions { shell } => {
             let mut script = Vec::new();
