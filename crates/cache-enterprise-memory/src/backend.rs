@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Capacity, Clock, Dates, Entry, Error, ErrorKind,
-    Freshness, KeyPrefix, LocalStore, OpContext, Put, PutOutcome, RemovalCause, Result, ScanPage,
-    Scoped, ScopedRef, Sequence, SetOutcome, StoreStats, StoredKey,
+    Freshness, KeyPrefix, LocalStore, Millis, OpContext, Put, PutOutcome, RemovalCause, Result,
+    ScanPage, Scoped, ScopedRef, Sequence, SetOutcome, StoreStats, StoredKey,
 };
 use parking_lot::Mutex;
 
@@ -89,6 +89,50 @@ impl MemoryBackend {
     /// The numbers now.
     pub fn stats(&self) -> StoreStats {
         self.store.stats()
+    }
+
+    pub(crate) fn get_now(&self, key: &StoredKey) -> Result<Option<Bytes>> {
+        let now = self.clock.tick();
+        let entry = self.store.get(&scoped(key));
+        // After the look, so that what a close took away is never told as a miss.
+        self.check_open("get")?;
+        let entry = entry.filter(|entry| entry.freshness(now) == Freshness::Fresh);
+        Ok(entry.map(|entry| entry.value().clone()))
+    }
+
+    pub(crate) fn put_now(&self, key: &StoredKey, value: Bytes, how: Put) -> Result<PutOutcome> {
+        let now = self.clock.tick();
+        let mut leaving = Leaving::default();
+        let fences = self.stripe(key).lock();
+        self.check_open("put")?;
+        let standing = self.live(key, now).map_or(Sequence::ZERO, |entry| entry.version());
+        if how.version < standing.max(fences.of(key)) {
+            return Ok(PutOutcome::Fenced);
+        }
+        let dates = Dates::lasting(now, how.ttl);
+        let outcome = self.insert(key, value, how.version, dates, &mut leaving);
+        drop(fences);
+        self.turn(now, &mut leaving);
+        Ok(match outcome {
+            SetOutcome::Stored => PutOutcome::Stored,
+            _ => PutOutcome::Refused,
+        })
+    }
+
+    pub(crate) fn remove_now(&self, key: &StoredKey, at: Sequence) -> Result<bool> {
+        let now = self.clock.tick();
+        let mut leaving = Leaving::default();
+        let mut fences = self.stripe(key).lock();
+        self.check_open("remove")?;
+        fences.raise(key, at);
+        let was_live = self.live(key, now).is_some();
+        self.store.remove(&scoped(key), RemovalCause::Removed, &mut leaving);
+        drop(fences);
+        Ok(was_live)
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.clock.tick()
     }
 
     fn check_open(&self, operation: &'static str) -> Result<()> {
@@ -177,12 +221,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn get(&self, key: &StoredKey, _: &OpContext) -> Result<Option<Bytes>> {
-        let now = self.clock.tick();
-        let entry = self.store.get(&scoped(key));
-        // After the look, so that what a close took away is never told as a miss.
-        self.check_open("get")?;
-        let entry = entry.filter(|entry| entry.freshness(now) == Freshness::Fresh);
-        Ok(entry.map(|entry| entry.value().clone()))
+        self.get_now(key)
     }
 
     async fn put(
@@ -192,34 +231,11 @@ impl Backend for MemoryBackend {
         how: Put,
         _: &OpContext,
     ) -> Result<PutOutcome> {
-        let now = self.clock.tick();
-        let mut leaving = Leaving::default();
-        let fences = self.stripe(key).lock();
-        self.check_open("put")?;
-        let standing = self.live(key, now).map_or(Sequence::ZERO, |entry| entry.version());
-        if how.version < standing.max(fences.of(key)) {
-            return Ok(PutOutcome::Fenced);
-        }
-        let dates = Dates::lasting(now, how.ttl);
-        let outcome = self.insert(key, value, how.version, dates, &mut leaving);
-        drop(fences);
-        self.turn(now, &mut leaving);
-        Ok(match outcome {
-            SetOutcome::Stored => PutOutcome::Stored,
-            _ => PutOutcome::Refused,
-        })
+        self.put_now(key, value, how)
     }
 
     async fn remove(&self, key: &StoredKey, at: Sequence, _: &OpContext) -> Result<bool> {
-        let now = self.clock.tick();
-        let mut leaving = Leaving::default();
-        let mut fences = self.stripe(key).lock();
-        self.check_open("remove")?;
-        fences.raise(key, at);
-        let was_live = self.live(key, now).is_some();
-        self.store.remove(&scoped(key), RemovalCause::Removed, &mut leaving);
-        drop(fences);
-        Ok(was_live)
+        self.remove_now(key, at)
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, _: &OpContext) -> Result<bool> {

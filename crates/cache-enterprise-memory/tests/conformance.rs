@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use cache_enterprise_core::{Capacity, Clock, MIB};
-use cache_enterprise_memory::{MemoryBackend, MemoryStore, StoreConfig};
+use cache_enterprise_core::{Capacity, Clock, KIB, MIB};
+use cache_enterprise_memory::{HybridBackend, MemoryBackend, MemoryStore, StoreConfig};
 use cache_enterprise_testkit::conformance::backend::{self, Fixture};
 use cache_enterprise_testkit::conformance::local_store;
 
@@ -18,6 +18,23 @@ async fn the_memory_backend_passes_the_backend_suite() {
     .await;
     report.assert_passed();
     assert!(report.ran() >= 60, "only {} cases ran", report.ran());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hybrid_passes_the_backend_suite() {
+    for front in [256 * MIB, 64 * KIB] {
+        let report = backend::run(|| async {
+            let clock = Clock::manual();
+            let tier = |bytes| MemoryBackend::new(Capacity::bytes(bytes));
+            let back = Arc::new(tier(256 * MIB).with_clock(clock.clone()));
+            let hybrid = HybridBackend::new(tier(front).with_clock(clock.clone()), back);
+            // A front too small for a value's whole stay promotes only what is read again.
+            let reads = if front == 256 * MIB { 1 } else { u32::MAX };
+            Fixture::new(Arc::new(hybrid.promote_after(reads))).clock(clock)
+        })
+        .await;
+        report.assert_passed();
+    }
 }
 
 #[test]
