@@ -58,8 +58,8 @@ mod epochs;
 mod error;
 mod marks;
 mod record;
-mod source;
 mod shelf;
+mod source;
 mod space;
 mod upkeep;
 

@@ -16,7 +16,7 @@ fn main() -> cache_enterprise::Result<()> {
     let manager = CacheManager::in_memory(Capacity::bytes(64 * MIB))?;
     let users = manager.open(&USERS)?.blocking();
     let first = users.get_with(&7, || User { name: "Ada" });
-    let again = users.get_with(&7, || unreachable!("the first call stored it"));
+    let again = users.get_with(&7, || User { name: "Grace" });
     assert!(Cached::ptr_eq(&first, &again));
     println!("{} was loaded once", again.name);
     Ok(())
