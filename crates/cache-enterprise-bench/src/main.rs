@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! l1      hits, get-or-load, tails         bars 1 to 4, 6, 14; 5 by the binary `counted`
+//! disk    1 KiB reads and writes           bar 11
 //! flight  10 000 callers of one cold key   bars 12 and 13
 //! memory  overhead bytes an entry          bar 7, by the binary `counted`
 //! ```
@@ -10,6 +11,7 @@
 //! its own: a counting allocator would slow whoever allocates in the timed groups.
 
 mod counting;
+mod disk;
 mod flight;
 mod keys;
 mod l1;
@@ -25,7 +27,7 @@ use report::Report;
 /// Fewest rounds that give quartiles a meaning.
 const ROUNDS_MIN: usize = 7;
 
-const GROUPS: [&str; 3] = ["l1", "flight", "memory"];
+const GROUPS: [&str; 4] = ["l1", "disk", "flight", "memory"];
 
 struct Arguments {
     groups: Vec<String>,
@@ -82,6 +84,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
                 tail::run(&mut report, arguments.rounds)?;
                 counting::run(&mut report, "l1")?;
             }
+            "disk" => disk::run(&mut report, arguments.rounds)?,
             "flight" => flight::run(&mut report, arguments.rounds)?,
             "memory" => counting::run(&mut report, "memory")?,
             _ => unreachable!("the arguments hold known groups only"),
