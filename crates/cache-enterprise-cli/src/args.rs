@@ -96,7 +96,7 @@ pub(crate) enum ConfigAction {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Replays real requests: a .ctr.zst trace, an access log, or CSV with a header
-    /// key[,time,size,tenant].
+    /// `key[,time,size,tenant]`.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Milliseconds that the origin takes for a load. Default: 5, or 0 with --trace.
