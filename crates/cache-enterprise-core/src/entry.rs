@@ -441,6 +441,13 @@ mod tests {
         assert_eq!(unread.freshness(1_500), Freshness::Expired);
     }
 
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_handle_is_serialized_as_its_value() {
+        let handle = Cached::new(Arc::new(entry(Dates::lasting(0, None))), 5);
+        assert_eq!(serde_json::to_value(handle).ok(), Some(7.into()));
+    }
+
     #[test]
     fn priority_and_unit_share_a_byte_without_harm() {
         let dates = Dates::lasting(123, Some(Duration::from_secs(400 * 86_400)));
