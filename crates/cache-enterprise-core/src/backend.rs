@@ -125,6 +125,9 @@ pub enum BackendHealth {
 ///     async fn remove(&self, _: &StoredKey, _: Sequence, _: &OpContext) -> Result<bool> {
 ///         Ok(false)
 ///     }
+///     async fn close(&self) -> Result<()> {
+///         Ok(())
+///     }
 /// }
 /// ```
 #[async_trait]
@@ -214,10 +217,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Flushes and releases everything. Later calls answer [`ErrorKind::Closed`]; closing twice
-    /// is no error.
-    async fn close(&self) -> Result<()> {
-        Ok(())
-    }
+    /// is no error. There is no default: one that closed nothing would pretend.
+    async fn close(&self) -> Result<()>;
 }
 
 /// The answer of a backend to a call it did not claim.
