@@ -4,6 +4,7 @@
 //! counted. The examples are built with the same selection of features, so that nothing is
 //! compiled twice, and run one by one.
 
+mod conformance;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ impl Report {
         let total: usize = counts.values().sum();
         let each: Vec<String> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
         println!("tests: {total} on no server: {}", each.join(", "));
+        self.tally.conformance().lines().iter().for_each(|line| println!("{line}"));
         println!("examples: {} ran", self.examples_passed);
         println!("{} passed, {} failed", self.passed(), self.failed());
     }
@@ -86,7 +88,9 @@ fn run_tests(workspace: &Workspace, report: &mut Report) -> Outcome {
         binaries.into_iter().map(|binary| (file_name(&binary.path), binary.package)).collect();
 
     let mut command = selection(workspace, &["test"]);
-    let succeeded = stream(command.arg("--no-fail-fast"), |line| report.tally.line(line, &owners))?;
+    // The conformance suites print their counts, which a harness shows only when asked to.
+    command.args(["--no-fail-fast", "--", "--show-output"]);
+    let succeeded = stream(&mut command, |line| report.tally.line(line, &owners))?;
     if !succeeded {
         report.broken.extend(report.tally.without_result());
         if report.failed() == 0 {

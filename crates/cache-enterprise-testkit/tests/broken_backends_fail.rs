@@ -1,5 +1,5 @@
 //! The backend suite finds each planted fault, and finds it by the right case.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,6 +177,7 @@ async fn assert_found(fault: Fault, by: &[&str]) {
     }
     // A fault is told from others by what it leaves right.
     assert!(failed.len() < 30, "{fault:?} fails nearly everything\n{report}");
+    println!("backend conformance finds {fault:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,5 +1,5 @@
 //! The suite of epoch stores passes what is sound and finds what is planted.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -154,6 +154,7 @@ macro_rules! found {
             let report = report(Fault::$fault).await;
             assert!(report.failed().contains(&stringify!($case)), "{report}");
             assert!(report.failed().len() < 10, "{report}");
+            println!("epoch store conformance finds {:?}", Fault::$fault);
         }
     )*};
 }

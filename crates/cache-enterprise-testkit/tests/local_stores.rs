@@ -1,5 +1,5 @@
 //! The suite of local stores passes what is sound and finds what is planted.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -196,6 +196,7 @@ macro_rules! found {
             let open = |capacity| Store::new(capacity, Fault::$fault);
             let report = local_store::run_case("map", case, open);
             assert_eq!(report.failed(), [case], "{report}");
+            println!("local store conformance finds {:?}", Fault::$fault);
         }
     )*};
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::conformance::Conformance;
+
 /// One test binary, or the doc tests of one crate.
 #[derive(Debug)]
 struct Suite {
@@ -15,11 +17,19 @@ struct Suite {
     has_result: bool,
 }
 
+impl Suite {
+    /// The package without the name they all begin with.
+    fn short(&self) -> &str {
+        self.package.strip_prefix("cache-enterprise-").unwrap_or(&self.package)
+    }
+}
+
 /// Counts of everything seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     suites: Vec<Suite>,
     failed_tests: Vec<String>,
+    conformance: Conformance,
 }
 
 impl Tally {
@@ -38,7 +48,14 @@ impl Tally {
         } else if let Some(name) = line.strip_prefix("test ").and_then(failed_name) {
             let package = self.suites.last().map_or("?", |suite| suite.package.as_str());
             self.failed_tests.push(format!("{package}: {name}"));
+        } else if let Some(suite) = self.suites.last() {
+            self.conformance.line(line, suite.short());
         }
+    }
+
+    /// What the conformance suites said.
+    pub(super) fn conformance(&self) -> &Conformance {
+        &self.conformance
     }
 
     pub(super) fn passed(&self) -> usize {
@@ -69,8 +86,7 @@ impl Tally {
     pub(super) fn by_package(&self) -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();
         for suite in &self.suites {
-            let short = suite.package.strip_prefix("cache-enterprise-").unwrap_or(&suite.package);
-            *counts.entry(short).or_default() += suite.passed + suite.failed;
+            *counts.entry(suite.short()).or_default() += suite.passed + suite.failed;
         }
         counts.retain(|_, count| *count > 0);
         counts

@@ -74,14 +74,17 @@ impl Report {
         self.results.iter().filter(unclaimed).count()
     }
 
-    /// Ends the test when a case failed, or when no case ran.
+    /// Ends the test when a case failed, or when no case ran. Else prints the summary line, which
+    /// the test harness keeps to itself unless it runs with `--show-output`.
     ///
     /// # Panics
     /// With the whole report, the seed included.
+    #[allow(clippy::print_stdout, reason = "the count of cases belongs to the test's output")]
     #[track_caller]
     pub fn assert_passed(&self) {
         assert!(self.ran() > 0, "no case ran\n{self}");
         assert!(self.failed().is_empty(), "{self}");
+        println!("{self}");
     }
 }
 
