@@ -9,8 +9,8 @@
 //! | an [`EpochStore`](cache_enterprise_core::coherence::EpochStore) | [`conformance::epoch_store::run`] |
 //! | a [`LocalStore`](cache_enterprise_core::LocalStore) | [`conformance::local_store::run`] |
 //!
-//! [`ChaosBackend`](chaos::ChaosBackend) spoils the calls of any backend on demand.
-//! [`ModelBackend`] is the plainest backend that keeps the whole contract. Time is moved by hand
+//! [`ChaosBackend`](chaos::ChaosBackend) and [`ChaosCodec`](chaos::ChaosCodec) spoil what passes
+//! through any backend and any codec on demand. [`ModelBackend`] is the plainest backend that keeps the whole contract. Time is moved by hand
 //! with [`Clock::manual`], which is re-exported here.
 
 pub mod chaos;

@@ -3,6 +3,7 @@
 
 mod aged_backfill_keeps_its_original_expiry;
 mod changed_struct_gives_misses_not_errors;
+mod failing_codec_costs_the_tiers_and_no_caller;
 mod hung_tier_holds_no_caller_past_its_deadline;
 mod invalidation_survives_a_restart;
 mod removal_a_tier_did_not_hear_is_never_undone;

@@ -1,53 +1,22 @@
 //! Which levels a value reaches, and how often it is encoded and decoded on the way.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use bytes::Bytes;
-use cache_enterprise_core::{Clock, Codec, Format, Result, mins};
+use cache_enterprise_core::{Clock, mins};
 use cache_enterprise_engine::{CacheSpec, Source, Tier, WritePolicy};
 use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::Seed;
+use cache_enterprise_testkit::chaos::ChaosCodec;
 
 use crate::{builder, get, set, tier};
 
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
 
-/// Counts what the codec it wraps is asked for.
-#[derive(Clone, Debug, Default)]
-struct Counting {
-    encoded: Arc<AtomicU64>,
-    decoded: Arc<AtomicU64>,
-}
-
-impl Format for Counting {
-    fn id(&self) -> u8 {
-        MessagePack.id()
-    }
-
-    fn name(&self) -> &'static str {
-        "counting"
-    }
-}
-
-impl Codec<u64> for Counting {
-    fn encode(&self, value: &u64, out: &mut Vec<u8>) -> Result<()> {
-        self.encoded.fetch_add(1, Ordering::SeqCst);
-        MessagePack.encode(value, out)
-    }
-
-    fn decode(&self, bytes: &Bytes) -> Result<u64> {
-        self.decoded.fetch_add(1, Ordering::SeqCst);
-        MessagePack.decode(bytes)
-    }
-}
-
 #[tokio::test]
 async fn a_write_encodes_once_and_a_climb_decodes_once() {
-    let (clock, codec) = (Clock::manual(), Counting::default());
+    let (clock, codec) = (Clock::manual(), ChaosCodec::new(MessagePack, Seed(7)));
     let (upper, lower) = (tier("upper"), tier("lower"));
     let manager = builder(&clock).l2(upper.clone()).l3(lower.clone()).codec(codec.clone());
     let cache = manager.build().await.unwrap().open(&SPEC).unwrap();
-    let counts = || [&codec.encoded, &codec.decoded].map(|count| count.load(Ordering::SeqCst));
+    let counts = || [codec.encoded(), codec.decoded()];
     set(&cache, 1, 7).await;
     assert_eq!((counts(), upper.len(), lower.len()), ([1, 0], 1, 1));
     upper.values.lock().clear();
