@@ -129,6 +129,28 @@ pub trait Compressor: fmt::Debug + Send + Sync + 'static {
     fn decompress(&self, bytes: &[u8], len: usize) -> Result<Vec<u8>>;
 }
 
+impl<X: Compressor + ?Sized> Compressor for Arc<X> {
+    fn id(&self) -> u8 {
+        (**self).id()
+    }
+
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn threshold(&self) -> usize {
+        (**self).threshold()
+    }
+
+    fn compress(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        (**self).compress(bytes, out)
+    }
+
+    fn decompress(&self, bytes: &[u8], len: usize) -> Result<Vec<u8>> {
+        (**self).decompress(bytes, len)
+    }
+}
+
 /// Whom the bytes belong to, from the request and never from the bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformContext<'a> {

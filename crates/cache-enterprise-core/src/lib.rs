@@ -20,6 +20,7 @@ mod counter;
 mod entry;
 pub mod envelope;
 mod error;
+mod factory;
 mod key;
 mod observe;
 mod source;
@@ -40,12 +41,13 @@ pub use counter::Counter;
 pub use entry::{Cached, Dates, Detail, Entry, Freshness, Priority};
 pub use envelope::Envelope;
 pub use error::{Error, ErrorKind, Result};
+pub use factory::{BackendConfig, BackendFactory, BackendOption, BackendRegistry, SecretSource};
 pub use key::{
     CacheKey, KEY_BYTES_MAX, KeyPrefix, KeySpace, KeyWriter, Lookup, NAME_BYTES_MAX, Scoped,
     ScopedRef, StoredKey, check_name,
 };
 pub use observe::{Event, NoObserver, Observer};
-pub use source::{BackendSource, OpenedBackend};
+pub use source::{BackendSource, DescribedOption, OpenedBackend};
 pub use store::{Capacity, LocalStore, RemovalCause, SetOutcome, StoreStats};
 pub use tag::{TAG_BYTES_MAX, Tag};
 pub use units::{GIB, KIB, MIB, days, hours, mins, ms, secs};

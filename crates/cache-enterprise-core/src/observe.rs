@@ -75,6 +75,12 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
     fn on_event(&self, event: &Event);
 }
 
+impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
+    fn on_event(&self, event: &Event) {
+        (**self).on_event(event);
+    }
+}
+
 /// Hears nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoObserver;

@@ -17,6 +17,17 @@ pub struct OpenedBackend {
     pub epochs: Option<Arc<dyn EpochStore>>,
 }
 
+/// An option of a backend as text, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedOption {
+    /// Its name, as the backend calls it.
+    pub name: String,
+    /// Its value; a secret is redacted.
+    pub value: String,
+    /// Whether nobody chose the value.
+    pub is_default: bool,
+}
+
 /// A description of a backend, such as a path or an address. A manager's builder takes it and
 /// opens it once, before anything else happens.
 ///
@@ -41,6 +52,22 @@ pub trait BackendSource: fmt::Debug + Send + 'static {
     /// # Errors
     /// What keeps the backend from opening, with the fix where there is one.
     async fn open(self: Box<Self>, clock: &Clock) -> Result<OpenedBackend>;
+
+    /// The options in force, secrets redacted. Called once, before `open`. Default: none to tell.
+    fn describe(&self) -> Vec<DescribedOption> {
+        Vec::new()
+    }
+}
+
+#[async_trait]
+impl BackendSource for Box<dyn BackendSource> {
+    async fn open(self: Box<Self>, clock: &Clock) -> Result<OpenedBackend> {
+        (*self).open(clock).await
+    }
+
+    fn describe(&self) -> Vec<DescribedOption> {
+        (**self).describe()
+    }
 }
 
 #[async_trait]

@@ -1,11 +1,12 @@
 //! What level 1 keeps typed entries in.
 
+use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use equivalent::Equivalent;
 
-use crate::{Entry, Millis, Scoped};
+use crate::{Entry, GIB, KIB, MIB, Millis, Scoped};
 
 /// How much a level may hold. Bytes and entries are different constructors, so that a number of
 /// the one is never taken for the other.
@@ -14,6 +15,7 @@ use crate::{Entry, Millis, Scoped};
 /// use cache_enterprise_core::{Capacity, MIB};
 ///
 /// assert_ne!(Capacity::bytes(64 * MIB), Capacity::entries(64 * MIB));
+/// assert_eq!(Capacity::bytes(64 * MIB).to_string(), "64 MiB");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capacity {
@@ -38,6 +40,23 @@ impl Capacity {
     pub const fn limit(self) -> u64 {
         match self {
             Self::Bytes(limit) | Self::Entries(limit) => limit,
+        }
+    }
+}
+
+/// Bytes in the largest binary unit that divides them, such as `64 MiB`; or `10000 entries`.
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entries(entries) => write!(f, "{entries} entries"),
+            Self::Bytes(bytes) => {
+                let units = [("GiB", GIB), ("MiB", MIB), ("KiB", KIB)];
+                let fits = |(_, unit): &(&str, u64)| *bytes > 0 && bytes.is_multiple_of(*unit);
+                match units.into_iter().find(fits) {
+                    Some((name, unit)) => write!(f, "{} {name}", bytes / unit),
+                    None => write!(f, "{bytes} bytes"),
+                }
+            }
         }
     }
 }

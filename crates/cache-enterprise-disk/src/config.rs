@@ -78,6 +78,24 @@ impl Disk {
         &self.directory
     }
 
+    /// The bytes the directory is held to.
+    pub fn budget_bytes(&self) -> u64 {
+        self.budget
+    }
+
+    /// Whether it could be opened as far as its options tell; nothing is touched.
+    ///
+    /// # Errors
+    /// [`Config`](cache_enterprise_core::ErrorKind::Config) when the budget is below 16 MiB.
+    pub fn check(&self) -> Result<()> {
+        if self.budget >= BUDGET_BYTES_MIN {
+            return Ok(());
+        }
+        Err(Error::config("the budget of the disk is too small; give it 16 MiB or more")
+            .with("directory", self.directory.display())
+            .with("bytes", self.budget))
+    }
+
     /// Opens the directory, or makes it, on a blocking thread. Needs a tokio runtime.
     ///
     /// Cost: the journal of the front is replayed, and that of one being copied when the process
@@ -90,13 +108,7 @@ impl Disk {
     /// [`Corrupt`](cache_enterprise_core::ErrorKind::Corrupt) when the store is damaged,
     /// [`Io`](cache_enterprise_core::ErrorKind::Io) when it cannot be read or written.
     pub async fn open(self) -> Result<Arc<DiskBackend>> {
-        if self.budget < BUDGET_BYTES_MIN {
-            return Err(Error::config(
-                "the budget of the disk is too small; give it 16 MiB or more",
-            )
-            .with("directory", self.directory.display())
-            .with("bytes", self.budget));
-        }
+        self.check()?;
         let sizes = Sizes::of(self.budget);
         let cache = self.block_cache.unwrap_or((self.budget / 8).min(CACHE_BYTES_MAX));
         let clock = self.clock.unwrap_or_default();

@@ -65,4 +65,5 @@ mod upkeep;
 
 pub use backend::{DiskBackend, DiskStats};
 pub use config::Disk;
+pub use source::DiskFactory;
 pub use space::directory_bytes;

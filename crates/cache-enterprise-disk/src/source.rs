@@ -1,9 +1,12 @@
-//! A disk as a manager's builder takes it.
+//! A disk as a manager's builder and settings take it.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_enterprise_core::{BackendSource, Clock, OpenedBackend, Result};
+use cache_enterprise_core::{
+    BackendConfig, BackendFactory, BackendSource, Capacity, Clock, DescribedOption, Error, GIB,
+    OpenedBackend, Result,
+};
 
 use crate::Disk;
 
@@ -13,5 +16,54 @@ impl BackendSource for Disk {
     async fn open(self: Box<Self>, clock: &Clock) -> Result<OpenedBackend> {
         let disk = (*self).clock(clock.clone()).open().await?;
         Ok(OpenedBackend { backend: Arc::clone(&disk) as _, epochs: Some(disk) })
+    }
+
+    fn describe(&self) -> Vec<DescribedOption> {
+        let path = self.directory().display().to_string();
+        let bytes = self.budget_bytes();
+        vec![
+            DescribedOption { name: "path".into(), value: path, is_default: false },
+            DescribedOption {
+                name: "max_size".into(),
+                value: Capacity::bytes(bytes).to_string(),
+                is_default: bytes == GIB,
+            },
+        ]
+    }
+}
+
+/// Makes a [`Disk`] of settings: `path` (needed) and `max_size` in bytes. It has no other options.
+///
+/// ```
+/// use cache_enterprise_core::{BackendConfig, BackendFactory, BackendRegistry};
+/// use cache_enterprise_disk::DiskFactory;
+///
+/// let mut registry = BackendRegistry::new();
+/// registry.register("disk", DiskFactory)?;
+///
+/// let mut config = BackendConfig::new("disk");
+/// config.path = Some("var/cache".into());
+/// let source = registry.named("disk")?.source(&config)?;
+/// assert_eq!(source.describe()[0].value, "var/cache");
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct DiskFactory;
+
+impl BackendFactory for DiskFactory {
+    fn source(&self, config: &BackendConfig) -> Result<Box<dyn BackendSource>> {
+        config.knows_only(&[])?;
+        let path = config.path.as_ref().ok_or_else(|| {
+            Error::config("a disk needs a directory; name its path").with("backend", config.kind())
+        })?;
+        let disk = match config.max_size {
+            None => Disk::at(path),
+            Some(Capacity::Bytes(bytes)) => Disk::at(path).budget(bytes),
+            Some(Capacity::Entries(_)) => {
+                return Err(Error::config("a disk is limited in bytes; write a size with a unit"));
+            }
+        };
+        disk.check()?;
+        Ok(Box::new(disk))
     }
 }

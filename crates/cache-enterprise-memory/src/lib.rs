@@ -11,6 +11,7 @@ mod budget;
 mod hybrid;
 mod listener;
 mod overhead;
+mod source;
 mod store;
 
 pub use backend::MemoryBackend;
@@ -18,4 +19,5 @@ pub use budget::{Budget, Demand, Group, Member, Membership, Share};
 pub use hybrid::HybridBackend;
 pub use listener::{LISTENER_QUEUE_MAX, Listener};
 pub use overhead::entry_overhead;
+pub use source::MemoryFactory;
 pub use store::{Leaving, MemoryStore, StoreConfig};
