@@ -12,7 +12,7 @@ use cache_enterprise::core::envelope::{Envelope, Limits};
 use cache_enterprise::core::{Backend, Clock, Compressor, KeySpace, OpContext, OpenedBackend};
 use cache_enterprise::disk::DiskBackend;
 use cache_enterprise::prelude::*;
-use cache_enterprise::settings::{LevelSettings, Life, Settings};
+use cache_enterprise::settings::{LevelKind, Life, Settings};
 
 use crate::args::Place;
 use crate::failure::Failure;
@@ -223,8 +223,8 @@ fn absent(place: &Place) -> Failure {
 }
 
 async fn open_disk(settings: &Settings, clock: &Clock) -> Result<Arc<DiskBackend>, Failure> {
-    let disk = settings.levels().iter().find_map(|level| match level {
-        LevelSettings::Disk { path, max_size, .. } => Some(Disk::at(path).budget(*max_size)),
+    let disk = settings.levels().iter().find_map(|level| match &level.kind {
+        LevelKind::Disk { path, max_size } => Some(Disk::at(path).budget(*max_size)),
         _ => None,
     });
     let disk = disk.ok_or_else(|| {

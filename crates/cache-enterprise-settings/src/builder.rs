@@ -140,7 +140,8 @@ fn finish(layers: &[Layer], mut problems: Vec<Problem>) -> Result<Settings, Sett
     level::complete(&mut tree, &mut problems);
     problems.extend(budget::divide(&mut tree).err());
     level::complete_sizes(&mut tree);
-    if problems.is_empty() { Ok(Settings::of(&tree)) } else { Err(SettingsErrors::new(problems)) }
+    SettingsErrors::check(problems)?;
+    Ok(Settings::of(&tree))
 }
 
 impl Source {

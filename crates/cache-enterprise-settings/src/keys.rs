@@ -46,6 +46,8 @@ pub enum Kind {
     Capacity,
     /// A path of the file system.
     Path,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// Text or a list of texts; for a secret `env:NAME` or `file:PATH`.
     Free,
 }
@@ -64,6 +66,9 @@ impl Kind {
             Self::Size => "size".into(),
             Self::Capacity => "size or entries".into(),
             Self::Path => "path".into(),
+            Self::Choice(words) => {
+                words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+            }
             Self::Free => "text or list".into(),
         }
     }
@@ -82,6 +87,9 @@ const fn key(
 const fn aliased(key: Key, aliases: &'static [(&'static str, &'static str)]) -> Key {
     Key { aliases, ..key }
 }
+
+/// The words of `levels.*.write_policy`.
+pub(crate) const WRITE_POLICIES: [&str; 3] = ["through", "behind", "around"];
 
 /// Every key that can be set, in the order in which they are described.
 pub const KEYS: &[Key] = &[
@@ -139,6 +147,21 @@ pub const KEYS: &[Key] = &[
             ("cache_config.backends.memory.eviction_policy", "levels.0.eviction_policy"),
             ("cache_backends.memory.eviction_policy", "levels.0.eviction_policy"),
         ],
+    ),
+    key(
+        "levels.*.write_policy",
+        Kind::Choice(&WRITE_POLICIES),
+        "through",
+        "around",
+        "When a write reaches a level below level 1: `through` before the call returns, `behind` \
+         soon after, `around` never (hits of deeper levels fill it)",
+    ),
+    key(
+        "levels.*.write_queue_max",
+        Kind::Count(1),
+        "10000",
+        "500",
+        "Longest queue of a level that is written behind; a full queue writes through",
     ),
     key("levels.*.path", Kind::Path, "var/cache", "/srv/cache", "Directory of a disk level"),
     key(
@@ -262,7 +285,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("retry.delay", Kind::Time, "5ms", "20ms", "Wait before the first further attempt"),
     key("retry.delay_max", Kind::Time, "100ms", "1s", "The wait grows no further than this"),
-    key("retry.within", Kind::Time, "250ms", "2s", "Deadline of a call and its further attempts"),
+    key(
+        "retry.within",
+        Kind::Time,
+        "250ms",
+        "2s",
+        "Time from the start of a call within which further attempts start and end",
+    ),
     key("retry.budget", Kind::Count(0), "10", "50", "Retries that an outage may cost"),
 ];
 

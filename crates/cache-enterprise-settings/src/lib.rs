@@ -24,9 +24,9 @@
 //!   is refused without being shown, and none passes through figment, problems or
 //!   [`Settings::describe`].
 //!
-//! What is not here: building a cache from the settings. This crate knows no engine and no
-//! backend; names of codecs, compressors, policies and backends are checked by whoever has the
-//! registries. Reloading while running is not offered yet.
+//! What is not here: building a manager from the settings. This crate knows no engine and no
+//! backend; names of codecs, compressors, policies and backends are checked by `Wiring` of the
+//! crate `cache-enterprise`, which has the registries. Reloading while running is not offered yet.
 
 mod budget;
 mod builder;
@@ -48,7 +48,7 @@ mod value;
 pub use builder::SettingsBuilder;
 pub use describe::{Description, Row};
 pub use format::Format;
-pub use level::LevelSettings;
+pub use level::{LevelKind, LevelSettings, WriteSettings};
 pub use origin::Origin;
 pub use problem::{Problem, SettingsErrors};
 pub use secret::{Secret, SecretRef};

@@ -21,7 +21,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(
+    /// A problem with a key. `what` must not show a secret.
+    pub fn new(
         key: impl Into<String>,
         origin: Origin,
         what: impl Into<String>,
@@ -59,9 +60,12 @@ impl fmt::Display for Problem {
 pub struct SettingsErrors(Vec<Problem>);
 
 impl SettingsErrors {
-    pub(crate) fn new(problems: Vec<Problem>) -> Self {
-        debug_assert!(!problems.is_empty(), "no problem is no error");
-        Self(problems)
+    /// All of `problems` as one error, or nothing when there are none.
+    ///
+    /// # Errors
+    /// When there is a problem.
+    pub fn check(problems: Vec<Problem>) -> Result<(), Self> {
+        if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
     }
 
     /// The problems.

@@ -8,8 +8,8 @@ use crate::origin::Origin;
 use crate::problem::Problem;
 use crate::value::Typed;
 
-/// More levels than anybody stacks; a bound for what a slip in an index may cost.
-pub(crate) const LEVELS_MAX: usize = 16;
+/// Level 1 and as many tiers as a manager takes; a bound for what a slip in an index may cost.
+pub(crate) const LEVELS_MAX: usize = 9;
 
 /// The bottom layer: what the table of keys says when nobody else does.
 pub(crate) fn defaults(problems: &mut Vec<Problem>) -> Layer {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
-use cache_enterprise_core::{Error, ErrorKind, Result};
+use cache_enterprise_core::{Error, ErrorKind, Result, SecretSource};
 use zeroize::Zeroizing;
 
 /// Where a secret is kept: `env:NAME` or `file:PATH`. Settings hold this reference, never the
@@ -87,6 +87,13 @@ impl SecretRef {
             Place::Environment(name) => format!("env:{name}"),
             Place::File(path) => format!("file:{}", path.display()),
         }
+    }
+}
+
+impl SecretSource for SecretRef {
+    fn reveal(&self, see: &mut dyn FnMut(&[u8])) -> Result<()> {
+        see(self.resolve()?.expose());
+        Ok(())
     }
 }
 

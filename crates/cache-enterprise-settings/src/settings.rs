@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::builder::SettingsBuilder;
 use crate::describe::Description;
 use crate::level::{self, LevelSettings};
-use crate::problem::SettingsErrors;
+use crate::origin::Origin;
+use crate::problem::{Problem, SettingsErrors};
 use crate::tree::Tree;
 use crate::value::Typed;
 
@@ -14,7 +15,7 @@ use crate::value::Typed;
 ///
 /// ```
 /// use cache_enterprise_core::{Capacity, ms, secs};
-/// use cache_enterprise_settings::{Format, LevelSettings, Settings};
+/// use cache_enterprise_settings::{Format, LevelKind, Settings};
 ///
 /// let settings = Settings::builder()
 ///     .text(Format::Toml, r#"
@@ -30,7 +31,7 @@ use crate::value::Typed;
 ///     .build()?;
 /// assert_eq!(settings.name(), "shop");
 /// assert_eq!((settings.timeouts().read, settings.timeouts().write), (ms(50), ms(250)));
-/// let LevelSettings::Memory { max_size, .. } = &settings.levels()[0] else { panic!() };
+/// let LevelKind::Memory { max_size, .. } = &settings.levels()[0].kind else { panic!() };
 /// assert_eq!(*max_size, Capacity::bytes(512_000_000));
 /// assert_eq!(settings.breaker().as_ref().map(|breaker| breaker.window), Some(secs(10)));
 /// # Ok::<(), cache_enterprise_settings::SettingsErrors>(())
@@ -193,6 +194,18 @@ impl Settings {
     /// The settings in force and where each came from, secrets redacted.
     pub fn describe(&self) -> &Description {
         &self.description
+    }
+
+    /// Where the value of a canonical key came from; [`Origin::Default`] also for a key that
+    /// nobody set and for one there is not.
+    pub fn origin(&self, key: &str) -> Origin {
+        self.description.row(key).map_or(Origin::Default, |row| row.origin.clone())
+    }
+
+    /// A problem with the value of a canonical key, told with the place where it was written: for
+    /// whoever knows what this crate does not, such as the names of codecs.
+    pub fn problem(&self, key: &str, what: impl Into<String>, fix: impl Into<String>) -> Problem {
+        Problem::new(key, self.origin(key), what, fix)
     }
 
     /// The typed form of a tree that was completed and checked.

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::{Capacity, NAME_BYTES_MAX};
+use cache_enterprise_core::{BackendOption, Capacity, NAME_BYTES_MAX};
 
 use crate::keys::Kind;
 use crate::layer::Raw;
@@ -20,6 +21,16 @@ pub enum OptionValue {
     List(Vec<String>),
     /// Where a secret is kept.
     Secret(SecretRef),
+}
+
+impl From<OptionValue> for BackendOption {
+    fn from(value: OptionValue) -> Self {
+        match value {
+            OptionValue::Text(text) => Self::Text(text),
+            OptionValue::List(items) => Self::List(items),
+            OptionValue::Secret(secret) => Self::Secret(Arc::new(secret)),
+        }
+    }
 }
 
 impl fmt::Display for OptionValue {
@@ -72,6 +83,7 @@ impl Typed {
             Kind::Capacity => quantity::capacity(text).map(Self::Capacity),
             Kind::Path if text.is_empty() => Err(Fault::new("is empty", "write a path")),
             Kind::Path => Ok(Self::Path(PathBuf::from(text))),
+            Kind::Choice(words) => read_choice(words, text),
             Kind::Free => free_text(name, text),
         }
     }
@@ -91,6 +103,13 @@ fn read_name(text: &str) -> Result<Typed, Fault> {
         ));
     }
     Ok(Typed::Name(text.to_owned()))
+}
+
+fn read_choice(words: &[&'static str], text: &str) -> Result<Typed, Fault> {
+    let chosen = words.iter().find(|word| **word == text);
+    chosen.map(|word| Typed::Name((*word).to_owned())).ok_or_else(|| {
+        Fault::new(format!("{text:?} is no choice"), format!("write one of {}", words.join(", ")))
+    })
 }
 
 fn free_text(name: &str, text: &str) -> Result<Typed, Fault> {

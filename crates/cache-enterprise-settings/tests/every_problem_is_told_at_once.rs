@@ -78,7 +78,7 @@ fn levels_are_counted_without_gaps_and_within_bounds() {
     assert_eq!(
         problems("[levels.99]\nkind = \"disk\"\n"),
         ["text:2:1: `levels.99.kind`: 99 is not the number of a level; count levels from 0; at \
-          most 16 can be stacked"]
+          most 9 can be stacked"]
     );
     assert_eq!(
         problems("l1_enabled = false"),
@@ -129,4 +129,27 @@ fn a_text_that_breaks_off_still_tells_what_it_can() {
     let told = problems("nmae = 1\nname = \"shop\n");
     assert!(told.iter().any(|line| line.contains("did you mean `name`")), "{told:?}");
     assert!(told.iter().any(|line| line.starts_with("text:2:")), "{told:?}");
+}
+
+#[test]
+fn writes_are_settled_below_level_1_only() {
+    let errors = Settings::builder()
+        .set("levels.0.write_policy", "around")
+        .set("levels.1.write_policy", "sometimes")
+        .set("levels.2.kind", "disk")
+        .set("levels.2.write_queue_max", "5")
+        .build()
+        .unwrap_err();
+    let said: Vec<_> = errors.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "code: `levels.1.write_policy`: \"sometimes\" is no choice; write one of through, \
+             behind, around",
+            "code: `levels.0.write_policy`: level 1 is written by every call; remove it, or write \
+             it to a level below",
+            "code: `levels.2.write_queue_max`: there is no queue unless writes go behind; remove \
+             it, or set `levels.2.write_policy` to behind",
+        ]
+    );
 }

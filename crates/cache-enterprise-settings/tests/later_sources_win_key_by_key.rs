@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 
 use cache_enterprise_core::{Capacity, ms, secs};
-use cache_enterprise_settings::{Format, LevelSettings, Origin, Settings};
+use cache_enterprise_settings::{Format, LevelKind, Origin, Settings};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
@@ -25,12 +25,10 @@ fn four_layers_meet_in_one_level() {
         .text(Format::Toml, toml)
         .build()
         .unwrap();
-    let expected = LevelSettings::Memory {
-        max_size: Capacity::bytes(3_000_000),
-        ttl: Some(secs(60)),
-        eviction_policy: None,
-    };
-    assert_eq!(settings.levels(), [expected]);
+    let expected =
+        LevelKind::Memory { max_size: Capacity::bytes(3_000_000), eviction_policy: None };
+    let [level] = settings.levels() else { panic!("{:?}", settings.levels()) };
+    assert_eq!((&level.kind, level.ttl), (&expected, Some(secs(60))));
     assert_eq!((settings.timeouts().read, settings.timeouts().write), (secs(3), secs(2)));
     assert_eq!(origin(&settings, "levels.0.max_size"), "code");
     assert_eq!(origin(&settings, "levels.0.ttl"), "text:3:1");

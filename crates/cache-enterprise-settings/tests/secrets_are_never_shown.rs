@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use cache_enterprise_core::Error;
-use cache_enterprise_settings::{Format, LevelSettings, OptionValue, Settings, SettingsErrors};
+use cache_enterprise_settings::{Format, LevelKind, OptionValue, Settings, SettingsErrors};
 
 const CANARY: &str = "c4n4ry-s3cr3t";
 
@@ -63,7 +63,7 @@ fn not_in_the_description_nor_in_debug() {
     assert_eq!(value("password"), "*** (env:CE_LEVELS__1__OPTIONS__PASSWORD)");
     assert_eq!(value("url"), "*** (env:CE_LEVELS__1__OPTIONS__URL)");
     assert_eq!(value("auth_token"), "*** (file:/run/secrets/token)");
-    let LevelSettings::Other { options, .. } = &settings.levels()[1] else { panic!() };
+    let LevelKind::Other { options, .. } = &settings.levels()[1].kind else { panic!() };
     assert!(options.values().all(|value| matches!(value, OptionValue::Secret(_))));
 }
 

@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 use cache_enterprise_core::Capacity;
-use cache_enterprise_settings::{Format, LevelSettings, Settings};
+use cache_enterprise_settings::{Format, LevelKind, LevelSettings, Settings};
 
 fn sizes(text: &str) -> Vec<u64> {
     let settings = Settings::builder().text(Format::Toml, text).build().unwrap();
-    let size = |level: &LevelSettings| match level {
-        LevelSettings::Memory { max_size: Capacity::Bytes(bytes), .. } => *bytes,
-        LevelSettings::Disk { max_size, .. } => *max_size,
+    let size = |level: &LevelSettings| match &level.kind {
+        LevelKind::Memory { max_size: Capacity::Bytes(bytes), .. } => *bytes,
+        LevelKind::Disk { max_size, .. } => *max_size,
         other => panic!("{other:?} has no bytes"),
     };
     settings.levels().iter().map(size).collect()

@@ -20,6 +20,12 @@ fn concrete(path: &str) -> (String, SettingsBuilder) {
         "levels.*.options.*" => {
             ("levels.1.options.pool_size".into(), builder.set("levels.1.kind", "redis"))
         }
+        "levels.*.write_policy" => {
+            ("levels.1.write_policy".into(), builder.set("levels.1.kind", "disk"))
+        }
+        "levels.*.write_queue_max" => {
+            ("levels.1.write_queue_max".into(), builder.set("levels.1.write_policy", "behind"))
+        }
         // A budget and its shares need each other; the two shares add to 1.
         "budget.max_size" => (path.into(), builder.set("budget.l1_ratio", "0.2")),
         "budget.l1_ratio" => (path.into(), builder.set("levels.0.max_size", "1GB")),
