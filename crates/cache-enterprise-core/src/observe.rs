@@ -48,7 +48,8 @@ pub enum Event {
         /// Name of the cache.
         cache: String,
     },
-    /// A loader was woken and not polled for too long; a waiter took over.
+    /// A loader was woken and not polled for too long, or ran past its hard timeout; a waiter
+    /// took over.
     LoaderOvertaken {
         /// Name of the cache.
         cache: String,

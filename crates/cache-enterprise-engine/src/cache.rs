@@ -11,7 +11,7 @@ use cache_enterprise_core::{
 };
 use cache_enterprise_memory::MemoryStore;
 
-use crate::flight::{FlightLimits, Flights};
+use crate::flight::Flights;
 use crate::level1;
 use crate::options::{self, EffectiveOption, Options};
 use crate::shared::{Shared, TenantState};
@@ -73,7 +73,8 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) weigh: Option<fn(&V) -> usize>,
     pub(crate) schema: u64,
     pub(crate) codec: ResolvedCodec<V>,
-    pub(crate) limits: FlightLimits,
+    /// How long a leader may be woken and not polled, in milliseconds.
+    pub(crate) takeover_after: Millis,
     pub(crate) clock: Clock,
     /// Whether weights are bytes; else each entry counts as one.
     pub(crate) weighs_bytes: bool,
@@ -196,7 +197,7 @@ pub(crate) trait Periodic: Send + Sync {
 
 impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
     fn dissolve_overdue(&self, now: Millis) {
-        let taken = self.flights.dissolve_overdue(now, &self.limits);
+        let taken = self.flights.dissolve_overdue(now, self.takeover_after);
         self.counts.takeovers.add(taken as u64);
     }
 

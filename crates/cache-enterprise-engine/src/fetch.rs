@@ -7,14 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::{CacheKey, Cached, Lookup, Millis, Tag, saturating_millis};
+use cache_enterprise_core::{CacheKey, Cached, Lookup, NEVER, Tag, saturating_millis};
 use parking_lot::Mutex;
 
 use crate::cache::Cache;
 use crate::error::LoadError;
 use crate::flight::{Follow, Followed, Join, Lead, Seat};
 use crate::options::{Life, Options};
-use crate::read::{Answer, Call, Loaded, Want};
+use crate::read::{Answer, Call, Loaded, Source, Want};
 use crate::timer::{Raced, race};
 
 /// A fetch that may borrow or own its loader.
@@ -143,13 +143,9 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, S> Fetch<'a, K, V, S> {
             return Ok(hit);
         }
         let context = LoadContext::default();
-        let call = Call {
-            options,
-            tags,
-            want: Want::Value,
-            is_timed: true,
-            context: Some(context.clone()),
-        };
+        let told = Some(context.clone());
+        let call = Call { options, tags, want: Want::Value, deadline: None, context: told };
+        let call = cache.timed(call);
         let loader = move || async move {
             match load(context).await {
                 Ok(value) => Ok(Some(value.into())),
@@ -176,7 +172,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Fetch<'_, K, V, Any> {
             return Ok(hit);
         }
         let Self { cache, key, options, tags, .. } = self;
-        let call = Call { options, tags, want: Want::Value, is_timed: true, context: None };
+        let call = Call { options, tags, want: Want::Value, deadline: None, context: None };
+        let call = cache.timed(call);
         Box::pin(cache.try_climb(&key, load, call)).await
     }
 }
@@ -196,26 +193,31 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         E: Send + Sync + 'static,
     {
         self.view.core.counts.misses.add(1);
-        self.prepare_below().await;
-        let begun = self.view.clock.now();
+        if let Raced::TimedOut = self.in_time(&call, self.prepare_below()).await {
+            return answer_of(self.give_up(&key, &call));
+        }
         let stale = self.fallback(&key, &call);
         let is_stale_enough = self.is_within(stale.as_ref(), stale_for);
         let soft = soft_timeout.filter(|_| stale.is_some() && !is_stale_enough);
         let soft_until = soft.map(|soft| self.view.clock.now() + saturating_millis(soft));
+        let hard_until = call.deadline.unwrap_or(NEVER);
         let call = Arc::new(call);
         let mut loader = Some(loader);
-        let mut arrival = self.arrival();
+        let mut arrival = self.arrival(&call);
         // The flight whose lead this call gave to a task: it may land before it is joined again.
         let mut led: Option<Seat<V>> = None;
         loop {
             let seat = match led.take() {
                 Some(seat) => seat,
+                None if self.is_over(&call) => {
+                    return answer_of(self.give_up_beside(&key, stale, &call));
+                }
                 None => {
-                    arrival = self.arrival();
+                    arrival = self.arrival(&call);
                     match self.join(&key, arrival) {
                         Join::Lead(seat) => {
                             let Some(loader) = loader.take() else {
-                                return Err(self.without_loader(seat, begun, &call));
+                                return Err(self.without_loader(seat, &call));
                             };
                             let place = seat.clone();
                             self.lead_detached(key.clone(), seat, loader, Arc::clone(&call));
@@ -233,15 +235,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 return Ok(stale.clone());
             }
             let follow = Follow::new(Arc::clone(&seat.flight));
-            let followed = match soft_until {
-                None => follow.await,
-                Some(at) => match race(follow, self.view.shared.timer.deadline(at)).await {
-                    Raced::Done(followed) => followed,
-                    Raced::TimedOut => {
-                        self.view.core.counts.stale_served.add(1);
-                        return Ok(stale.expect("a soft timeout is kept only beside a stale value"));
-                    }
-                },
+            let at = soft_until.map_or(hard_until, |soft| soft.min(hard_until));
+            let followed = match race(follow, self.view.shared.timer.deadline(at)).await {
+                Raced::Done(followed) => followed,
+                Raced::TimedOut => return answer_of(self.give_up_beside(&key, stale, &call)),
             };
             match followed {
                 Followed::Landed(landing) => {
@@ -255,11 +252,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                         led = Some(seat.clone());
                         self.lead_detached(key.clone(), seat, loader, Arc::clone(&call));
                     }
-                    None => return Err(self.without_loader(seat, begun, &call)),
+                    None => return Err(self.without_loader(seat, &call)),
                 },
                 Followed::Alone => {
                     let Some(loader) = loader.take() else { return Err(LoadError::Panicked) };
-                    return answer_of(self.load_alone(loader).await);
+                    return answer_of(self.load_alone(loader, &call).await);
                 }
             }
         }
@@ -273,11 +270,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Passes on the lead of a call whose own load has ended without an answer, and says why.
-    fn without_loader<E>(&self, seat: Seat<V>, begun: Millis, call: &Call) -> LoadError<E> {
-        drop(Lead::new(&self.view.core.flights, seat));
-        let limit = saturating_millis(call.options.hard_timeout_or_default());
-        let is_overdue = self.view.clock.now().saturating_sub(begun) >= limit;
-        if is_overdue { LoadError::Timeout } else { LoadError::Panicked }
+    fn without_loader<E>(&self, seat: Seat<V>, call: &Call) -> LoadError<E> {
+        self.pass_on(seat, call);
+        if self.is_over(call) { LoadError::Timeout } else { LoadError::Panicked }
+    }
+
+    /// The answer after a soft or hard timeout, with the value past its life that was seen first.
+    fn give_up_beside(&self, key: &K, stale: Option<Cached<V>>, call: &Call) -> Answer<V> {
+        match stale {
+            Some(stale) => {
+                self.view.core.counts.stale_served.add(1);
+                Answer::Value(stale, Source::Memory)
+            }
+            None => self.give_up(key, call),
+        }
     }
 
     /// Leads a flight in a task of its own, which ends with the load and not with the caller.
@@ -286,11 +292,34 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         L: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Loaded<V>> + Send + 'static,
     {
-        let cache = self.clone();
+        let duty = Duty { cache: self.clone(), call, seat: Some(seat) };
         self.view.shared.spawn(Box::pin(async move {
+            let mut duty = duty;
+            let Some(seat) = duty.seat.take() else { return };
             // Followers, the caller among them, learn the answer from the flight.
-            cache.lead(&key, seat, loader, &call).await;
+            duty.cache.lead(&key, seat, loader, &duty.call).await;
         }));
+    }
+
+    /// Gives the lead of a flight to the next waiter.
+    fn pass_on(&self, seat: Seat<V>, call: &Call) {
+        drop(Lead::new(&self.view.core.flights, seat, self.leads_until(call)));
+    }
+}
+
+/// The lead of a flight on its way to a task of its own. Where the task is never polled, because
+/// no thread could be had or the runtime has ended, the lead goes to the next waiter.
+struct Duty<K: CacheKey, V: Send + Sync + 'static> {
+    cache: Cache<K, V>,
+    call: Arc<Call>,
+    seat: Option<Seat<V>>,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Drop for Duty<K, V> {
+    fn drop(&mut self) {
+        if let Some(seat) = self.seat.take() {
+            self.cache.pass_on(seat, &self.call);
+        }
     }
 }
 

@@ -10,8 +10,10 @@
 //! * it lands: they share the value, the absence or the error;
 //! * it is dropped: the next follower leads, with its own loader;
 //! * it panics: the same, up to three times; then each follower runs its own loader;
-//! * it was woken and is not polled for `takeover_after`, or is older than the hard timeout: the
-//!   flight dissolves and they join anew. The late value goes to its own caller only.
+//! * it was woken and is not polled for `takeover_after`, or is past the date its leader gave the
+//!   flight: the flight dissolves and they join anew. The late value goes to its own caller only.
+//!   A leader with a deadline gives the flight `takeover_after` more, so that it ends its load
+//!   itself as long as somebody polls it.
 //!
 //! `set`, `remove` and a newer epoch *detach* a flight: it goes on for those who wait for it, but
 //! nobody joins and nothing is stored.
@@ -24,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use cache_enterprise_core::{CacheKey, Cached, Clock, Millis, Scoped, Sequence};
+use cache_enterprise_core::{CacheKey, Cached, Clock, Event, Millis, Observer, Scoped, Sequence};
 use equivalent::Equivalent;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -43,8 +45,8 @@ pub(crate) enum Landing<V> {
     Absent,
     /// The loader failed; the error is an `Arc<E>` behind `Any`.
     Failed(Arc<dyn Any + Send + Sync>),
-    /// The loader took longer than the hard timeout.
-    TimedOut,
+    /// The loader took longer than this, the hard timeout of its caller in milliseconds.
+    TimedOut(Millis),
 }
 
 impl<V> Clone for Landing<V> {
@@ -54,7 +56,7 @@ impl<V> Clone for Landing<V> {
             Self::Missing => Self::Missing,
             Self::Absent => Self::Absent,
             Self::Failed(error) => Self::Failed(Arc::clone(error)),
-            Self::TimedOut => Self::TimedOut,
+            Self::TimedOut(limit) => Self::TimedOut(*limit),
         }
     }
 }
@@ -84,7 +86,8 @@ struct State<V> {
 /// is how it knows that a leader was woken and does not come.
 pub(crate) struct Flight<V> {
     started: Sequence,
-    begun: Millis,
+    /// When it is taken from its leader at the latest; every new leader sets it.
+    ends: AtomicU64,
     key_heap_bytes: usize,
     clock: Clock,
     /// When the leader was woken and has not been polled since, plus one; 0 when it is not due.
@@ -93,11 +96,11 @@ pub(crate) struct Flight<V> {
 }
 
 impl<V> Flight<V> {
-    fn new(started: Sequence, key_heap_bytes: usize, clock: Clock) -> Self {
+    fn new(at: Arrival, key_heap_bytes: usize, clock: Clock) -> Self {
         let state = State { phase: Phase::Led, followers: Vec::new(), panics: 0, leader: None };
         Self {
-            started,
-            begun: clock.now(),
+            started: at.sequence,
+            ends: AtomicU64::new(at.ends),
             key_heap_bytes,
             clock,
             woken: AtomicU64::new(0),
@@ -127,10 +130,10 @@ impl<V> Flight<V> {
     }
 
     /// Whether the leader, or the follower chosen after it, is overdue at `now`.
-    fn is_overdue(&self, now: Millis, limits: &FlightLimits) -> bool {
+    fn is_overdue(&self, now: Millis, takeover_after: Millis) -> bool {
         let woken = self.woken.load(Ordering::Acquire);
-        let is_unpolled = woken != 0 && now.saturating_sub(woken - 1) >= limits.takeover_after;
-        is_unpolled || now.saturating_sub(self.begun) >= limits.hard_timeout
+        let is_unpolled = woken != 0 && now.saturating_sub(woken - 1) >= takeover_after;
+        is_unpolled || now >= self.ends.load(Ordering::Acquire)
     }
 
     fn note_due(&self) {
@@ -152,13 +155,6 @@ impl<V: Send + Sync + 'static> Wake for Flight<V> {
     }
 }
 
-/// When a flight is taken from its leader, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FlightLimits {
-    pub(crate) takeover_after: Millis,
-    pub(crate) hard_timeout: Millis,
-}
-
 type Table<K, V> = HashTable<(Scoped<K>, Arc<Flight<V>>)>;
 
 /// The flights of one cache, exact per key: two keys never wait for each other's load.
@@ -167,17 +163,22 @@ pub(crate) struct Flights<K, V> {
     hasher: DefaultHashBuilder,
     in_flight: AtomicUsize,
     clock: Clock,
+    /// Name of the cache and who hears of its loaders, for rare events.
+    cache: &'static str,
+    observer: Arc<dyn Observer>,
 }
 
 const SHARDS: usize = 64;
 
 impl<K: CacheKey, V> Flights<K, V> {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock, cache: &'static str, observer: Arc<dyn Observer>) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::new(HashTable::new())).collect(),
             hasher: DefaultHashBuilder::default(),
             in_flight: AtomicUsize::new(0),
             clock,
+            cache,
+            observer,
         }
     }
 
@@ -210,37 +211,39 @@ impl<K: CacheKey, V> Flights<K, V> {
         }
         let owned = make();
         let heap_bytes = owned.key.heap_bytes();
-        let flight = Arc::new(Flight::new(at.sequence, heap_bytes, self.clock.clone()));
+        let flight = Arc::new(Flight::new(at, heap_bytes, self.clock.clone()));
         let hash = lock.hash;
         lock.attach(owned, Arc::clone(&flight));
         Join::Lead(Seat { flight, hash })
     }
 
     /// Dissolves flights whose leader is overdue. Returns how many.
-    pub(crate) fn dissolve_overdue(&self, now: Millis, limits: &FlightLimits) -> usize {
+    pub(crate) fn dissolve_overdue(&self, now: Millis, takeover_after: Millis) -> usize {
         if self.in_flight.load(Ordering::Relaxed) == 0 {
             return 0;
         }
         let mut overdue = Vec::new();
         for shard in &self.shards {
             let mut table = shard.lock();
-            for (_, flight) in table.extract_if(|(_, flight)| flight.is_overdue(now, limits)) {
-                overdue.push(flight);
-            }
+            let is_overdue =
+                |(_, flight): &mut (_, Arc<Flight<V>>)| flight.is_overdue(now, takeover_after);
+            overdue.extend(table.extract_if(is_overdue).map(|(_, flight)| flight));
         }
         self.in_flight.fetch_sub(overdue.len(), Ordering::Relaxed);
         for flight in &overdue {
             flight.finish(Phase::Dissolved);
+            self.observer.on_event(&Event::LoaderOvertaken { cache: self.cache.to_owned() });
         }
         overdue.len()
     }
 }
 
-/// When and after what a caller arrived.
+/// When and after what a caller arrived, and until when it would lead.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival {
     pub(crate) sequence: Sequence,
     pub(crate) oldest: Sequence,
+    pub(crate) ends: Millis,
 }
 
 /// A place in a flight.
@@ -306,7 +309,9 @@ pub(crate) struct Lead<'a, K: CacheKey, V> {
 }
 
 impl<'a, K: CacheKey, V> Lead<'a, K, V> {
-    pub(crate) fn new(flights: &'a Flights<K, V>, seat: Seat<V>) -> Self {
+    /// Leads the flight until `ends` at the latest.
+    pub(crate) fn new(flights: &'a Flights<K, V>, seat: Seat<V>, ends: Millis) -> Self {
+        seat.flight.ends.store(ends, Ordering::Release);
         Self { flights, seat, is_polling: false, has_landed: false }
     }
 
@@ -369,6 +374,10 @@ impl<K: CacheKey, V> Drop for Lead<'_, K, V> {
     fn drop(&mut self) {
         if self.has_landed {
             return;
+        }
+        if self.is_polling {
+            let cache = self.flights.cache.to_owned();
+            self.flights.observer.on_event(&Event::LoaderPanicked { cache });
         }
         let flight = &self.seat.flight;
         let mut lock = self.flights.lock_hash(self.seat.hash);

@@ -15,7 +15,7 @@ use cache_enterprise_memory::Listener;
 
 use crate::builder::ManagerBuilder;
 use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic, View};
-use crate::flight::{FlightLimits, Flights};
+use crate::flight::Flights;
 use crate::invalidate::{Receipt, Target};
 use crate::shared::{Registered, Shared, TenantState};
 use crate::spec::CacheSpec;
@@ -187,23 +187,20 @@ impl<C> CacheManager<C> {
             return Err(Error::config(text).with("cache", spec.name()));
         }
         let store = self.shared.level1.store(spec.name(), spec.own_capacity(), listener)?;
-        let limits = FlightLimits {
-            takeover_after: saturating_millis(options.takeover_after_or_default()),
-            hard_timeout: saturating_millis(options.hard_timeout_or_default()),
-        };
+        let observer = Arc::clone(&self.shared.observer);
         let core = Arc::new(CacheCore {
             name: spec.name(),
             weighs_bytes: self.shared.level1.weighs_bytes(spec.own_capacity()),
             store,
             negatives: std::sync::OnceLock::new(),
-            flights: Flights::new(self.shared.clock.clone()),
+            flights: Flights::new(self.shared.clock.clone(), spec.name(), observer),
             counts: Counts::default(),
             spec_options: *spec.options(),
             options,
             weigh: spec.weigher(),
             schema: spec.schema_id(),
             codec: spec.codec_source().resolve(&self.codec),
-            limits,
+            takeover_after: saturating_millis(options.takeover_after_or_default()),
             clock: self.shared.clock.clone(),
         });
         let registered = Registered {

@@ -54,13 +54,18 @@ pub(crate) struct Call {
     pub(crate) options: Options,
     pub(crate) tags: Vec<Tag>,
     pub(crate) want: Want,
-    /// Whether the hard timeout ends the load.
-    pub(crate) is_timed: bool,
+    /// When the caller gives up: its hard timeout after it called. `None` waits for ever.
+    pub(crate) deadline: Option<Millis>,
     /// What the loader tells about its value, when it can.
     pub(crate) context: Option<LoadContext>,
 }
 
 impl Call {
+    /// How long the caller waits at most, in milliseconds.
+    fn limit(&self) -> Millis {
+        saturating_millis(self.options.hard_timeout_or_default())
+    }
+
     /// The options and tags of the loaded value, and whether it is stored at all: those of the
     /// call, overridden by what the loader told.
     pub(crate) fn settled(&self) -> (Options, Vec<Tag>, bool) {
@@ -165,7 +170,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         if let Some(hit) = self.hit(key) {
             return hit;
         }
-        let call = self.call(Want::Value, false);
+        let call = self.call(Want::Value);
         let loader = || async { Ok(Some(load().await.into())) };
         match Box::pin(self.climb(key, loader, call)).await {
             Answer::Value(value, _) => value,
@@ -199,7 +204,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         if let Some(hit) = self.hit(key) {
             return Ok(hit);
         }
-        let call = self.call(Want::Value, true);
+        let call = self.timed(self.call(Want::Value));
         Box::pin(self.try_climb(key, load, call)).await
     }
 
@@ -222,7 +227,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         if self.is_known_absent(key) {
             return None;
         }
-        let call = self.call(Want::Option, false);
+        let call = self.call(Want::Option);
         let loader = || async { Ok(load().await.map(Into::into)) };
         match Box::pin(self.climb(key, loader, call)).await {
             Answer::Value(value, _) => Some(value),
@@ -289,7 +294,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return Ok(None);
         }
         self.view.space.key(&key.to_key())?;
-        let call = self.call(Want::Lookup, false);
+        let call = self.call(Want::Lookup);
         let nothing = || std::future::ready(Ok(None));
         Ok(match Box::pin(self.climb(key, nothing, call)).await {
             Answer::Value(value, source) => Some((value, source)),
@@ -297,9 +302,39 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         })
     }
 
-    pub(crate) fn call(&self, want: Want, is_timed: bool) -> Call {
+    /// A call with the options of the spec that waits for as long as it takes.
+    pub(crate) fn call(&self, want: Want) -> Call {
         let options = self.view.core.options;
-        Call { options, tags: Vec::new(), want, is_timed, context: None }
+        Call { options, tags: Vec::new(), want, deadline: None, context: None }
+    }
+
+    /// The same call, which gives up after its hard timeout, counted from now.
+    pub(crate) fn timed(&self, call: Call) -> Call {
+        let deadline = self.view.clock.now().saturating_add(call.limit());
+        Call { deadline: Some(deadline), ..call }
+    }
+
+    /// Runs `work`, until the caller's deadline when it has one.
+    pub(crate) async fn in_time<F: Future>(&self, call: &Call, work: F) -> Raced<F::Output> {
+        match call.deadline {
+            Some(at) => race(work, self.view.shared.timer.deadline(at)).await,
+            None => Raced::Done(work.await),
+        }
+    }
+
+    /// The answer to a caller whose deadline has come.
+    pub(crate) fn give_up<Q: Lookup<K> + ?Sized>(&self, key: &Q, call: &Call) -> Answer<V> {
+        match self.fallback(key, call) {
+            Some(stale) => {
+                self.view.core.counts.stale_served.add(1);
+                Answer::Value(stale, Source::Memory)
+            }
+            None => Answer::TimedOut,
+        }
+    }
+
+    pub(crate) fn is_over(&self, call: &Call) -> bool {
+        call.deadline.is_some_and(|deadline| self.view.clock.now() >= deadline)
     }
 
     /// [`climb`](Self::climb) for a loader with an error of its own type.
@@ -343,25 +378,36 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         E: Send + Sync + 'static,
     {
         self.view.core.counts.misses.add(1);
-        self.prepare_below().await;
+        if let Raced::TimedOut = self.in_time(&call, self.prepare_below()).await {
+            return self.give_up(key, &call);
+        }
         loop {
-            let arrival = self.arrival();
+            if self.is_over(&call) {
+                return self.give_up(key, &call);
+            }
+            let arrival = self.arrival(&call);
             let seat = match self.join(key, arrival) {
                 Join::Lead(seat) => seat,
                 Join::Follow(seat) if seat.flight.is_recursion() => {
                     return self.recurse(loader, &call).await;
                 }
-                Join::Follow(seat) => match Follow::new(Arc::clone(&seat.flight)).await {
-                    Followed::Lead => seat,
-                    Followed::Rejoin => continue,
-                    Followed::Alone => return self.load_alone(loader).await,
-                    Followed::Landed(landing) => {
-                        match self.accept::<E>(landing, &seat, arrival, &call) {
-                            Some(answer) => return answer,
-                            None => continue,
+                Join::Follow(seat) => {
+                    let follow = Follow::new(Arc::clone(&seat.flight));
+                    match self.in_time(&call, follow).await {
+                        Raced::TimedOut => return self.give_up(key, &call),
+                        Raced::Done(Followed::Lead) => seat,
+                        Raced::Done(Followed::Rejoin) => continue,
+                        Raced::Done(Followed::Alone) => {
+                            return self.load_alone(loader, &call).await;
+                        }
+                        Raced::Done(Followed::Landed(landing)) => {
+                            match self.accept::<E>(landing, &seat, arrival, &call) {
+                                Some(answer) => return answer,
+                                None => continue,
+                            }
                         }
                     }
-                },
+                }
             };
             return self.lead(key, seat, loader, &call).await;
         }
@@ -380,12 +426,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         L: FnOnce() -> Fut,
         Fut: Future<Output = Loaded<V>>,
     {
-        let lead = Lead::new(&self.view.core.flights, seat);
+        let lead = Lead::new(&self.view.core.flights, seat, self.leads_until(call));
         if let Some(hit) = self.hit(key) {
             lead.land_empty(Landing::Value(hit.clone()));
             return Answer::Value(hit, Source::Memory);
         }
-        match self.read_below(key, lead, call).await {
+        let below = match self.in_time(call, self.read_below(key, lead, call)).await {
+            Raced::Done(below) => below,
+            // The lead has gone to the next waiter, or the value landed and was still climbing.
+            Raced::TimedOut => {
+                return match self.hit(key) {
+                    Some(hit) => Answer::Value(hit, Source::Memory),
+                    None => self.give_up(key, call),
+                };
+            }
+        };
+        match below {
             Below::Answered(answer) => answer,
             Below::Unanswered(lead, _) if call.want == Want::Lookup => {
                 lead.land_empty(Landing::Missing);
@@ -412,21 +468,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let counts = &self.view.core.counts;
         counts.loads.add(1);
         let begun = self.view.clock.now();
-        let loaded = if call.is_timed {
-            let limit = saturating_millis(call.options.hard_timeout_or_default());
-            let deadline = self.view.shared.timer.deadline(begun.saturating_add(limit));
-            race(lead.run(loader()), deadline).await
-        } else {
-            Raced::Done(lead.run(loader()).await)
-        };
-        let failure = match loaded {
+        let failure = match self.in_time(call, lead.run(loader())).await {
             Raced::Done(Ok(Some(value))) => return self.land(key, lead, value, begun, call).await,
             Raced::Done(Ok(None)) => {
                 self.land_absent(lead, call);
                 return Answer::Absent;
             }
             Raced::Done(Err(error)) => Landing::Failed(error),
-            Raced::TimedOut => Landing::TimedOut,
+            Raced::TimedOut => Landing::TimedOut(call.limit()),
         };
         counts.load_failures.add(1);
         if let Some(stale) = self.fallback(key, call).or(stale) {
@@ -441,11 +490,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
     }
 
-    pub(crate) fn arrival(&self) -> Arrival {
+    pub(crate) fn arrival(&self, call: &Call) -> Arrival {
         let epochs = &self.view.tenant.epochs;
         Arrival {
             sequence: epochs.sequence().newest(),
             oldest: epochs.newest_without_tags(&self.view.cell),
+            ends: self.leads_until(call),
+        }
+    }
+
+    /// When a flight is taken from this caller at the latest, should it lead one.
+    pub(crate) fn leads_until(&self, call: &Call) -> Millis {
+        match call.deadline {
+            Some(deadline) => deadline.saturating_add(self.view.core.takeover_after),
+            None => self.view.clock.now().saturating_add(call.limit()),
         }
     }
 
@@ -479,8 +537,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 self.view.core.counts.shared_loads.add(1);
                 Some(Answer::Failed(error))
             }
-            Landing::TimedOut if call.is_timed => Some(Answer::TimedOut),
-            Landing::Failed(_) | Landing::TimedOut => {
+            // A caller with more patience than the leader had goes on with what is left of it.
+            Landing::TimedOut(limit) if call.deadline.is_some() && call.limit() <= limit => {
+                Some(Answer::TimedOut)
+            }
+            Landing::Failed(_) | Landing::TimedOut(_) => {
                 (call.want == Want::Lookup).then_some(Answer::Absent)
             }
         }
@@ -491,20 +552,25 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         L: FnOnce() -> Fut,
         Fut: Future<Output = Loaded<V>>,
     {
-        if call.is_timed { Answer::Recursive } else { self.load_alone(loader).await }
+        if call.deadline.is_some() {
+            Answer::Recursive
+        } else {
+            self.load_alone(loader, call).await
+        }
     }
 
     /// Runs a loader that nobody shares and whose value nobody stores.
-    pub(crate) async fn load_alone<L, Fut>(&self, loader: L) -> Answer<V>
+    pub(crate) async fn load_alone<L, Fut>(&self, loader: L, call: &Call) -> Answer<V>
     where
         L: FnOnce() -> Fut,
         Fut: Future<Output = Loaded<V>>,
     {
         self.view.core.counts.loads.add(1);
-        match loader().await {
-            Ok(Some(value)) => Answer::Value(self.unstored(value), Source::Loader),
-            Ok(None) => Answer::Absent,
-            Err(error) => Answer::Failed(error),
+        match self.in_time(call, loader()).await {
+            Raced::Done(Ok(Some(value))) => Answer::Value(self.unstored(value), Source::Loader),
+            Raced::Done(Ok(None)) => Answer::Absent,
+            Raced::Done(Err(error)) => Answer::Failed(error),
+            Raced::TimedOut => Answer::TimedOut,
         }
     }
 }

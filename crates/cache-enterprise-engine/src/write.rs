@@ -154,7 +154,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let cached = Cached::new(Arc::clone(&entry), now);
         let stored = self.store_landed(lead, entry, Landing::Value(cached.clone()));
         if let (true, Some(sealed)) = (stored, sealed) {
-            self.fill_below(sealed).await;
+            // The value is in hand, and the tiers are told by a task of their own.
+            let _ = self.in_time(call, self.fill_below(sealed)).await;
         }
         Answer::Value(cached, Source::Loader)
     }

@@ -18,7 +18,7 @@ use crate::Fence;
 use crate::cache::Cache;
 use crate::flight::{Join, Landing, Lead};
 use crate::options::Options;
-use crate::read::Answer;
+use crate::read::{Answer, Want};
 
 /// One key of a batch whose flight this call leads.
 struct Wanted<'a, K: CacheKey, V: Send + Sync + 'static> {
@@ -38,14 +38,16 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Result<()> {
         let Some(stack) = self.stack() else { return Ok(()) };
         self.prepare_below().await;
+        let call = self.call(Want::Lookup);
         let mut wanted = Vec::with_capacity(missing.len());
         let mut others = Vec::new();
         for &index in missing {
             let stored = self.view.space.key(&keys[index].to_key())?;
-            match self.join(&keys[index], self.arrival()) {
+            match self.join(&keys[index], self.arrival(&call)) {
                 Join::Lead(seat) => {
                     self.view.core.counts.misses.add(1);
-                    let lead = Lead::new(&self.view.core.flights, seat);
+                    let until = self.leads_until(&call);
+                    let lead = Lead::new(&self.view.core.flights, seat, until);
                     wanted.push(Wanted { index, lead, pass: stack.gates.enter(&stored) });
                 }
                 Join::Follow(_) => others.push(index),

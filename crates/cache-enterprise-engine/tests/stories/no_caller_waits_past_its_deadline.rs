@@ -1,8 +1,11 @@
 //! The hard timeout bounds a caller, leader or follower, whatever the loader does.
 
+use std::future::IntoFuture;
+
 use cache_enterprise_core::{mins, ms, secs};
 use cache_enterprise_engine::{CacheSpec, LoadError, block_on};
 use cache_enterprise_testkit::wait;
+use tokio::sync::oneshot;
 
 use crate::{manager, poll, ready, waits};
 
@@ -55,4 +58,86 @@ fn an_owned_load_that_hangs_is_a_timeout_for_its_caller() {
     clock.advance(secs(2));
     manager.tick();
     assert!(matches!(block_on(caller), Err(LoadError::Timeout)));
+}
+
+#[test]
+fn a_follower_sent_round_again_gets_no_second_limit() {
+    let (manager, clock) = manager();
+    let cache = manager.open(&SPEC).unwrap();
+    // It came before the follower and may hang for as long as it likes: nobody can make it fail.
+    let mut leader = Box::pin(cache.get_with(&1, std::future::pending::<u64>));
+    waits(&mut leader);
+    clock.advance(secs(1));
+    let hangs = std::future::pending::<Result<u64, String>>;
+    let mut follower = Box::pin(cache.try_get_with(&1, hangs));
+    waits(&mut follower);
+    clock.advance(secs(1));
+    manager.tick();
+    waits(&mut follower);
+    clock.advance(secs(1) - ms(1));
+    manager.tick();
+    waits(&mut follower);
+    clock.advance(ms(1));
+    manager.tick();
+    assert!(matches!(ready(&mut follower), Err(LoadError::Timeout)), "two seconds are over");
+}
+
+#[test]
+fn a_follower_is_more_patient_than_its_leader_or_less() {
+    let (manager, clock) = manager();
+    let cache = manager.open(&SPEC).unwrap();
+    let hangs = std::future::pending::<Result<u64, String>>;
+    let mut leader = Box::pin(cache.try_get_with(&1, hangs));
+    waits(&mut leader);
+    let mut hasty = Box::pin(cache.fetch(&1).hard_timeout(ms(100)).with(hangs));
+    let patient = cache.fetch(&1).hard_timeout(secs(9));
+    let mut patient = Box::pin(patient.with(|| async { Ok::<u64, String>(9) }));
+    let mut owned = Box::pin(cache.fetch(&1).hard_timeout(ms(100)).detached(move |_| hangs()));
+    waits(&mut hasty);
+    waits(&mut patient);
+    waits(&mut owned);
+    clock.advance(ms(100));
+    manager.tick();
+    assert!(matches!(ready(&mut hasty), Err(LoadError::Timeout)));
+    assert!(matches!(ready(&mut owned), Err(LoadError::Timeout)));
+    waits(&mut patient);
+    clock.advance(secs(2) - ms(100));
+    manager.tick();
+    assert!(matches!(ready(&mut leader), Err(LoadError::Timeout)));
+    assert_eq!(*ready(&mut patient).unwrap(), 9, "its own limit is not over: it loads itself");
+}
+
+#[test]
+fn a_load_with_a_longer_limit_of_its_own_is_stored() {
+    let (manager, clock) = manager();
+    let cache = manager.open(&SPEC).unwrap();
+    let (answer, origin) = oneshot::channel::<u64>();
+    let mut load = Box::pin(cache.fetch(&1).hard_timeout(secs(60)).with(|| origin));
+    waits(&mut load);
+    clock.advance(secs(30));
+    manager.tick();
+    let mut follower = Box::pin(cache.get_with(&1, || async { 2_u64 }));
+    waits(&mut follower);
+    answer.send(1).unwrap();
+    assert_eq!(*ready(&mut load).unwrap(), 1);
+    assert_eq!(*ready(&mut follower), 1, "the load was not taken from its leader");
+    assert_eq!(cache.peek(&1).map(|value| *value), Some(1));
+}
+
+#[test]
+fn a_follower_that_gives_up_falls_back_on_what_is_past_its_life() {
+    static GRACE: CacheSpec<u64, u64> =
+        CacheSpec::new("grace").ttl(secs(10)).stale_if_error(mins(5)).hard_timeout(secs(2));
+    let (manager, clock) = manager();
+    let cache = manager.open(&GRACE).unwrap();
+    block_on(cache.set(&1, 1_u64).into_future());
+    clock.advance(secs(11));
+    let mut leader = Box::pin(cache.get_with(&1, std::future::pending::<u64>));
+    waits(&mut leader);
+    let hangs = std::future::pending::<Result<u64, String>>;
+    let mut follower = Box::pin(cache.fetch(&1).hard_timeout(secs(1)).with(hangs));
+    waits(&mut follower);
+    clock.advance(secs(1));
+    manager.tick();
+    assert_eq!(*ready(&mut follower).unwrap(), 1);
 }
