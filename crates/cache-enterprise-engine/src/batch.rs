@@ -45,6 +45,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Removes several keys, each as [`remove`](Self::remove) would, and counts those that level 1
     /// or a tier held. The tiers are told together.
     pub async fn remove_many<Q: Lookup<K>>(&self, keys: &[Q]) -> u64 {
+        self.prepare_below().await;
         let mut held = 0;
         let mut fences = Vec::with_capacity(keys.len());
         for key in keys {

@@ -1,5 +1,7 @@
 //! Invalidating tags, caches and tenants: one number, one epoch, no walk over entries.
 
+use std::sync::Arc;
+
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{CacheKey, Error, Result, Sequence, Tag};
 
@@ -84,7 +86,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 }
 
 /// Takes a number, has it stored where epochs are kept, and lets it hold in this process.
-async fn raise(shared: &Shared, tenant: &TenantState, targets: Vec<EpochTarget>) -> Receipt {
+async fn raise(shared: &Shared, tenant: &Arc<TenantState>, targets: Vec<EpochTarget>) -> Receipt {
     let (sequence, failure) = match shared.raise_below(tenant, &targets).await {
         Ok(Some(sequence)) => (sequence, None),
         Ok(None) => (tenant.epochs.sequence().take(), None),

@@ -28,10 +28,9 @@ pub(crate) struct TenantState {
     /// Empty for the root tenant.
     pub(crate) name: Arc<str>,
     pub(crate) epochs: Arc<TenantEpochs>,
-    /// Whether the epoch store's record has been taken over.
-    pub(crate) is_restored: AtomicBool,
-    /// Numbers below this are promised to this process by the epoch store.
-    pub(crate) reserved: AtomicU64,
+    /// How far the epoch store's record is taken over.
+    #[cfg(feature = "tiers")]
+    pub(crate) restoring: crate::tiers::Restoring,
     pub(crate) quota: Mutex<Option<crate::tenant::Quota>>,
 }
 
@@ -103,8 +102,8 @@ impl Shared {
             id: self.tenants_next.fetch_add(1, Ordering::Relaxed),
             name: name.into(),
             epochs: Arc::new(TenantEpochs::new(start)),
-            is_restored: AtomicBool::new(!self.has_epoch_store()),
-            reserved: AtomicU64::new(0),
+            #[cfg(feature = "tiers")]
+            restoring: crate::tiers::Restoring::new(start, self.has_epoch_store()),
             quota: Mutex::new(None),
         });
         tenants.insert(Arc::clone(&tenant.name), Arc::clone(&tenant));
@@ -164,11 +163,9 @@ impl Shared {
         None
     }
 
+    #[cfg(feature = "tiers")]
     fn has_epoch_store(&self) -> bool {
-        #[cfg(feature = "tiers")]
-        return self.stack.as_ref().is_some_and(|stack| stack.epochs().is_some());
-        #[cfg(not(feature = "tiers"))]
-        false
+        self.stack.as_ref().is_some_and(|stack| stack.epochs().is_some())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The level walk of a build without tiers: nothing is below level 1.
 
+use std::sync::Arc;
+
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{CacheKey, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag};
 
@@ -74,7 +76,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Ok(0)
     }
 
-    pub(crate) async fn expire_below(&self, _: K) -> Result<()> {
+    pub(crate) async fn expire_below(&self, _: K, _: Sequence) -> Result<()> {
         Ok(())
     }
 
@@ -93,7 +95,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 impl Shared {
     pub(crate) async fn raise_below(
         &self,
-        _: &TenantState,
+        _: &Arc<TenantState>,
         _: &[EpochTarget],
     ) -> Result<Option<Sequence>> {
         Ok(None)

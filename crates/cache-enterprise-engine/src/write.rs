@@ -52,10 +52,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// the old value, and a load that began before it does not store. Says whether level 1 or a
     /// tier held something.
     pub async fn remove<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        let (at, was_held, fence) = self.remove_level1(key);
         if !self.view.shared.has_tiers() {
-            return was_held;
+            return self.remove_level1(key).1;
         }
+        self.prepare_below().await;
+        let (at, was_held, fence) = self.remove_level1(key);
         // A tier that failed was reported; until it is told, what it still holds is a miss.
         Box::pin(self.remove_below(fence, at)).await.unwrap_or(false) || was_held
     }
@@ -63,22 +64,21 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Ends the fresh life of `key` at every level, softly: it may still answer as a fallback
     /// while its grace lasts. Says whether level 1 held it.
     pub async fn expire<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        let now = self.view.clock.now();
-        let was_held = {
-            let mut lock = self.view.core.flights.lock(&self.scoped(key));
-            lock.detach(&self.scoped(key));
-            let entry = self.view.store.peek(&self.scoped(key));
-            entry.is_some_and(|entry| {
-                let was_fresh = entry.freshness(now) == Freshness::Fresh;
-                entry.end_freshness(now);
-                was_fresh
-            })
-        };
         if self.view.shared.has_tiers() {
-            // A tier that failed was reported as an event.
-            let _ = Box::pin(self.expire_below(key.to_key())).await;
+            self.prepare_below().await;
+            // Level 1 comes last: what a reader takes up from a tier meanwhile is ended with it.
+            let at = self.view.tenant.epochs.sequence().take();
+            // A tier that failed was reported; until it is told, what it holds is a miss.
+            let _ = Box::pin(self.expire_below(key.to_key(), at)).await;
         }
-        was_held
+        let scoped = self.scoped(key);
+        let mut lock = self.view.core.flights.lock(&scoped);
+        lock.detach(&scoped);
+        let Some(entry) = self.view.store.peek(&scoped) else { return false };
+        let now = self.view.clock.now();
+        let was_fresh = self.is_usable(&entry, now);
+        entry.end_freshness(now);
+        was_fresh
     }
 
     pub(crate) fn remove_level1<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> (Sequence, bool, Fence) {

@@ -56,8 +56,8 @@ impl SequenceCounter {
         Sequence(self.newest.fetch_add(1, Ordering::AcqRel) + 1)
     }
 
-    /// Learns of a number that somebody else gave.
-    pub fn observe(&self, seen: Sequence) {
-        self.newest.fetch_max(seen.0, Ordering::AcqRel);
+    /// Learns of a number that somebody else gave, and says which was the newest before.
+    pub fn observe(&self, seen: Sequence) -> Sequence {
+        Sequence(self.newest.fetch_max(seen.0, Ordering::AcqRel))
     }
 }

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    CacheKey, Cached, Lookup, NEVER, OpContext, Put, PutOutcome, Result, Sequence, SetOutcome,
-    StoredKey,
+    CacheKey, Cached, Lookup, OpContext, PutOutcome, Result, Sequence, SetOutcome, StoredKey,
 };
 
 use super::below::{Found, SetBelow};
@@ -78,7 +77,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Vec<Wanted<'a, K, V>> {
         let keys: Vec<StoredKey> = wanted.iter().map(|want| want.pass.key().clone()).collect();
         let bytes = match stack.levels[level].backend.get_many(&keys, &OpContext::default()).await {
-            Ok(bytes) => bytes,
+            Ok(bytes) => {
+                stack.answered(level);
+                bytes
+            }
             Err(error) => {
                 stack.failed(level, "get_many", &error);
                 return wanted;
@@ -112,6 +114,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         options: &Options,
     ) -> Vec<SetOutcome> {
         let Some(stack) = self.stack() else { return Vec::new() };
+        self.prepare_below().await;
         let mut outcomes = Vec::with_capacity(items.len());
         let mut jobs = Vec::with_capacity(items.len());
         let mut drops = Vec::new();
@@ -140,7 +143,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         for (pass, at) in drops {
             // The failure was reported; what the tier still holds is a miss.
-            let _ = stack.remove(pass, at).await;
+            let _ = stack.remove(&self.view.tenant, pass, at).await;
         }
         let newest = jobs.iter().map(|(_, job)| job.version).max().unwrap_or_default();
         stack.reserve(&self.view.tenant, newest).await;
@@ -156,10 +159,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         stack.reserve(&self.view.tenant, newest).await;
         let passes = fences.into_iter().filter_map(|(fence, _)| fence.into_pass()).collect();
         stack.remove_many(passes, newest).await
-    }
-
-    fn is_restored(&self) -> bool {
-        self.view.tenant.is_restored.load(std::sync::atomic::Ordering::Acquire)
     }
 }
 
@@ -217,35 +216,42 @@ impl Stack {
         let mut turns = Vec::with_capacity(jobs.len());
         let mut items = Vec::with_capacity(jobs.len());
         let mut sent = Vec::with_capacity(jobs.len());
-        let now = self.clock.now();
+        let mut failed = Vec::new();
         for (index, job) in jobs {
             turns.push(job.pass.turn.lock().await);
-            let rest = (job.expires != NEVER).then(|| job.expires.saturating_sub(now));
-            if job.pass.admits(job.version) && rest != Some(0) {
-                let how = Put { ttl: self.levels[level].life(rest), version: job.version };
-                items.push((job.pass.key().clone(), job.bytes.clone(), how));
-                sent.push((*index, job));
+            if !job.pass.admits(job.version) {
+                continue;
             }
+            if let Some((bytes, how)) = self.prepare(level, job) {
+                items.push((job.pass.key().clone(), bytes, how));
+                sent.push((*index, job));
+            } else if self.remove_from(level, job.pass.key(), job.version).await.is_err() {
+                failed.push(*index);
+            }
+        }
+        if items.is_empty() {
+            return failed;
         }
         let put = self.levels[level].backend.put_many(items, &OpContext::default()).await;
         match put {
             Ok(outcomes) => {
+                self.answered(level);
                 for ((_, job), outcome) in sent.iter().zip(outcomes) {
                     if outcome != PutOutcome::Fenced {
                         self.levels[level].counts.puts.add(1);
                         self.debts(level).settle(job.pass.key(), job.version);
                     }
                 }
-                Vec::new()
             }
             Err(error) => {
                 self.failed(level, "put_many", &error);
                 for (_, job) in &sent {
                     self.debts(level).owe(job.pass.key(), job.version);
                 }
-                sent.into_iter().map(|(index, _)| index).collect()
+                failed.extend(sent.into_iter().map(|(index, _)| index));
             }
         }
+        failed
     }
 
     /// Removes a batch from every level, deepest first, and counts what the fullest one held.
@@ -265,6 +271,7 @@ impl Stack {
                 let backend = &stack.levels[level].backend;
                 match backend.remove_many(&keys, at, &OpContext::default()).await {
                     Ok(removed) => {
+                        stack.answered(level);
                         keys.iter().for_each(|key| stack.debts(level).settle(key, at));
                         result = result.map(|most: u64| most.max(removed));
                     }

@@ -58,10 +58,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Before anything is read below: the tenant's stored sequence and epochs are known.
     pub(crate) async fn prepare_below(&self) {
         if let Some(stack) = self.stack()
+            && !self.is_restored()
             && let Err(error) = stack.restore(&self.view.tenant).await
         {
-            tracing::warn!(error = %error, "stored epochs are not known; the tiers are skipped");
+            tracing::debug!(error = %error, "stored epochs are not known; the tiers are not read");
         }
+    }
+
+    pub(super) fn is_restored(&self) -> bool {
+        self.view.tenant.restoring.is_done()
     }
 
     /// Asks the tiers one by one; what is found climbs.
@@ -71,8 +76,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         mut lead: Lead<'a, K, V>,
         call: &Call,
     ) -> Below<'a, K, V> {
-        let is_restored = self.view.tenant.is_restored.load(std::sync::atomic::Ordering::Acquire);
-        let (Some(stack), true) = (self.stack(), is_restored) else {
+        let (Some(stack), true) = (self.stack(), self.is_restored()) else {
             return Below::Unanswered(lead, None);
         };
         let Ok(stored) = self.view.space.key(&key.to_key()) else {
@@ -119,7 +123,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             level.counts.misses.add(1);
             return Found::Nothing;
         }
-        if now >= opened.plan.fresh_until {
+        if now >= opened.plan.fresh_until || pass.has_ended(version) {
             level.counts.misses.add(1);
             return Found::Stale(opened);
         }
@@ -225,9 +229,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Writes a loaded value to every tier by its policy.
     pub(crate) async fn fill_below(&self, sealed: Sealed) {
         let Some(stack) = self.stack() else { return };
-        stack.reserve(&self.view.tenant, sealed.job.version).await;
         // The caller has its value; a tier that did not take it was reported as an event.
-        let _ = stack.store(sealed.job, 0..stack.levels.len()).await;
+        let _ = stack.store(&self.view.tenant, sealed.job).await;
     }
 
     /// Announces a removal, under the key's lock: older bytes are a miss from here on.
@@ -240,17 +243,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Removes from every tier, deepest first.
     pub(crate) async fn remove_below(&self, fence: Fence, at: Sequence) -> Result<bool> {
         let (Some(stack), Some(pass)) = (self.stack(), fence.0) else { return Ok(false) };
-        stack.reserve(&self.view.tenant, at).await;
-        stack.remove(pass, at).await
+        stack.remove(&self.view.tenant, pass, at).await
     }
 
-    pub(crate) async fn expire_below(&self, key: K) -> Result<()> {
+    pub(crate) async fn expire_below(&self, key: K, at: Sequence) -> Result<()> {
         let Some(stack) = self.stack() else { return Ok(()) };
-        let pass = stack.gates.enter(&self.view.space.key(&key)?);
-        stack.expire(pass).await
+        let pass = stack.gates.end(&self.view.space.key(&key)?, at);
+        stack.expire(pass, at).await
     }
 
-    /// A caller's set: level 1 now, the tiers in the returned future.
+    /// A caller's set: level 1 now, the tiers in the returned future. A tenant's first call takes
+    /// its record over before it takes a number.
     pub(crate) fn set_now(
         &self,
         key: K,
@@ -258,6 +261,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         tags: Vec<Tag>,
         options: &Options,
     ) -> SetNow<'_> {
+        if self.stack().is_none() || self.is_restored() {
+            return self.set_prepared(key, value, tags, options);
+        }
+        let options = *options;
+        SetNow::Below(Box::pin(async move {
+            self.prepare_below().await;
+            match self.set_prepared(key, value, tags, &options) {
+                SetNow::Done(outcome) => Ok(outcome),
+                SetNow::Below(told) => told.await,
+            }
+        }))
+    }
+
+    fn set_prepared(&self, key: K, value: V, tags: Vec<Tag>, options: &Options) -> SetNow<'_> {
         let Some(stack) = self.stack() else {
             let (_, outcome) = self.set_level1(key, value, tags, options, |_, _| None);
             return SetNow::Done(outcome);
@@ -279,12 +296,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             let Some(write) = write else { return Ok(outcome) };
             match write {
                 SetBelow::Put(job) => {
-                    stack.reserve(&self.view.tenant, job.version).await;
-                    stack.store(job, 0..stack.levels.len()).await?;
+                    stack.store(&self.view.tenant, job).await?;
                     Ok(outcome)
                 }
                 SetBelow::Drop(pass, at, error) => {
-                    stack.remove(pass, at).await?;
+                    stack.remove(&self.view.tenant, pass, at).await?;
                     Err(error)
                 }
             }
@@ -322,7 +338,7 @@ pub(super) enum SetBelow {
 impl Shared {
     pub(crate) async fn raise_below(
         &self,
-        tenant: &TenantState,
+        tenant: &Arc<TenantState>,
         targets: &[EpochTarget],
     ) -> Result<Option<Sequence>> {
         match &self.stack {

@@ -7,6 +7,9 @@
 //! * A reader holds the gate from before it asks a tier until it has the bytes; bytes older than
 //!   the fence are a miss. So bytes that a `remove` is about to delete are never taken up.
 //!
+//! `expire` leaves bytes where they are and ends their freshness. Copies on their way, queued or
+//! climbing, are older than the gate's *end*: they are past their life wherever they arrive.
+//!
 //! A gate lives while somebody holds it. A backend with fences of its own checks again where the
 //! bytes lie, which also covers a write that outlived its deadline.
 
@@ -23,6 +26,8 @@ use parking_lot::Mutex;
 pub(crate) struct Gate {
     /// The newest `set` or `remove` of the key.
     fence: AtomicU64,
+    /// The newest `expire` of the key.
+    ended: AtomicU64,
     /// Passed by one writer at a time.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
@@ -35,6 +40,11 @@ impl Gate {
     /// Whether bytes of `version` may still be taken up or written.
     pub(crate) fn admits(&self, version: Sequence) -> bool {
         version >= self.fence()
+    }
+
+    /// Whether the fresh life of bytes of `version` was ended.
+    pub(crate) fn has_ended(&self, version: Sequence) -> bool {
+        version.0 < self.ended.load(Ordering::Acquire)
     }
 }
 
@@ -65,6 +75,13 @@ impl Gates {
     pub(crate) fn fence(self: &Arc<Self>, key: &StoredKey, at: Sequence) -> Pass {
         let pass = self.enter(key);
         pass.gate.fence.fetch_max(at.0, Ordering::AcqRel);
+        pass
+    }
+
+    /// Enters as the expiry of `at`: from now on older bytes are not fresh.
+    pub(crate) fn end(self: &Arc<Self>, key: &StoredKey, at: Sequence) -> Pass {
+        let pass = self.enter(key);
+        pass.gate.ended.fetch_max(at.0, Ordering::AcqRel);
         pass
     }
 

@@ -1,7 +1,8 @@
 //! Levels below level 1.
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
-//! values into bytes, `behind` writes later, `debts` remembers what a failing tier was not told.
+//! values into bytes, `behind` writes later, `debts` remembers what a failing tier was not told,
+//! `restore` takes over what a tenant's last process left.
 
 mod batch;
 mod behind;
@@ -12,6 +13,7 @@ mod gate;
 mod life;
 mod pipeline;
 mod promote;
+mod restore;
 mod stack;
 mod tier;
 
@@ -19,6 +21,7 @@ pub(crate) use below::Fence;
 pub use build::{Complete, Tiered};
 pub use life::{LevelHealth, TierStats};
 pub(crate) use pipeline::Pipeline;
+pub(crate) use restore::Restoring;
 pub(crate) use stack::{Stack, StackParts};
 pub(crate) use tier::{Level, open};
 pub use tier::{Tier, WritePolicy};

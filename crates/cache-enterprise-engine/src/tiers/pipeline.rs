@@ -132,11 +132,13 @@ impl Pipeline {
         Ok(Opened { value, plan, plain_len })
     }
 
-    /// The same envelope with its fresh life ended now; the payload is not touched.
+    /// The same envelope with its fresh life ended now, if not before; the payload is not touched.
     pub(crate) fn end_freshness(&self, key: &StoredKey, bytes: &Bytes) -> Result<Bytes> {
         let transform = self.transform.as_deref();
         let mut envelope = Envelope::open(bytes, key, transform, &self.limits)?;
-        envelope.body.fresh_until_wall_ms = Some(self.clock.wall_ms());
+        let now = self.clock.wall_ms();
+        let ended = envelope.body.fresh_until_wall_ms.map_or(now, |until| until.min(now));
+        envelope.body.fresh_until_wall_ms = Some(ended);
         envelope.seal(key, transform)
     }
 

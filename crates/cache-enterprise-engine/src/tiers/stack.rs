@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_enterprise_core::coherence::{EpochStore, EpochTarget};
+use cache_enterprise_core::coherence::EpochStore;
 use cache_enterprise_core::{
     Clock, Error, Event, Millis, NEVER, Observer, OpContext, Put, PutOutcome, Result, Sequence,
     StoredKey,
@@ -18,12 +18,6 @@ use super::gate::{Gates, Pass};
 use super::tier::WritePolicy;
 use super::{Level, Pipeline};
 use crate::shared::TenantState;
-
-/// Numbers reserved at a time, so that the epoch store is asked once in a million writes.
-const RESERVE_STEP: u64 = 1 << 20;
-
-/// Longest wait for the store that keeps epochs.
-const EPOCHS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Everything below level 1.
 #[derive(Debug)]
@@ -107,10 +101,12 @@ impl Stack {
     pub(crate) async fn read_level(&self, index: usize, key: &StoredKey) -> Option<Bytes> {
         let level = &self.levels[index];
         match level.backend.get(key, &OpContext::default()).await {
-            Ok(Some(bytes)) => Some(bytes),
-            Ok(None) => {
-                level.counts.misses.add(1);
-                None
+            Ok(bytes) => {
+                self.answered(index);
+                if bytes.is_none() {
+                    level.counts.misses.add(1);
+                }
+                bytes
             }
             Err(error) => {
                 self.failed(index, "get", &error);
@@ -124,10 +120,13 @@ impl Stack {
         pass.admits(version) && self.debts[index].admits(pass.key(), version)
     }
 
-    /// Writes `job` to `levels`, deepest first, each by its policy. Survives its caller.
-    pub(crate) async fn store(self: &Arc<Self>, job: Job, levels: Range<usize>) -> Result<()> {
-        let stack = Arc::clone(self);
-        let task = self.runtime.spawn(async move { stack.store_now(job, levels).await });
+    /// Writes `job` to every level, deepest first, each by its policy. Survives its caller.
+    pub(crate) async fn store(self: &Arc<Self>, tenant: &Arc<TenantState>, job: Job) -> Result<()> {
+        let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
+        let task = self.runtime.spawn(async move {
+            stack.reserve(&tenant, job.version).await;
+            stack.store_now(job, 0..stack.levels.len()).await
+        });
         joined(task.await)
     }
 
@@ -174,25 +173,39 @@ impl Stack {
         if !job.pass.admits(job.version) {
             return Ok(());
         }
-        let rest = (job.expires != NEVER).then(|| job.expires.saturating_sub(self.clock.now()));
-        if rest == Some(0) {
+        let Some((bytes, how)) = self.prepare(index, job) else {
             return self.remove_from(index, key, job.version).await.map(drop);
-        }
-        let how = Put { ttl: level.life(rest), version: job.version };
+        };
         let ctx = OpContext::default();
-        match level.backend.put(key, job.bytes.clone(), how, &ctx).await {
-            Ok(PutOutcome::Stored | PutOutcome::Refused) => {
-                level.counts.puts.add(1);
-                self.debts[index].settle(key, job.version);
+        match level.backend.put(key, bytes, how, &ctx).await {
+            Ok(outcome) => {
+                self.answered(index);
+                if outcome != PutOutcome::Fenced {
+                    level.counts.puts.add(1);
+                    self.debts[index].settle(key, job.version);
+                }
                 Ok(())
             }
-            Ok(PutOutcome::Fenced) => Ok(()),
             Err(error) => {
                 self.debts[index].owe(key, job.version);
                 self.failed(index, "put", &error);
                 Err(error)
             }
         }
+    }
+
+    /// What a job puts into a level, if its value is still alive. It may have ended on the way.
+    pub(super) fn prepare(&self, index: usize, job: &Job) -> Option<(Bytes, Put)> {
+        let rest = (job.expires != NEVER).then(|| job.expires.saturating_sub(self.clock.now()));
+        if rest == Some(0) {
+            return None;
+        }
+        let bytes = if job.pass.has_ended(job.version) {
+            self.pipeline.end_freshness(job.pass.key(), &job.bytes).ok()?
+        } else {
+            job.bytes.clone()
+        };
+        Some((bytes, Put { ttl: self.levels[index].life(rest), version: job.version }))
     }
 
     /// A level that is written around must not keep what the write replaced.
@@ -205,9 +218,15 @@ impl Stack {
     }
 
     /// Removes a key from every level, deepest first. Survives its caller.
-    pub(crate) async fn remove(self: &Arc<Self>, pass: Pass, at: Sequence) -> Result<bool> {
-        let stack = Arc::clone(self);
+    pub(crate) async fn remove(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        pass: Pass,
+        at: Sequence,
+    ) -> Result<bool> {
+        let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
         let task = self.runtime.spawn(async move {
+            stack.reserve(&tenant, at).await;
             let _turn = pass.turn.lock().await;
             let mut result = Ok(false);
             for index in (0..stack.levels.len()).rev() {
@@ -222,9 +241,15 @@ impl Stack {
         joined(task.await)
     }
 
-    async fn remove_from(&self, index: usize, key: &StoredKey, at: Sequence) -> Result<bool> {
+    pub(super) async fn remove_from(
+        &self,
+        index: usize,
+        key: &StoredKey,
+        at: Sequence,
+    ) -> Result<bool> {
         match self.levels[index].backend.remove(key, at, &OpContext::default()).await {
             Ok(was_there) => {
+                self.answered(index);
                 self.debts[index].settle(key, at);
                 Ok(was_there)
             }
@@ -237,35 +262,40 @@ impl Stack {
     }
 
     /// Ends the fresh life of what every level holds under a key. Survives its caller.
-    pub(crate) async fn expire(self: &Arc<Self>, pass: Pass) -> Result<()> {
+    pub(crate) async fn expire(self: &Arc<Self>, pass: Pass, at: Sequence) -> Result<()> {
         let stack = Arc::clone(self);
         let task = self.runtime.spawn(async move {
             let _turn = pass.turn.lock().await;
+            let mut result = Ok(());
             for index in (0..stack.levels.len()).rev() {
-                stack.expire_in(index, &pass).await?;
+                let ended = stack.expire_in(index, pass.key(), at).await;
+                if let Err(error) = &ended {
+                    // Until the tier is told, what it holds is a miss: more than was asked for,
+                    // but it cannot come back as fresh.
+                    stack.debts(index).owe(pass.key(), at);
+                    stack.failed(index, "expire", error);
+                }
+                result = result.and(ended);
             }
-            Ok(())
+            result
         });
         joined(task.await)
     }
 
-    async fn expire_in(&self, index: usize, pass: &Pass) -> Result<()> {
-        let key = pass.key();
-        let Some(bytes) = self.read_level(index, key).await else { return Ok(()) };
+    async fn expire_in(&self, index: usize, key: &StoredKey, at: Sequence) -> Result<()> {
+        let ctx = OpContext::default();
+        let Some(bytes) = self.levels[index].backend.get(key, &ctx).await? else { return Ok(()) };
         let Ok(header) = cache_enterprise_core::envelope::Header::read(&bytes) else {
             return Ok(());
         };
+        if header.sequence >= at {
+            return Ok(());
+        }
         let Ok(ended) = self.pipeline.end_freshness(key, &bytes) else { return Ok(()) };
         let expires = header.expires_wall_ms.map_or(NEVER, |wall| self.clock.at_wall(wall));
         let rest = (expires != NEVER).then(|| expires.saturating_sub(self.clock.now()));
         let how = Put { ttl: self.levels[index].life(rest), version: header.sequence };
-        match self.levels[index].backend.put(key, ended, how, &OpContext::default()).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.failed(index, "put", &error);
-                Err(error)
-            }
-        }
+        self.levels[index].backend.put(key, ended, how, &ctx).await.map(drop)
     }
 
     /// Settles debts of tiers that answer again, a few at a time.
@@ -281,72 +311,25 @@ impl Stack {
         }
     }
 
-    /// Takes over a tenant's stored sequence and epochs, once.
-    pub(crate) async fn restore(&self, tenant: &TenantState) -> Result<()> {
-        let Some(store) = &self.epochs else { return Ok(()) };
-        if tenant.is_restored.load(Ordering::Acquire) {
-            return Ok(());
+    /// A call to a tier succeeded; after a failure that is worth an event.
+    pub(super) fn answered(&self, index: usize) {
+        let level = &self.levels[index];
+        if level.is_failing.load(Ordering::Relaxed)
+            && level.is_failing.swap(false, Ordering::Relaxed)
+        {
+            let tier = level.name.clone();
+            self.observer.on_event(&Event::TierRecovered { tier });
         }
-        let newest = tenant.epochs.sequence().newest();
-        let record = in_time(store.load(&self.manager, &tenant.name, newest)).await?;
-        tenant.epochs.restore(&record);
-        tenant.is_restored.store(true, Ordering::Release);
-        Ok(())
-    }
-
-    /// Makes sure that numbers up to `version` are never given again after a restart.
-    pub(crate) async fn reserve(&self, tenant: &TenantState, version: Sequence) {
-        let Some(store) = &self.epochs else { return };
-        if version.0 <= tenant.reserved.load(Ordering::Acquire) {
-            return;
-        }
-        let upto = Sequence(version.0.saturating_add(RESERVE_STEP));
-        match in_time(store.reserve(&self.manager, &tenant.name, upto)).await {
-            Ok(()) => {
-                tenant.reserved.fetch_max(upto.0, Ordering::AcqRel);
-            }
-            Err(error) => self.epochs_failed("reserve", &error),
-        }
-    }
-
-    /// Stores epochs where they outlive the process; `None` when no tier keeps them.
-    pub(crate) async fn raise(
-        &self,
-        tenant: &TenantState,
-        targets: &[EpochTarget],
-    ) -> Result<Option<Sequence>> {
-        let Some(store) = &self.epochs else { return Ok(None) };
-        self.restore(tenant).await?;
-        let above = tenant.epochs.sequence().newest();
-        match in_time(store.raise(&self.manager, &tenant.name, targets, above)).await {
-            Ok(sequence) => Ok(Some(sequence)),
-            Err(error) => {
-                self.epochs_failed("raise", &error);
-                Err(error)
-            }
-        }
-    }
-
-    fn epochs_failed(&self, operation: &'static str, error: &Error) {
-        let tier = "epochs".to_owned();
-        tracing::warn!(operation, error = %error, "the epoch store failed");
-        self.observer.on_event(&Event::TierFailed { tier, operation, kind: error.kind() });
     }
 
     pub(super) fn failed(&self, index: usize, operation: &'static str, error: &Error) {
         let level = &self.levels[index];
+        level.is_failing.store(true, Ordering::Relaxed);
         level.counts.failures.add(1);
         tracing::debug!(tier = %level.name, operation, error = %error, "a tier failed");
         let tier = level.name.clone();
         self.observer.on_event(&Event::TierFailed { tier, operation, kind: error.kind() });
     }
-}
-
-async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(EPOCHS_TIMEOUT, work).await.unwrap_or_else(|_| {
-        let kind = cache_enterprise_core::ErrorKind::Timeout;
-        Err(Error::new(kind, "the epoch store did not answer"))
-    })
 }
 
 /// The answer of a task of ours, which neither panics nor is aborted unless the runtime ends.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cache_enterprise_core::{
@@ -146,6 +147,8 @@ pub(crate) struct Level {
     pub(crate) config: TierConfig,
     pub(crate) heat: Heat,
     pub(crate) counts: LevelCounts,
+    /// Whether its last call failed.
+    pub(crate) is_failing: AtomicBool,
 }
 
 /// Counters of one tier.
@@ -177,7 +180,8 @@ pub(crate) async fn open(tier: Tier, number: u8, clock: &Clock) -> Result<(Level
     }
     let heat = Heat::new(config.promote_after);
     let counts = LevelCounts::default();
-    Ok((Level { number, name, backend, breaker, config, heat, counts }, opened))
+    let is_failing = AtomicBool::new(false);
+    Ok((Level { number, name, backend, breaker, config, heat, counts, is_failing }, opened))
 }
 
 impl Level {

@@ -2,50 +2,15 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use cache_enterprise_core::coherence::{EpochRecord, EpochStore, EpochTarget, Sequence};
-use cache_enterprise_core::{Clock, OpenedBackend, Result, mins};
+use cache_enterprise_core::{Clock, OpenedBackend, mins};
 use cache_enterprise_engine::{CacheManager, CacheSpec};
 use cache_enterprise_serializers::MessagePack;
-use parking_lot::Mutex;
 
+use crate::kept::Kept;
 use crate::scripted::Scripted;
 use crate::{builder, get, tier};
 
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
-
-/// The record of the root tenant, which outlives its managers.
-#[derive(Debug, Default)]
-struct Kept(Mutex<EpochRecord>);
-
-#[async_trait]
-impl EpochStore for Kept {
-    async fn load(&self, _: &str, _: &str, newest: Sequence) -> Result<EpochRecord> {
-        let mut record = self.0.lock();
-        record.sequence = record.sequence.max(newest);
-        Ok(record.clone())
-    }
-
-    async fn raise(
-        &self,
-        _: &str,
-        _: &str,
-        targets: &[EpochTarget],
-        above: Sequence,
-    ) -> Result<Sequence> {
-        let mut record = self.0.lock();
-        let at = Sequence(record.sequence.max(above).0 + 1);
-        record.sequence = at;
-        record.epochs.extend(targets.iter().map(|target| (target.clone(), at)));
-        Ok(at)
-    }
-
-    async fn reserve(&self, _: &str, _: &str, upto: Sequence) -> Result<()> {
-        let mut record = self.0.lock();
-        record.sequence = record.sequence.max(upto);
-        Ok(())
-    }
-}
 
 async fn open(disk: &Arc<Scripted>, kept: &Arc<Kept>) -> CacheManager<MessagePack> {
     let source = OpenedBackend { backend: disk.clone(), epochs: Some(kept.clone()) };

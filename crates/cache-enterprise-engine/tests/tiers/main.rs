@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod aged_backfill_keeps_its_original_expiry;
+mod batches_write_as_single_calls_do;
 mod changed_struct_gives_misses_not_errors;
+mod expired_value_is_fresh_at_no_level;
 mod failing_codec_costs_the_tiers_and_no_caller;
 mod hung_tier_holds_no_caller_past_its_deadline;
 mod invalidation_survives_a_restart;
+mod kept;
 mod removal_a_tier_did_not_hear_is_never_undone;
 mod scripted;
+mod tenant_without_its_epochs_is_cold_never_stale;
 mod values_climb_and_travel_as_told;
 mod writes_behind_are_not_lost;
 

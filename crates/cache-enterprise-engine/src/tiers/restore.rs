@@ -1,0 +1,192 @@
+//! Sequence and epochs of tenants, in the store that outlives the process.
+//!
+//! Before a tenant's record is known nothing a tier holds may be believed: an epoch in the record
+//! may have ended it. Nor are numbers of the tenant's counter above those that the tiers hold. So
+//! a tenant's first call takes the record over before it reads or writes.
+//!
+//! When the store does not answer, that call and those beside it wait once. From then on the
+//! record is asked for in the background, and calls go on without waiting: level 1 and loaders
+//! answer, tiers are written to and not read. What was removed or set meanwhile got numbers that
+//! may be below those of bytes in a tier, which would then win. Therefore a tenant that took
+//! numbers before it knew its record starts cold: taking over raises the tenant's own epoch first.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use cache_enterprise_core::coherence::{EpochStore, EpochTarget};
+use cache_enterprise_core::{Error, ErrorKind, Event, Result, Sequence, saturating_millis};
+
+use super::stack::{Stack, joined};
+use crate::shared::TenantState;
+
+/// Numbers reserved at a time, so that the epoch store is asked once in a million writes.
+const RESERVE_STEP: u64 = 1 << 20;
+
+/// Longest wait for the store that keeps epochs.
+const EPOCHS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often a store that did not answer is asked again.
+const EPOCHS_RETRY: Duration = Duration::from_secs(1);
+
+/// How far a tenant's stored record is taken over.
+#[derive(Debug)]
+pub(crate) struct Restoring {
+    is_done: AtomicBool,
+    /// The store did not answer; it is asked in the background.
+    is_late: AtomicBool,
+    turn: tokio::sync::Mutex<()>,
+    /// The number the tenant's counter started at.
+    start: Sequence,
+    /// Numbers up to this one are promised to this process by the store.
+    reserved: AtomicU64,
+    /// When the store is asked for further numbers again, after it did not give them.
+    reserve_at: AtomicU64,
+}
+
+impl Restoring {
+    /// A tenant whose counter starts at `start`; done at once where nothing is stored.
+    pub(crate) fn new(start: Sequence, has_store: bool) -> Self {
+        Self {
+            is_done: AtomicBool::new(!has_store),
+            is_late: AtomicBool::new(false),
+            turn: tokio::sync::Mutex::new(()),
+            start,
+            reserved: AtomicU64::new(0),
+            reserve_at: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_done.load(Ordering::Acquire)
+    }
+}
+
+impl Stack {
+    /// Takes over a tenant's stored sequence and epochs, once. Waits for the store at its first
+    /// call, and fails at once while the store is late. Survives its caller.
+    pub(crate) async fn restore(self: &Arc<Self>, tenant: &Arc<TenantState>) -> Result<()> {
+        let Some(store) = self.epochs() else { return Ok(()) };
+        if tenant.restoring.is_done() {
+            return Ok(());
+        }
+        if tenant.restoring.is_late.load(Ordering::Acquire) {
+            return Err(not_known());
+        }
+        let (stack, store, tenant) = (Arc::clone(self), Arc::clone(store), Arc::clone(tenant));
+        let task = self.runtime.spawn(async move { stack.restore_first(store, tenant).await });
+        joined(task.await)
+    }
+
+    async fn restore_first(
+        self: Arc<Self>,
+        store: Arc<dyn EpochStore>,
+        tenant: Arc<TenantState>,
+    ) -> Result<()> {
+        let _turn = tenant.restoring.turn.lock().await;
+        if tenant.restoring.is_done() {
+            return Ok(());
+        }
+        if tenant.restoring.is_late.load(Ordering::Acquire) {
+            return Err(not_known());
+        }
+        let taken = self.take_over(&*store, &tenant).await;
+        if let Err(error) = &taken {
+            self.epochs_failed("load", error);
+            tenant.restoring.is_late.store(true, Ordering::Release);
+            let late = restore_late(Arc::downgrade(&self), Arc::downgrade(&tenant));
+            self.runtime.spawn(late);
+        }
+        taken
+    }
+
+    async fn take_over(&self, store: &dyn EpochStore, tenant: &TenantState) -> Result<()> {
+        let newest = tenant.epochs.sequence().newest();
+        let record = in_time(store.load(&self.manager, &tenant.name, newest)).await?;
+        // One step: a number taken before it is seen here, one taken after it is above the record.
+        let before = tenant.epochs.sequence().observe(record.sequence);
+        if before != tenant.restoring.start {
+            let above = tenant.epochs.sequence().newest();
+            let whole = [EpochTarget::Tenant];
+            let at = in_time(store.raise(&self.manager, &tenant.name, &whole, above)).await?;
+            tenant.epochs.raise(&EpochTarget::Tenant, at);
+        }
+        tenant.epochs.restore(&record);
+        tenant.restoring.is_done.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes sure that numbers up to `version` are never given again after a restart. A store
+    /// that did not answer is not waited for again before [`EPOCHS_RETRY`] has passed.
+    pub(crate) async fn reserve(&self, tenant: &TenantState, version: Sequence) {
+        let Some(store) = self.epochs() else { return };
+        let restoring = &tenant.restoring;
+        let now = self.clock.now();
+        if version.0 <= restoring.reserved.load(Ordering::Acquire)
+            || !restoring.is_done()
+            || now < restoring.reserve_at.load(Ordering::Acquire)
+        {
+            return;
+        }
+        let upto = Sequence(version.0.saturating_add(RESERVE_STEP));
+        match in_time(store.reserve(&self.manager, &tenant.name, upto)).await {
+            Ok(()) => {
+                restoring.reserved.fetch_max(upto.0, Ordering::AcqRel);
+            }
+            Err(error) => {
+                let again = now.saturating_add(saturating_millis(EPOCHS_RETRY));
+                restoring.reserve_at.store(again, Ordering::Release);
+                self.epochs_failed("reserve", &error);
+            }
+        }
+    }
+
+    /// Stores epochs where they outlive the process; `None` when no tier keeps them.
+    pub(crate) async fn raise(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        targets: &[EpochTarget],
+    ) -> Result<Option<Sequence>> {
+        let Some(store) = self.epochs() else { return Ok(None) };
+        self.restore(tenant).await?;
+        let above = tenant.epochs.sequence().newest();
+        match in_time(store.raise(&self.manager, &tenant.name, targets, above)).await {
+            Ok(sequence) => Ok(Some(sequence)),
+            Err(error) => {
+                self.epochs_failed("raise", &error);
+                Err(error)
+            }
+        }
+    }
+
+    fn epochs_failed(&self, operation: &'static str, error: &Error) {
+        let tier = EPOCHS.to_owned();
+        tracing::warn!(operation, error = %error, "the epoch store failed");
+        self.observer.on_event(&Event::TierFailed { tier, operation, kind: error.kind() });
+    }
+}
+
+/// What the epoch store is called in events.
+const EPOCHS: &str = "epochs";
+
+/// Asks for a late record until it is there, or the manager is gone.
+async fn restore_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
+    loop {
+        tokio::time::sleep(EPOCHS_RETRY).await;
+        let (Some(stack), Some(tenant)) = (stack.upgrade(), tenant.upgrade()) else { return };
+        let Some(store) = stack.epochs() else { return };
+        if stack.take_over(&**store, &tenant).await.is_ok() {
+            stack.observer.on_event(&Event::TierRecovered { tier: EPOCHS.to_owned() });
+            return;
+        }
+    }
+}
+
+fn not_known() -> Error {
+    Error::new(ErrorKind::Unavailable, "the stored epochs of the tenant are not known yet")
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = tokio::time::timeout(EPOCHS_TIMEOUT, work).await;
+    done.unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "the epoch store did not answer")))
+}
