@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use cache_enterprise_core::{Compressor, ErrorKind};
 use cache_enterprise_serializers::{Gzip, Lz4, Snap, Zstd, ZstdDictionary};
@@ -82,22 +82,46 @@ fn a_cut_stream_and_bytes_after_a_stream_are_corrupt() {
     }
 }
 
-const BOMB_BYTES: u64 = 64 << 20;
+const BOMB_BYTES: u64 = 1 << 30;
 
-fn zeros() -> impl Read {
-    io::repeat(0).take(BOMB_BYTES)
-}
-
-/// Streams that inflate to 64 MiB or claim 4 GiB; the largest has a thousandth of it.
+/// Streams that inflate to 1 GiB or claim 4 GiB, written by hand because compressing a GiB takes
+/// seconds; the largest is a 150th of it.
 fn bombs() -> [Vec<u8>; 4] {
-    let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
-    io::copy(&mut zeros(), &mut zstd).unwrap();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    io::copy(&mut zeros(), &mut gzip).unwrap();
     // One literal, then a match that repeats it 255 times for each further byte.
     let lz4 = [&[0x1f, 0, 1, 0][..], &vec![255; (BOMB_BYTES / 255) as usize], &[0]].concat();
     let snap = [&[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0][..], &[0xfe, 1, 0].repeat(10_000)].concat();
-    [zstd.finish().unwrap(), lz4, snap, gzip.finish().unwrap()]
+    [zstd_bomb(), lz4, snap, gzip_bomb()]
+}
+
+/// Blocks of one byte that stands for 128 KiB each.
+fn zstd_bomb() -> Vec<u8> {
+    const WINDOW: u8 = (17 - 10) << 3;
+    let block = |last: u32| (last | 1 << 1 | (128 << 10) << 3).to_le_bytes();
+    let head = [0x28, 0xb5, 0x2f, 0xfd, 0, WINDOW];
+    let blocks = block(0).repeat((BOMB_BYTES >> 17) as usize - 1);
+    let bomb = [&head[..], &blocks, &block(1)].concat();
+    assert_inflates(zstd::Decoder::new(&bomb[..]).unwrap());
+    bomb
+}
+
+/// A block of fixed codes with one zero byte and then matches of 258 bytes, 13 bits each. Eight
+/// of them are 13 whole bytes.
+fn gzip_bomb() -> Vec<u8> {
+    let bits = ["110", "00110000", &"1100010100000".repeat(16)].concat();
+    let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
+    let bytes: Vec<u8> = bits.as_bytes().chunks_exact(8).map(byte).collect();
+    let matches = bytes[2..15].repeat((BOMB_BYTES / (8 * 258)) as usize);
+    let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    let bomb = [&head[..], &bytes[..2], &matches].concat();
+    assert_inflates(flate2::read::GzDecoder::new(&bomb[..]));
+    bomb
+}
+
+/// A bomb that is no stream at all would be refused for that alone.
+fn assert_inflates(mut bomb: impl Read) {
+    let mut plain = vec![1; 4 << 20];
+    bomb.read_exact(&mut plain).unwrap();
+    assert!(plain.iter().all(|byte| *byte == 0));
 }
 
 #[test]
