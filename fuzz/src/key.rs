@@ -37,7 +37,9 @@ fn named_key(input: &[u8]) -> NamedKey {
     let (tenant, cache, first, second) = (text(), text(), text(), text());
     let second = (!second.is_empty()).then_some(second);
     let rest = parts.next().unwrap_or_default();
-    let number = rest.iter().fold(0_u16, |sum, byte| sum.wrapping_mul(31) + u16::from(*byte % 8));
+    let number = rest
+        .iter()
+        .fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(*byte % 8)));
     (tenant, cache, (first, second, number, rest.to_vec()))
 }
 
