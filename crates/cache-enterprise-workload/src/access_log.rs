@@ -49,11 +49,7 @@ impl AccessLogReader<BufReader<File>> {
     /// [`TraceError::Io`] when the file cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|source| TraceError::Io {
-            path: path.to_owned(),
-            action: "open",
-            source,
-        })?;
+        let file = File::open(path).map_err(TraceError::io(path, "open"))?;
         Ok(Self::new(BufReader::new(file), path))
     }
 }

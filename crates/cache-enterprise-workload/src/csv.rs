@@ -51,11 +51,7 @@ impl CsvReader<BufReader<File>> {
     /// As [`CsvReader::new`]; [`TraceError::Io`] also when the file cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|source| TraceError::Io {
-            path: path.to_owned(),
-            action: "open",
-            source,
-        })?;
+        let file = File::open(path).map_err(TraceError::io(path, "open"))?;
         Self::new(BufReader::new(file), path)
     }
 }
@@ -69,11 +65,7 @@ impl<R: BufRead> CsvReader<R> {
     pub fn new(input: R, path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
         let mut lines = Lines::new(input);
-        let header = lines.next_filled().map_err(|source| TraceError::Io {
-            path: path.to_owned(),
-            action: "read",
-            source,
-        })?;
+        let header = lines.next_filled().map_err(TraceError::io(path, "read"))?;
         let Some(header) = header else {
             return Err(TraceError::Empty { path: path.to_owned() });
         };

@@ -1,7 +1,7 @@
 //! What can go wrong when requests are read, written or generated.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 /// Why a file of requests cannot be used. Every message names the file and fits on one line.
@@ -79,6 +79,13 @@ pub enum TraceError {
         /// Why that line could not be read.
         reason: &'static str,
     },
+}
+
+impl TraceError {
+    /// What `action` on the file at `path` failed with; made for `map_err`.
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl Fn(io::Error) -> Self + Copy {
+        move |source| Self::Io { path: path.to_owned(), action, source }
+    }
 }
 
 impl fmt::Display for TraceError {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use zstd::stream::read::Decoder;
@@ -200,21 +200,19 @@ impl Reader {
 
 /// The text at `path`, decompressed when it is a Zstandard stream.
 fn text_input(path: &Path) -> Result<Input, TraceError> {
-    let failed = |action| move |source| TraceError::Io { path: path.to_owned(), action, source };
-    let file = File::open(path).map_err(failed("open"))?;
+    let cannot_read = TraceError::io(path, "read");
+    let file = File::open(path).map_err(TraceError::io(path, "open"))?;
     let mut file = BufReader::with_capacity(HEAD_BYTES, file);
-    if !file.fill_buf().map_err(failed("read"))?.starts_with(ZSTD_MAGIC) {
+    if !file.fill_buf().map_err(cannot_read)?.starts_with(ZSTD_MAGIC) {
         return Ok(Box::new(file));
     }
-    let decoder = Decoder::with_buffer(file).map_err(failed("read"))?;
+    let decoder = Decoder::with_buffer(file).map_err(cannot_read)?;
     Ok(Box::new(BufReader::with_capacity(HEAD_BYTES, decoder)))
 }
 
 /// The beginning of the text, left in the buffer for the reader.
 fn head<'a>(path: &Path, input: &'a mut Input) -> Result<&'a [u8], TraceError> {
-    let failed =
-        |source: io::Error| TraceError::Io { path: path.to_owned(), action: "read", source };
-    let head = input.fill_buf().map_err(failed)?;
+    let head = input.fill_buf().map_err(TraceError::io(path, "read"))?;
     if head.is_empty() {
         return Err(TraceError::Empty { path: path.to_owned() });
     }

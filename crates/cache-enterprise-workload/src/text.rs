@@ -52,8 +52,7 @@ impl<R: BufRead, F: LineFormat> TextReader<R, F> {
                 Ok(None) => return None,
                 Err(source) => {
                     self.failed = true;
-                    let path = self.report.path.clone();
-                    return Some(Err(TraceError::Io { path, action: "read", source }));
+                    return Some(Err(TraceError::io(&self.report.path, "read")(source)));
                 }
             };
             let parsed = match line.bytes {

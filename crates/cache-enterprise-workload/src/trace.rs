@@ -54,7 +54,7 @@ impl TraceReader<BufReader<File>> {
     /// As [`TraceReader::new`]; [`TraceError::Io`] also when the file cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|source| io_error(path, "open", source))?;
+        let file = File::open(path).map_err(TraceError::io(path, "open"))?;
         Self::new(BufReader::new(file), path)
     }
 }
@@ -68,7 +68,7 @@ impl<R: BufRead> TraceReader<R> {
     /// cut stream; [`TraceError::Io`] when the input cannot be read.
     pub fn new(mut input: R, path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
-        let failed = |source| io_error(path, "read", source);
+        let failed = TraceError::io(path, "read");
         if input.fill_buf().map_err(failed)?.is_empty() {
             return Err(TraceError::Empty { path: path.to_owned() });
         }
@@ -116,7 +116,7 @@ impl<R: BufRead> TraceReader<R> {
     /// is damaged; only the system's own errors carry a number.
     fn unreadable(&self, filled: usize, source: io::Error) -> TraceError {
         if source.raw_os_error().is_some() {
-            return io_error(&self.report.path, "read", source);
+            return TraceError::io(&self.report.path, "read")(source);
         }
         if source.kind() == io::ErrorKind::UnexpectedEof {
             return self.truncated(filled);
@@ -172,7 +172,7 @@ impl TraceWriter<File> {
     /// ```
     pub fn create(path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
-        let file = File::create(path).map_err(|source| io_error(path, "write", source))?;
+        let file = File::create(path).map_err(TraceError::io(path, "write"))?;
         Self::new(file, path)
     }
 }
@@ -189,7 +189,7 @@ impl<W: Write> TraceWriter<W> {
                 encoder.include_checksum(true)?;
                 Ok(encoder)
             })
-            .map_err(|source| io_error(path, "write", source))?;
+            .map_err(TraceError::io(path, "write"))?;
         Ok(Self { output: BufWriter::new(encoder), path: path.to_owned() })
     }
 
@@ -200,7 +200,7 @@ impl<W: Write> TraceWriter<W> {
     pub fn write(&mut self, request: &Request) -> Result<(), TraceError> {
         self.output
             .write_all(&encode(request))
-            .map_err(|source| io_error(&self.path, "write", source))
+            .map_err(TraceError::io(&self.path, "write"))
     }
 
     /// Ends the stream and gives the output back.
@@ -214,7 +214,7 @@ impl<W: Write> TraceWriter<W> {
             .map_err(io::IntoInnerError::into_error)
             .and_then(write::Encoder::finish)
             .and_then(|mut inner| inner.flush().map(|()| inner))
-            .map_err(|source| io_error(&path, "write", source))
+            .map_err(TraceError::io(&path, "write"))
     }
 }
 
@@ -222,10 +222,6 @@ impl<W: Write> fmt::Debug for TraceWriter<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TraceWriter").field("path", &self.path).finish_non_exhaustive()
     }
-}
-
-fn io_error(path: &Path, action: &'static str, source: io::Error) -> TraceError {
-    TraceError::Io { path: path.to_owned(), action, source }
 }
 
 fn decode(record: &[u8; RECORD_BYTES]) -> Request {
