@@ -38,6 +38,13 @@ pub struct Capabilities {
 }
 
 /// How a value is put.
+///
+/// ```
+/// use cache_enterprise_core::{Put, Sequence, secs};
+///
+/// let how = Put { ttl: Some(secs(60)), version: Sequence(7) };
+/// assert_ne!(how, Put::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Put {
     /// Life from now; `None` keeps the value until it is removed or evicted.
@@ -59,6 +66,14 @@ pub enum PutOutcome {
 }
 
 /// What every call to a backend carries.
+///
+/// ```
+/// use cache_enterprise_core::{OpContext, ms};
+///
+/// assert_eq!(OpContext::default().timeout, None);
+/// let hasty = OpContext { timeout: Some(ms(50)) };
+/// # drop(hasty);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpContext {
     /// Time the caller is willing to wait; `None` leaves it to the backend's own limits.
@@ -66,6 +81,22 @@ pub struct OpContext {
 }
 
 /// One page of a [`Backend::scan`].
+///
+/// ```
+/// use cache_enterprise_core::{Backend, KeyPrefix, Result};
+///
+/// async fn count(tier: &dyn Backend, prefix: &KeyPrefix) -> Result<usize> {
+///     let (mut count, mut from) = (0, None);
+///     loop {
+///         let page = tier.scan(prefix, from, 1_000).await?;
+///         count += page.keys.len();
+///         from = page.next;
+///         if from.is_none() {
+///             return Ok(count);
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ScanPage {
     /// Keys of this page, in no promised order.
@@ -222,6 +253,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The answer of a backend to a call it did not claim.
+///
+/// ```
+/// use cache_enterprise_core::{ErrorKind, unsupported};
+///
+/// let error = unsupported("map", "scan");
+/// assert_eq!(error.kind(), ErrorKind::Unsupported);
+/// assert_eq!(
+///     error.to_string(),
+///     "scan: the backend does not offer this operation (backend: map)"
+/// );
+/// ```
 pub fn unsupported(backend: &str, operation: &'static str) -> Error {
     Error::new(ErrorKind::Unsupported, "the backend does not offer this operation")
         .operation(operation)

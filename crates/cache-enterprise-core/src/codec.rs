@@ -12,6 +12,41 @@ use crate::{Result, StoredKey};
 
 /// Turns values into bytes and back. Called once per write and once per climb from a tier, never
 /// on a hit in level 1. May allocate; must not block; must not panic on any input of `decode`.
+///
+/// ```
+/// use bytes::Bytes;
+/// use cache_enterprise_core::{Codec, Error, ErrorKind, Format, Result};
+///
+/// /// Text as it is.
+/// #[derive(Clone, Copy, Debug)]
+/// struct Utf8;
+///
+/// impl Codec<String> for Utf8 {
+///     fn encode(&self, value: &String, out: &mut Vec<u8>) -> Result<()> {
+///         out.extend_from_slice(value.as_bytes());
+///         Ok(())
+///     }
+///     fn decode(&self, bytes: &Bytes) -> Result<String> {
+///         let refused = |_| Error::new(ErrorKind::Codec, "the bytes are not text");
+///         std::str::from_utf8(bytes).map(String::from).map_err(refused)
+///     }
+/// }
+///
+/// impl Format for Utf8 {
+///     fn id(&self) -> u8 {
+///         200
+///     }
+///     fn name(&self) -> &'static str {
+///         "utf8"
+///     }
+/// }
+///
+/// let mut out = Vec::new();
+/// Utf8.encode(&"Ada".to_owned(), &mut out)?;
+/// assert_eq!(Utf8.decode(&out.into())?, "Ada");
+/// assert!(Utf8.decode(&Bytes::from_static(b"\xff")).is_err());
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "the codec `{Self}` cannot write values of type `{V}`",
     note = "derive `serde::Serialize` and `serde::Deserialize` for `{V}`, or give its spec a codec of its own: `CacheSpec::new(..).codec(Raw)`"
@@ -32,6 +67,8 @@ pub trait Codec<V>: Send + Sync + 'static {
 }
 
 /// A codec with a number that envelopes carry. Numbers below 128 belong to this workspace.
+///
+/// [`Codec`] has an example.
 pub trait Format: Clone + fmt::Debug + Send + Sync + 'static {
     /// The number in the envelope.
     fn id(&self) -> u8;
@@ -81,6 +118,14 @@ impl<V> fmt::Debug for ResolvedCodec<V> {
 }
 
 /// How a spec finds its codec when a cache is opened from a manager whose codec is `M`.
+///
+/// ```
+/// use cache_enterprise_core::{CodecFor, Inherit, MemoryOnly};
+///
+/// struct NoSerde;
+/// let resolved = CodecFor::<MemoryOnly, NoSerde>::resolve(&Inherit, &MemoryOnly);
+/// assert_eq!(resolved.own_id, None);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a cache of `{V}` cannot be opened from a manager with the codec `{M}`",
     note = "derive `serde::Serialize` and `serde::Deserialize` for `{V}`, or give its spec a codec of its own"
@@ -103,6 +148,40 @@ impl<M, V, X: Codec<V> + Format> CodecFor<M, V> for Own<X> {
 }
 
 /// Makes bytes fewer. Used through `Arc<dyn Compressor>`, once per write and per climb.
+///
+/// ```
+/// use cache_enterprise_core::{Compressor, Error, ErrorKind, Result};
+///
+/// /// Payloads that are one byte over and over.
+/// #[derive(Debug)]
+/// struct Same;
+///
+/// impl Compressor for Same {
+///     fn id(&self) -> u8 {
+///         200
+///     }
+///     fn name(&self) -> &'static str {
+///         "same"
+///     }
+///     fn compress(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
+///         let is_same = bytes.windows(2).all(|pair| pair[0] == pair[1]);
+///         out.extend_from_slice(if is_same { &bytes[..bytes.len().min(1)] } else { bytes });
+///         Ok(())
+///     }
+///     fn decompress(&self, bytes: &[u8], len: usize) -> Result<Vec<u8>> {
+///         match *bytes {
+///             [byte] => Ok(vec![byte; len]),
+///             _ if bytes.len() == len => Ok(bytes.to_vec()),
+///             _ => Err(Error::new(ErrorKind::Corrupt, "the bytes do not inflate to their length")),
+///         }
+///     }
+/// }
+///
+/// let mut out = Vec::new();
+/// Same.compress(&[7; 1000], &mut out)?;
+/// assert_eq!((out.len(), Same.decompress(&out, 1000)?), (1, vec![7; 1000]));
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
 pub trait Compressor: fmt::Debug + Send + Sync + 'static {
     /// The number in the envelope. Zero means none; below 128 belong to this workspace.
     fn id(&self) -> u8;
@@ -159,6 +238,29 @@ pub struct TransformContext<'a> {
 }
 
 /// Bytes to bytes on the way to and from a tier, such as encryption. Applied to the sealed body.
+///
+/// ```
+/// use cache_enterprise_core::{Error, ErrorKind, Result, Transform, TransformContext};
+///
+/// /// Binds a body to its key, and protects nothing: an example is no cipher.
+/// #[derive(Debug)]
+/// struct Labelled;
+///
+/// impl Transform for Labelled {
+///     fn suite(&self) -> u8 {
+///         200
+///     }
+///     fn seal(&self, mut body: Vec<u8>, ctx: TransformContext<'_>) -> Result<Vec<u8>> {
+///         body.extend_from_slice(ctx.key.as_str().as_bytes());
+///         Ok(body)
+///     }
+///     fn open(&self, body: &[u8], ctx: TransformContext<'_>) -> Result<Vec<u8>> {
+///         let refused = || Error::new(ErrorKind::Corrupt, "the body was sealed for another key");
+///         let body = body.strip_suffix(ctx.key.as_str().as_bytes()).ok_or_else(refused)?;
+///         Ok(body.to_vec())
+///     }
+/// }
+/// ```
 pub trait Transform: fmt::Debug + Send + Sync + 'static {
     /// The suite number in the envelope. Zero means none.
     fn suite(&self) -> u8;

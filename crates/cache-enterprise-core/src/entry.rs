@@ -36,6 +36,14 @@ pub enum Freshness {
 
 /// When an entry was made, until when it is fresh, and until when it is kept as a fallback.
 /// Milliseconds of the manager's [`Clock`](crate::Clock); [`NEVER`] for no end.
+///
+/// ```
+/// use cache_enterprise_core::{Dates, NEVER, secs};
+///
+/// let dates = Dates::lasting(1_000, Some(secs(5)));
+/// assert_eq!((dates.fresh_until, dates.expires), (6_000, 6_000));
+/// assert_eq!(Dates::lasting(1_000, None).expires, NEVER);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dates {
     /// When the value was made: start of life for age.
@@ -67,6 +75,17 @@ pub struct Detail {
 ///
 /// The head is 48 bytes. Dates are kept as offsets from the creation in units of 2^n milliseconds
 /// (n = 0 up to a life of 49 days), so that two of them fit where one absolute date would.
+///
+/// ```
+/// use cache_enterprise_core::{Dates, Entry, Freshness, Sequence};
+///
+/// let dates = Dates { created: 0, fresh_until: 1_000, expires: 5_000 };
+/// let entry = Entry::new("Ada", Sequence(7), 0, dates).with_weight(64);
+/// assert_eq!((*entry.value(), entry.weight()), ("Ada", 64));
+/// assert_eq!(entry.freshness(999), Freshness::Fresh);
+/// assert_eq!(entry.freshness(1_000), Freshness::Stale);
+/// assert_eq!(entry.freshness(5_000), Freshness::Expired);
+/// ```
 pub struct Entry<V> {
     /// The tenant's change counter when validity was last checked.
     checked: AtomicU64,

@@ -8,6 +8,13 @@ use std::sync::Arc;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, as a caller may want to tell cases apart.
+///
+/// ```
+/// use cache_enterprise_core::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Timeout, "the tier did not answer");
+/// assert!(matches!(error.kind(), ErrorKind::Timeout) && error.is_transient());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

@@ -5,6 +5,14 @@ use std::fmt;
 use crate::ErrorKind;
 
 /// Something rare that an operator may want to know. Hits and misses are counters, not events.
+///
+/// ```
+/// use cache_enterprise_core::{ErrorKind, Event};
+///
+/// let event =
+///     Event::TierFailed { tier: "disk".into(), operation: "get", kind: ErrorKind::Timeout };
+/// assert!(matches!(event, Event::TierFailed { operation: "get", .. }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

@@ -78,6 +78,15 @@ pub enum RemovalCause {
 }
 
 /// What became of a value that was set or loaded.
+///
+/// ```
+/// use cache_enterprise_core::SetOutcome;
+///
+/// fn is_readable(outcome: SetOutcome) -> bool {
+///     matches!(outcome, SetOutcome::Stored | SetOutcome::StoredAbove)
+/// }
+/// assert!(is_readable(SetOutcome::Stored) && !is_readable(SetOutcome::Fenced));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SetOutcome {
@@ -122,6 +131,24 @@ pub struct StoreStats {
 ///   and zero after `clear`.
 /// * What leaves is handed out in `leaving`, to be dropped and told to listeners off every lock.
 /// * The store does not judge freshness on `get`; `turn` drops what has expired.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cache_enterprise_core::{Dates, Entry, LocalStore, Scoped, ScopedRef, Sequence, SetOutcome};
+///
+/// fn put_and_find(store: &impl LocalStore<String, u64>) -> Option<u64> {
+///     let entry = Arc::new(Entry::new(7, Sequence(1), 0, Dates::lasting(0, None)).with_weight(1));
+///     let mut leaving = Default::default();
+///     let key = Scoped { tenant: 0, key: String::from("users") };
+///     match store.insert(key, entry, &mut leaving) {
+///         SetOutcome::Stored => {
+///             Some(*store.get(&ScopedRef { tenant: 0, key: "users" })?.value())
+///         }
+///         _ => None,
+///     }
+/// }
+/// ```
 pub trait LocalStore<K, V>: Send + Sync + 'static {
     /// Entries on their way out. Drop it after the locks around the call are released.
     type Leaving: Default;

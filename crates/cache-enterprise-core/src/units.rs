@@ -10,11 +10,19 @@ pub const MIB: u64 = 1 << 20;
 pub const GIB: u64 = 1 << 30;
 
 /// So many milliseconds.
+///
+/// ```
+/// use cache_enterprise_core::{days, hours, ms, secs};
+///
+/// assert_eq!((ms(1_000), days(1)), (secs(1), hours(24)));
+/// ```
 pub const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
 /// So many seconds.
+///
+/// [`ms`] has an example.
 pub const fn secs(count: u64) -> Duration {
     Duration::from_secs(count)
 }
@@ -29,11 +37,15 @@ pub const fn mins(count: u64) -> Duration {
 }
 
 /// So many hours.
+///
+/// [`ms`] has an example.
 pub const fn hours(count: u64) -> Duration {
     Duration::from_secs(count.saturating_mul(3_600))
 }
 
 /// So many days of 24 hours.
+///
+/// [`ms`] has an example.
 pub const fn days(count: u64) -> Duration {
     Duration::from_secs(count.saturating_mul(86_400))
 }

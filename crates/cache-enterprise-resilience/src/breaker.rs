@@ -22,6 +22,8 @@ use parking_lot::Mutex;
 use crate::circuit::{BreakerState, Circuit, CircuitBreakerConfig, Outcome, Round};
 
 /// A change of a breaker's phase.
+///
+/// [`CircuitBreaker`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakerChange {
     /// Name of the backend behind the breaker.

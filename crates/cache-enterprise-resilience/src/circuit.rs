@@ -61,6 +61,8 @@ impl Default for CircuitBreakerConfig {
 }
 
 /// The phase of a breaker.
+///
+/// [`CircuitBreaker`](crate::CircuitBreaker) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BreakerState {
     /// Calls go through; failures are counted.

@@ -15,6 +15,15 @@ use super::{EpochRecord, EpochTarget, Sequence, SequenceCounter};
 use crate::Tag;
 
 /// The epoch of one target: the sequence at which it was last invalidated.
+///
+/// ```
+/// use cache_enterprise_core::coherence::{EpochTarget, Sequence, TenantEpochs};
+///
+/// let epochs = TenantEpochs::new(Sequence(1));
+/// let users = epochs.cache_cell("users");
+/// epochs.raise(&EpochTarget::Cache("users".into()), Sequence(9));
+/// assert_eq!((users.name().as_str(), users.epoch()), ("users", Sequence(9)));
+/// ```
 #[derive(Debug)]
 pub struct EpochCell {
     name: Tag,

@@ -5,6 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number of a tenant's ordered counter. Numbers start from wall time in microseconds, so that
 /// a counter that was lost restarts above every number it gave before.
+///
+/// ```
+/// use cache_enterprise_core::Sequence;
+///
+/// let start = Sequence::from_wall_ms(1_800_000_000_000);
+/// assert!(start > Sequence(7) && start > Sequence::ZERO);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
 

@@ -22,6 +22,15 @@ pub enum EpochTarget {
 }
 
 /// A tenant's stored state, as [`EpochStore::load`] gives it.
+///
+/// ```
+/// use cache_enterprise_core::coherence::{EpochRecord, EpochTarget, Sequence};
+/// use cache_enterprise_core::tag;
+///
+/// let epochs = vec![(EpochTarget::Tag(tag!("org:7")), Sequence(9))];
+/// let record = EpochRecord { sequence: Sequence(10), floor: Sequence(3), epochs };
+/// assert!(record.floor < record.sequence);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EpochRecord {
     /// A number above every number given before. The counter goes on from here.
@@ -42,6 +51,18 @@ pub struct EpochRecord {
 ///   invalidation be acknowledged. Its number is above `above`.
 /// * `raise` of [`EpochTarget::Everything`] applies to tenants that `load` has yet to see.
 /// * Calls for one tenant may come from several tasks at once.
+///
+/// ```
+/// use cache_enterprise_core::Result;
+/// use cache_enterprise_core::coherence::{EpochStore, EpochTarget, Sequence};
+///
+/// /// What a manager does around an invalidation.
+/// async fn invalidate(store: &dyn EpochStore, seen: Sequence) -> Result<Sequence> {
+///     let record = store.load("shop", "acme", seen).await?;
+///     let newest = record.sequence.max(seen);
+///     store.raise("shop", "acme", &[EpochTarget::Tenant], newest).await
+/// }
+/// ```
 #[async_trait]
 pub trait EpochStore: fmt::Debug + Send + Sync + 'static {
     /// The tenant's record; made anew when there is none. Empty text is the root tenant.

@@ -18,6 +18,8 @@ pub(super) const FIXED_BYTES: usize = 44;
 const HAS_FRESH_UNTIL: u8 = 1;
 
 /// The part of an envelope that describes and holds the value.
+///
+/// [`Envelope`](super::Envelope) has an example.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Body {
     /// Labels; invalidating one ends the entry. At most [`TAGS_MAX`], none empty, each at most

@@ -12,6 +12,8 @@ const VERSION: u8 = 1;
 const HAS_EXPIRY: u8 = 1;
 
 /// The clear part of an envelope: enough to expire and to order entries without their keys.
+///
+/// [`Envelope`](super::Envelope) has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// The transform that sealed the body; zero for none.

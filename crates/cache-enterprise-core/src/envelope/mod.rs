@@ -58,6 +58,19 @@ pub struct Envelope {
 }
 
 /// What a reader is willing to take in.
+///
+/// ```
+/// use bytes::Bytes;
+/// use cache_enterprise_core::envelope::{Envelope, Limits};
+/// use cache_enterprise_core::{ErrorKind, KeySpace};
+///
+/// let key = KeySpace::new("shop", "acme", "users")?.key(&42_u64)?;
+/// let stored = Envelope::default().seal(&key, None)?;
+/// let small = Limits { stored_bytes_max: 16, ..Limits::default() };
+/// let error = Envelope::open(&stored, &key, None, &small).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::TooLarge);
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest envelope in bytes, as stored. Default: 1 MiB of payload and 64 KiB around it.

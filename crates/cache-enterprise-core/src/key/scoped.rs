@@ -43,6 +43,15 @@ pub struct Scoped<K> {
 }
 
 /// A borrowed [`Scoped`] for look-ups without an allocation.
+///
+/// ```
+/// use cache_enterprise_core::{Scoped, ScopedRef};
+/// use equivalent::Equivalent;
+///
+/// let stored = Scoped { tenant: 3, key: String::from("users") };
+/// assert!(ScopedRef { tenant: 3, key: "users" }.equivalent(&stored));
+/// assert!(!ScopedRef { tenant: 4, key: "users" }.equivalent(&stored));
+/// ```
 #[derive(Debug)]
 pub struct ScopedRef<'a, Q: ?Sized> {
     /// Number of the tenant within its manager.

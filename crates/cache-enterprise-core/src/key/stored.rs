@@ -15,6 +15,16 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 /// A key as a tier stores it: `manager:tenant:cache:key`. The root tenant's part is empty.
 /// Cloning costs one reference count.
+///
+/// ```
+/// use cache_enterprise_core::{KeySpace, StoredKey};
+///
+/// let key = KeySpace::new("shop", "acme", "users")?.key(&"a:b".to_owned())?;
+/// assert_eq!(key.as_str(), "shop:acme:users:a%3Ab");
+/// assert_eq!((key.tenant(), key.cache()), ("acme", "users"));
+/// assert_eq!(StoredKey::parse(key.as_str()), Some(key));
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoredKey {
     text: Arc<str>,
@@ -176,6 +186,13 @@ impl KeyPrefix {
 ///
 /// # Errors
 /// When it is empty or over [`NAME_BYTES_MAX`] bytes; the error says which name.
+///
+/// ```
+/// use cache_enterprise_core::check_name;
+///
+/// assert!(check_name("cache", "users").is_ok());
+/// assert!(check_name("cache", "").is_err());
+/// ```
 pub fn check_name(what: &'static str, name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(Error::invalid(format!("the name of the {what} is empty; give it one")));

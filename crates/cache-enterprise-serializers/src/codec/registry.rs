@@ -106,6 +106,8 @@ impl fmt::Debug for CodecRegistry {
 
 /// A codec out of a [`CodecRegistry`], itself a codec: `CacheSpec::codec` takes it. Cloning costs
 /// one reference count, a call one pointer more than the codec itself.
+///
+/// [`CodecRegistry`] has an example.
 pub struct RegisteredCodec<V> {
     id: u8,
     name: &'static str,
