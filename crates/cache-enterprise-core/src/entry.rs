@@ -3,11 +3,11 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Millis, NEVER};
 use crate::coherence::{EpochCell, Sequence};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How much an entry wants to stay when level 1 is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -25,6 +25,8 @@ mod key;
 mod observe;
 mod source;
 mod store;
+#[doc(hidden)]
+pub mod sync;
 mod tag;
 mod units;
 

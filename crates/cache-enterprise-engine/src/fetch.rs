@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{CacheKey, Cached, Lookup, NEVER, Tag, saturating_millis};
-use parking_lot::Mutex;
 
 use crate::cache::Cache;
 use crate::error::LoadError;

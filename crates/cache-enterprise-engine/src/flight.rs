@@ -23,14 +23,13 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use cache_enterprise_core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use cache_enterprise_core::sync::{MapHashBuilder, Mutex, MutexGuard};
 use cache_enterprise_core::{CacheKey, Cached, Clock, Event, Millis, Observer, Scoped, Sequence};
 use equivalent::Equivalent;
-use hashbrown::{DefaultHashBuilder, HashTable};
-
-use crate::sync::{Mutex, MutexGuard};
+use hashbrown::HashTable;
 
 /// After so many panics in one flight each follower runs its own loader.
 const PANICS_MAX: u8 = 3;
@@ -160,7 +159,7 @@ type Table<K, V> = HashTable<(Scoped<K>, Arc<Flight<V>>)>;
 /// The flights of one cache, exact per key: two keys never wait for each other's load.
 pub(crate) struct Flights<K, V> {
     shards: Box<[Mutex<Table<K, V>>]>,
-    hasher: DefaultHashBuilder,
+    hasher: MapHashBuilder,
     in_flight: AtomicUsize,
     clock: Clock,
     /// Name of the cache and who hears of its loaders, for rare events.
@@ -168,13 +167,14 @@ pub(crate) struct Flights<K, V> {
     observer: Arc<dyn Observer>,
 }
 
-const SHARDS: usize = 64;
+/// A power of two. The model needs keys that share a shard and keys that do not, and no more.
+const SHARDS: usize = if cfg!(shuttle) { 2 } else { 64 };
 
 impl<K: CacheKey, V> Flights<K, V> {
     pub(crate) fn new(clock: Clock, cache: &'static str, observer: Arc<dyn Observer>) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::new(HashTable::new())).collect(),
-            hasher: DefaultHashBuilder::default(),
+            hasher: MapHashBuilder::default(),
             in_flight: AtomicUsize::new(0),
             clock,
             cache,
@@ -493,6 +493,8 @@ fn register(followers: &mut Vec<Option<Waker>>, slot: &mut Option<usize>, waker:
 pub(crate) mod recursion {
     use std::cell::RefCell;
 
+    use cache_enterprise_core::sync::thread_local;
+
     thread_local! {
         static INSIDE: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
     }
@@ -501,18 +503,18 @@ pub(crate) mod recursion {
     pub(super) struct Inside;
 
     pub(super) fn enter(flight: *const ()) -> Inside {
-        INSIDE.with_borrow_mut(|inside| inside.push(flight));
+        INSIDE.with(|inside| inside.borrow_mut().push(flight));
         Inside
     }
 
     impl Drop for Inside {
         fn drop(&mut self) {
-            INSIDE.with_borrow_mut(|inside| inside.pop());
+            INSIDE.with(|inside| inside.borrow_mut().pop());
         }
     }
 
     /// Whether this thread is polling the loader of `flight`.
     pub(crate) fn is_inside(flight: *const ()) -> bool {
-        INSIDE.with_borrow(|inside| inside.contains(&flight))
+        INSIDE.with(|inside| inside.borrow().contains(&flight))
     }
 }

@@ -32,7 +32,6 @@ mod read;
 mod set;
 mod shared;
 mod spec;
-mod sync;
 mod tenant;
 mod ticker;
 #[cfg(feature = "tiers")]

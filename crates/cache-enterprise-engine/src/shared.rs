@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_enterprise_core::coherence::TenantEpochs;
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Clock, Event, Millis, Observer, Sequence};
 use hashbrown::HashMap;
-use parking_lot::Mutex;
 
 use crate::builder::{ManagerBuilder, entropy};
 use crate::cache::Periodic;

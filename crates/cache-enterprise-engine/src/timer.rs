@@ -5,11 +5,11 @@ use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use cache_enterprise_core::sync::Mutex;
+use cache_enterprise_core::sync::atomic::{AtomicBool, Ordering};
 use cache_enterprise_core::{Clock, Millis};
-use parking_lot::Mutex;
 
 /// The deadlines of one manager.
 #[derive(Debug)]

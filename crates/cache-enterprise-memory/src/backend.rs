@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Capacity, Clock, Dates, Entry, Error, ErrorKind,
     Freshness, KeyPrefix, LocalStore, Millis, OpContext, Put, PutOutcome, RemovalCause, Result,
     ScanPage, Scoped, ScopedRef, Sequence, SetOutcome, StoreStats, StoredKey,
 };
-use parking_lot::Mutex;
 
 use crate::{Leaving, MemoryStore, StoreConfig, entry_overhead};
 

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, KeyPrefix, Millis, OpContext, Put, PutOutcome, Result,
     ScanPage, Sequence, StoredKey, secs,
 };
-use parking_lot::Mutex;
 
 use crate::MemoryBackend;
 

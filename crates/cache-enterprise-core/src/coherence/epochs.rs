@@ -6,13 +6,13 @@
 //! counter sees the new epoch, and one that saw the old counter checks again at its next hit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
-use parking_lot::RwLock;
 
 use super::{EpochRecord, EpochTarget, Sequence, SequenceCounter};
 use crate::Tag;
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The epoch of one target: the sequence at which it was last invalidated.
 ///

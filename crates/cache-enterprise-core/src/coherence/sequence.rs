@@ -1,7 +1,8 @@
 //! The ordered counter.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A number of a tenant's ordered counter. Numbers start from wall time in microseconds, so that
 /// a counter that was lost restarts above every number it gave before.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
+use cache_enterprise_core::sync::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::stack::{Job, Stack};

@@ -6,9 +6,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Sequence, StoredKey};
 use hashbrown::HashMap;
-use parking_lot::Mutex;
 
 /// Keys remembered per tier.
 pub(crate) const DEBTS_MAX: usize = 100_000;

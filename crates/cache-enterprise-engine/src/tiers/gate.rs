@@ -16,10 +16,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Sequence, StoredKey};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use parking_lot::Mutex;
 
 /// A key on its way to or from the tiers.
 #[derive(Debug, Default)]

@@ -13,8 +13,8 @@ pub use member::{Demand, Group, Member, Membership, Share};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Error, Result};
-use parking_lot::Mutex;
 
 use self::divide::{Claim, divide};
 

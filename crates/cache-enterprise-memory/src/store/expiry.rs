@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Entry, Freshness, Millis, NEVER};
-use parking_lot::Mutex;
 
 use super::wheel::{Slot, Wheel};
 

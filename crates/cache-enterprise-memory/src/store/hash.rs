@@ -8,7 +8,10 @@
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use cache_enterprise_core::Scoped;
+#[cfg(shuttle)]
+use cache_enterprise_core::sync::MapHashBuilder as DefaultHashBuilder;
 use equivalent::Equivalent;
+#[cfg(not(shuttle))]
 use quick_cache::DefaultHashBuilder;
 
 /// Upper half of the number that announces a finished hash.

@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Capacity, Entry, Priority};
-use parking_lot::Mutex;
 use quick_cache::Weighter;
 
 /// Weights up to this are always told in full and never looked up.

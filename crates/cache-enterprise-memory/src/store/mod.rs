@@ -17,12 +17,12 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
     CacheKey, Counter, Entry, Freshness, LocalStore, Millis, Priority, RemovalCause, Scoped,
     SetOutcome, StoreStats,
 };
 use equivalent::Equivalent;
-use parking_lot::Mutex;
 use quick_cache::OptionsBuilder;
 use quick_cache::sync::Cache;
 
