@@ -117,12 +117,15 @@ impl<V> Flight<V> {
         recursion::is_inside(Arc::as_ptr(self).cast())
     }
 
-    /// Ends the flight: everybody in it learns of `phase`.
+    /// Ends the flight: every follower learns of `phase`. A leader that did not end it itself has
+    /// a loader yet, whose wake-ups must go on reaching it.
     fn finish(&self, phase: Phase<V>) {
         let followers = {
             let mut state = self.state.lock();
+            if matches!(phase, Phase::Landed(_)) {
+                state.leader = None;
+            }
             state.phase = phase;
-            state.leader = None;
             std::mem::take(&mut state.followers)
         };
         followers.into_iter().flatten().for_each(Waker::wake);

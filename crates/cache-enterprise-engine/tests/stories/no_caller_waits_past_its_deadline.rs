@@ -1,6 +1,9 @@
 //! The hard timeout bounds a caller, leader or follower, whatever the loader does.
 
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 
 use cache_enterprise_core::{mins, ms, secs};
 use cache_enterprise_engine::{CacheSpec, LoadError, block_on};
@@ -140,4 +143,32 @@ fn a_follower_that_gives_up_falls_back_on_what_is_past_its_life() {
     clock.advance(secs(1));
     manager.tick();
     assert_eq!(*ready(&mut follower).unwrap(), 1);
+}
+
+#[derive(Default)]
+struct WakeUps(AtomicUsize);
+
+impl Wake for WakeUps {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The model of `tests/model` found this: a flight that was taken from its leader forgot the
+/// leader's waker, so a loader that took longer than the hard timeout woke nobody.
+#[test]
+fn a_caller_without_a_deadline_is_woken_by_its_loader_after_the_flight_was_taken() {
+    let (manager, clock) = manager();
+    let cache = manager.open(&SPEC).unwrap();
+    let (answer, origin) = oneshot::channel::<u64>();
+    let mut leader = Box::pin(cache.get_with(&1, || async { origin.await.unwrap() }));
+    let wake_ups = Arc::new(WakeUps::default());
+    let waker = Waker::from(Arc::clone(&wake_ups));
+    assert!(leader.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    clock.advance(secs(2));
+    manager.tick();
+    assert_eq!(cache.stats().takeovers, 1);
+    answer.send(10).unwrap();
+    assert_eq!(wake_ups.0.load(Ordering::Relaxed), 1);
+    assert_eq!(*ready(&mut leader), 10);
 }
