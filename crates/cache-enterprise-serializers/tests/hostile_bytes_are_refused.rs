@@ -29,6 +29,21 @@ enum Tree {
     Pair(Box<Tree>, Box<Tree>),
 }
 
+/// Wide, so that a level of it takes a lot of stack: it overflowed one MiB at 256 levels.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Wide {
+    flag: bool,
+    large: u128,
+    ratio: f64,
+    letter: char,
+    text: String,
+    bytes: Vec<u8>,
+    tuple: (u16, [u8; 3]),
+    trees: HashMap<String, Vec<Tree>>,
+    next: Option<Box<Wide>>,
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 struct Message {
     #[prost(message, optional, boxed, tag = "1")]
@@ -60,6 +75,8 @@ fn a_hundred_thousand_levels_are_an_error_and_not_the_end_of_the_stack() {
         refusal::<Tree>(MessagePack, b"\x81\xa4Wrap".repeat(LEVELS)),
         refusal::<Tree>(MessagePack, b"\x81\xa4Node\x91".repeat(LEVELS)),
         refusal::<Tree>(MessagePack, b"\x81\xa5Named\x81\xa5inner".repeat(LEVELS)),
+        refusal::<Wide>(MessagePack, b"\x81\xa4next".repeat(LEVELS)),
+        refusal::<Wide>(Json, r#"{"next":"#.repeat(LEVELS)),
         refusal::<List>(Postcard, vec![1; LEVELS]),
         refusal::<Tree>(Postcard, [1, 1].repeat(LEVELS)),
         refusal::<Tree>(Postcard, vec![2; LEVELS]),
@@ -73,7 +90,7 @@ fn a_hundred_thousand_levels_are_an_error_and_not_the_end_of_the_stack() {
         refusal::<Message>(Protobuf, nested_messages(LEVELS)),
         refusal::<Message>(Protobuf, delimited(&vec![0x23; LEVELS])),
     ];
-    assert_eq!(refusals, [ErrorKind::Codec; 21]);
+    assert_eq!(refusals, [ErrorKind::Codec; 23]);
 }
 
 /// `Message`s in `Message`s, from the outermost length to the innermost.

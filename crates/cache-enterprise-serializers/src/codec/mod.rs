@@ -45,7 +45,11 @@ pub use protobuf::Protobuf;
 pub use raw::Raw;
 pub use registry::{CodecRegistry, RegisteredCodec};
 
-/// Deepest nesting that any decoder of this crate follows; deeper bytes are an error. JSON and
-/// Protocol Buffers stop earlier, at 128 and 100 levels, by their libraries' own limits. An option
-/// or an enum around a value counts as a level.
-pub const DEPTH_MAX: usize = 256;
+/// Deepest nesting that any decoder of this crate follows; deeper bytes are an error. Protocol
+/// Buffers stop earlier, at 100 levels, by their library's own limit. An option or an enum around
+/// a value counts as a level.
+///
+/// What a level costs on the stack is the type's affair: a struct of a dozen fields takes up to
+/// 8 KiB in a build without optimisation, so that 128 levels of them fit the 2 MiB that a thread
+/// gets by default.
+pub const DEPTH_MAX: usize = 128;
