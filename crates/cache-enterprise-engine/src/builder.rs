@@ -1,5 +1,6 @@
 //! Building a manager, level by level.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use cache_enterprise_core::{
 use hashbrown::HashMap;
 
 use crate::manager::CacheManager;
-use crate::options::Options;
+use crate::options::{Options, Origin, Origins};
 use crate::shared::Shared;
 use crate::ticker;
 
@@ -27,6 +28,10 @@ pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) seed: Option<u64>,
+    pub(crate) l1_ttl_max: Option<Duration>,
+    pub(crate) origins: Origins,
+    /// Name of the codec, once there is one.
+    pub(crate) codec_name: Option<&'static str>,
     pub(crate) codec: C,
     pub(crate) below: T,
 }
@@ -46,6 +51,9 @@ impl ManagerBuilder {
             clock: Clock::system(),
             observer: Arc::new(NoObserver),
             seed: None,
+            l1_ttl_max: None,
+            origins: Origins::default(),
+            codec_name: None,
             codec: MemoryOnly,
             below: NoTiers,
         }
@@ -57,6 +65,29 @@ impl<C, T> ManagerBuilder<C, T> {
     #[must_use]
     pub fn l1(mut self, capacity: impl Into<Capacity>) -> Self {
         self.capacity = capacity.into();
+        self.origin("l1.max_size", Origin::Manager)
+    }
+
+    /// Longest life of a copy in level 1, whatever caches and calls say. Default: none.
+    #[must_use]
+    pub fn l1_ttl_max(mut self, ttl: Duration) -> Self {
+        self.l1_ttl_max = Some(ttl);
+        self.origin("l1.ttl_max", Origin::Manager)
+    }
+
+    /// Level 1 answers nothing: each read asks the tiers, and callers of one key still share the
+    /// asking. Default: it answers.
+    #[must_use]
+    pub fn without_l1(self) -> Self {
+        self.l1_ttl_max(Duration::ZERO)
+    }
+
+    /// Notes who set an option of the builder, under the name that
+    /// [`describe`](CacheManager::describe) gives it. A setter called later notes itself. Default:
+    /// whoever called the setter, that is the manager.
+    #[must_use]
+    pub fn origin(mut self, option: impl Into<Cow<'static, str>>, origin: Origin) -> Self {
+        self.origins.note(option, origin);
         self
     }
 
@@ -97,7 +128,8 @@ impl<C, T> ManagerBuilder<C, T> {
 
     /// The codec for values on their way to the tiers.
     #[must_use]
-    pub fn codec<X: cache_enterprise_core::Format>(self, codec: X) -> ManagerBuilder<X, T> {
+    pub fn codec<X: cache_enterprise_core::Format>(mut self, codec: X) -> ManagerBuilder<X, T> {
+        self.origins.note("codec", Origin::Manager);
         ManagerBuilder {
             name: self.name,
             capacity: self.capacity,
@@ -106,6 +138,9 @@ impl<C, T> ManagerBuilder<C, T> {
             clock: self.clock,
             observer: self.observer,
             seed: self.seed,
+            l1_ttl_max: self.l1_ttl_max,
+            origins: self.origins,
+            codec_name: Some(codec.name()),
             codec,
             below: self.below,
         }
@@ -121,6 +156,9 @@ impl<C, T> ManagerBuilder<C, T> {
             clock: self.clock,
             observer: self.observer,
             seed: self.seed,
+            l1_ttl_max: self.l1_ttl_max,
+            origins: self.origins,
+            codec_name: self.codec_name,
             codec: self.codec,
             below,
         };

@@ -13,7 +13,7 @@ use cache_enterprise_memory::MemoryStore;
 
 use crate::flight::Flights;
 use crate::level1;
-use crate::options::{self, EffectiveOption, Options};
+use crate::options::Options;
 use crate::shared::{Shared, TenantState};
 
 /// What leaves level 1 on a call; dropped when no lock is held.
@@ -156,11 +156,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
         });
         keys
-    }
-
-    /// The options in force for this cache, each with who set it.
-    pub fn effective_options(&self) -> Vec<EffectiveOption> {
-        options::effective(&self.view.core.spec_options, &self.view.shared.options)
     }
 
     /// Drops every entry of this tenant from level 1 without an invalidation: the next read asks

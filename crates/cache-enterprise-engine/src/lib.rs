@@ -3,6 +3,7 @@
 //! ```text
 //! manager   opens caches, invalidates tags, shuts down          builder, tenant, invalidate
 //! cache     the handle applications keep                        spec, options
+//! describe  the options in force and who set them
 //! read      level 1, then the flight, the tiers, the loader     flight, timer, ticker
 //! write     set, remove, expire, landing
 //! tiers     everything below level 1 (feature `tiers`)
@@ -19,6 +20,7 @@ mod batch;
 mod blocking;
 mod builder;
 mod cache;
+mod describe;
 mod error;
 mod facade;
 mod fetch;
@@ -45,6 +47,7 @@ pub use blocking::Blocking;
 pub use builder::{ManagerBuilder, NoTiers};
 pub use cache::{Cache, CacheStats};
 pub use cache_enterprise_memory::Listener;
+pub use describe::Description;
 pub use error::LoadError;
 pub use facade::{FacadeDelete, FacadeGet, FacadeSet};
 pub use fetch::{Any, Fetch, LoadContext, Owning};
@@ -58,7 +61,9 @@ pub use set::{Lenient, Set, SetFuture, SetMode, Strict};
 pub use spec::CacheSpec;
 pub use tenant::Quota;
 #[cfg(feature = "tiers")]
-pub use tiers::{Complete, LevelHealth, Tier, TierStats, Tiered, WritePolicy};
+pub use tiers::{
+    Complete, LevelHealth, StoredEntry, StoredState, Tier, TierStats, Tiered, WritePolicy,
+};
 
 #[cfg(feature = "tiers")]
 pub(crate) use tiers::Fence;

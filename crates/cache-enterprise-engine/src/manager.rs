@@ -207,6 +207,7 @@ impl<C> CacheManager<C> {
             core: Arc::clone(&core) as _,
             periodic: Arc::clone(&core) as Arc<dyn Periodic>,
             types: std::any::type_name::<(K, V)>(),
+            options: *spec.options(),
         };
         caches.insert(spec.name().to_owned(), registered);
         Ok(core)
@@ -230,6 +231,23 @@ impl<C> CacheManager<C> {
             caches.iter().map(|(name, cache)| (name.clone(), cache.periodic.stats())).collect();
         stats.sort_by(|left, right| left.0.cmp(&right.0));
         stats
+    }
+
+    /// Makes the manager ready for its first request: takes over what the tier that keeps epochs
+    /// remembers of every tenant known so far, and asks each tier once how it feels, within the
+    /// limits of the tiers. The background work (expiry, deadlines, settling what failing tiers
+    /// were not told) runs from the building on and does not wait for this. Calling it again asks
+    /// again and changes nothing. A tier that does not answer is no error: it is skipped, and
+    /// `health` tells.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] after a shutdown.
+    pub async fn start(&self) -> Result<()> {
+        if self.shared.is_closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the manager was shut down; build another"));
+        }
+        self.shared.wake_below().await;
+        Ok(())
     }
 
     /// Does at once what the ticker does each millisecond: deadlines, expiry, overdue loads. For

@@ -1,6 +1,8 @@
 //! Options and where each came from: manager, spec, then call; the nearest wins.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cache_enterprise_core::{Priority, mins, secs};
@@ -117,14 +119,26 @@ impl Options {
 pub(crate) const L1_TTL_UNHEARD: Duration = mins(1);
 
 /// Where an option's value came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// Nobody set it.
     Default,
-    /// The manager's builder or its settings.
+    /// The manager's builder.
     Manager,
+    /// Settings, and where in them.
+    Settings(Arc<str>),
     /// The cache's spec.
     Spec,
+    /// The entry itself: what its own write or load gave it.
+    Entry,
+}
+
+impl Origin {
+    /// Settings that say it at `place`, such as `cache.toml:3:7`.
+    pub fn settings(place: impl fmt::Display) -> Self {
+        Self::Settings(place.to_string().into())
+    }
 }
 
 impl fmt::Display for Origin {
@@ -132,8 +146,30 @@ impl fmt::Display for Origin {
         f.write_str(match self {
             Self::Default => "default",
             Self::Manager => "manager",
+            Self::Settings(place) => return write!(f, "settings, {place}"),
             Self::Spec => "spec",
+            Self::Entry => "entry",
         })
+    }
+}
+
+/// Who set which option of a builder.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins(Vec<(Cow<'static, str>, Origin)>);
+
+impl Origins {
+    /// Notes who set `option`; the later note stands.
+    pub(crate) fn note(&mut self, option: impl Into<Cow<'static, str>>, origin: Origin) {
+        let option = option.into();
+        self.0.retain(|(noted, _)| *noted != option);
+        self.0.push((option, origin));
+    }
+
+    /// Who set `option`, or the group before its dot.
+    pub(crate) fn of(&self, option: &str) -> Option<&Origin> {
+        let find = |wanted: &str| self.0.iter().find(|(noted, _)| *noted == wanted);
+        let group = || option.split_once('.').and_then(|(group, _)| find(group));
+        find(option).or_else(group).map(|(_, origin)| origin)
     }
 }
 
@@ -141,37 +177,67 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveOption {
     /// Name of the option.
-    pub name: &'static str,
-    /// The value in force.
+    pub name: String,
+    /// The value in force; a secret is redacted.
     pub value: String,
     /// Who set it.
     pub origin: Origin,
 }
 
-/// The options in force for a cache, with the origin of each.
-pub(crate) fn effective(spec: &Options, manager: &Options) -> Vec<EffectiveOption> {
-    let mut rows = Vec::new();
-    let mut row = |name, spec: Option<String>, manager: Option<String>, default: &str| {
-        let (value, origin) = match (spec, manager) {
-            (Some(value), _) => (value, Origin::Spec),
-            (None, Some(value)) => (value, Origin::Manager),
-            (None, None) => (default.to_owned(), Origin::Default),
-        };
-        rows.push(EffectiveOption { name, value, origin });
-    };
+/// The options in force for a cache with this spec, with the origin of each.
+pub(crate) fn effective(
+    spec: &Options,
+    manager: &Options,
+    origins: &Origins,
+) -> Vec<EffectiveOption> {
+    let defaults = OPTIONS.iter().zip(texts(spec)).zip(texts(manager));
+    defaults
+        .map(|(((name, default), spec), manager)| {
+            let (value, origin) = match (spec, manager) {
+                (Some(value), _) => (value, Origin::Spec),
+                (None, Some(value)) => {
+                    (value, origins.of(name).cloned().unwrap_or(Origin::Manager))
+                }
+                (None, None) => ((*default).to_owned(), Origin::Default),
+            };
+            EffectiveOption { name: (*name).to_owned(), value, origin }
+        })
+        .collect()
+}
+
+/// Name and default of every option, in the order of [`texts`].
+const OPTIONS: [(&str, &str); 9] = [
+    ("ttl", "unset"),
+    ("l1_ttl", "the entry's life"),
+    ("jitter", "0.05"),
+    ("negative_ttl", "30s"),
+    ("stale_if_error", "off"),
+    ("idle", "off"),
+    ("priority", "Normal"),
+    ("hard_timeout", "30s"),
+    ("takeover_after", "1s"),
+];
+
+/// The options that are set, as text.
+fn texts(options: &Options) -> [Option<String>; 9] {
     let time = |value: Option<Duration>| value.map(|value| format!("{value:?}"));
-    row("ttl", spec.ttl.map(|v| v.to_string()), manager.ttl.map(|v| v.to_string()), "unset");
-    row("l1_ttl", time(spec.l1_ttl), time(manager.l1_ttl), "the entry's life");
-    let share = |value: Option<f32>| value.map(|value| value.to_string());
-    row("jitter", share(spec.jitter), share(manager.jitter), "0.05");
-    row("negative_ttl", time(spec.negative_ttl), time(manager.negative_ttl), "30s");
-    row("stale_if_error", time(spec.stale_if_error), time(manager.stale_if_error), "off");
-    row("idle", time(spec.idle), time(manager.idle), "off");
-    let priority = |value: Option<Priority>| value.map(|value| format!("{value:?}"));
-    row("priority", priority(spec.priority), priority(manager.priority), "Normal");
-    row("hard_timeout", time(spec.hard_timeout), time(manager.hard_timeout), "30s");
-    row("takeover_after", time(spec.takeover_after), time(manager.takeover_after), "1s");
-    rows
+    [
+        options.ttl.map(|ttl| ttl.to_string()),
+        time(options.l1_ttl),
+        options.jitter.map(|share| share.to_string()),
+        time(options.negative_ttl),
+        time(options.stale_if_error),
+        time(options.idle),
+        options.priority.map(|priority| format!("{priority:?}")),
+        time(options.hard_timeout),
+        time(options.takeover_after),
+    ]
+}
+
+/// What a spec sets for itself, for a description of the whole.
+pub(crate) fn own(spec: &Options) -> Vec<(&'static str, String)> {
+    let set = OPTIONS.iter().zip(texts(spec));
+    set.filter_map(|((name, _), value)| Some((*name, value?))).collect()
 }
 
 #[cfg(test)]
@@ -182,12 +248,19 @@ mod tests {
     fn the_nearest_setting_wins_and_says_where_it_came_from() {
         let manager = Options { jitter: Some(0.0), idle: Some(secs(9)), ..Options::NONE };
         let spec = Options { ttl: Some(Life::Forever), idle: Some(secs(1)), ..Options::NONE };
-        let rows = effective(&spec, &manager);
-        let find = |name| rows.iter().find(|row| row.name == name).map(|r| (&*r.value, r.origin));
-        assert_eq!(find("ttl"), Some(("forever", Origin::Spec)));
-        assert_eq!(find("idle"), Some(("1s", Origin::Spec)));
-        assert_eq!(find("jitter"), Some(("0", Origin::Manager)));
-        assert_eq!(find("hard_timeout"), Some(("30s", Origin::Default)));
+        let manager = Options { negative_ttl: Some(secs(2)), ..manager };
+        let mut origins = Origins::default();
+        origins.note("negative_ttl", Origin::settings("cache.toml:1:1"));
+        let rows = effective(&spec, &manager, &origins);
+        let find = |name| {
+            let row = rows.iter().find(|row| row.name == name);
+            row.map(|row| (row.value.as_str(), row.origin.to_string()))
+        };
+        assert_eq!(find("ttl"), Some(("forever", "spec".into())));
+        assert_eq!(find("idle"), Some(("1s", "spec".into())));
+        assert_eq!(find("jitter"), Some(("0", "manager".into())));
+        assert_eq!(find("negative_ttl"), Some(("2s", "settings, cache.toml:1:1".into())));
+        assert_eq!(find("hard_timeout"), Some(("30s", "default".into())));
         assert_eq!(spec.over(manager).idle, Some(secs(1)));
     }
 }

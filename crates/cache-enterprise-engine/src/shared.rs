@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::TenantEpochs;
 use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{Clock, Event, Millis, Observer, Sequence};
+use cache_enterprise_core::{Capacity, Clock, Event, Millis, Observer, Sequence};
 use hashbrown::HashMap;
 
 use crate::builder::{ManagerBuilder, entropy};
 use crate::cache::Periodic;
 use crate::fetch::Detached;
 use crate::level1::Level1;
-use crate::options::Options;
+use crate::options::{Options, Origins};
 use crate::ticker::Tick;
 #[cfg(feature = "tiers")]
 use crate::tiers::Stack;
@@ -39,6 +39,8 @@ pub(crate) struct Registered {
     pub(crate) core: Arc<dyn Any + Send + Sync>,
     pub(crate) periodic: Arc<dyn Periodic>,
     pub(crate) types: &'static str,
+    /// What its spec sets.
+    pub(crate) options: Options,
 }
 
 /// The state of one manager.
@@ -50,6 +52,12 @@ pub(crate) struct Shared {
     /// Lives of the facade's data types.
     pub(crate) data_types: HashMap<String, Duration>,
     pub(crate) observer: Arc<dyn Observer>,
+    /// Who set which option, and what the description tells besides.
+    pub(crate) origins: Origins,
+    pub(crate) capacity: Capacity,
+    pub(crate) codec_name: Option<&'static str>,
+    /// Longest life of a copy in level 1, whatever caches and calls say.
+    pub(crate) l1_ttl_max: Option<Duration>,
     pub(crate) level1: Level1,
     pub(crate) tenants: Mutex<HashMap<Arc<str>, Arc<TenantState>>>,
     pub(crate) tenants_next: AtomicU32,
@@ -76,6 +84,10 @@ impl Shared {
             timer: Arc::new(Timer::new(clock.clone())),
             level1: Level1::new(builder.capacity, clock.clone()),
             clock,
+            origins: builder.origins,
+            capacity: builder.capacity,
+            codec_name: builder.codec_name,
+            l1_ttl_max: builder.l1_ttl_max,
             options: builder.options,
             data_types: builder.data_types,
             observer: builder.observer,
@@ -153,6 +165,12 @@ impl Shared {
         let thread = std::thread::Builder::new().name("cache-load".to_owned());
         // Where no thread can be had the work is dropped, and its flight goes to the next.
         drop(thread.spawn(move || crate::block_on(work)));
+    }
+
+    /// Longest life of a copy in level 1 under these options.
+    pub(crate) fn l1_life(&self, options: &Options) -> Option<Duration> {
+        let life = options.l1_ttl.or(self.l1_bound());
+        life.into_iter().chain(self.l1_ttl_max).min()
     }
 
     /// Longest life of a copy in level 1, when the tiers set one.

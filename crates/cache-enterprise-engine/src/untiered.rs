@@ -93,6 +93,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 }
 
 impl Shared {
+    pub(crate) async fn wake_below(&self) {}
+
     pub(crate) async fn raise_below(
         &self,
         _: &Arc<TenantState>,

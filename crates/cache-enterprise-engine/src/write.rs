@@ -242,8 +242,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// The last millisecond of a copy that enters level 1 now.
     pub(crate) fn l1_until(&self, now: Millis, options: &Options) -> Millis {
-        let bound = options.l1_ttl.or(self.view.shared.l1_bound());
-        bound.map_or(NEVER, |bound| now.saturating_add(saturating_millis(bound)))
+        let life = self.view.shared.l1_life(options);
+        life.map_or(NEVER, |life| now.saturating_add(saturating_millis(life)))
     }
 
     /// The entry of `value` in level 1.

@@ -61,6 +61,11 @@ impl RetryBudget {
         self.parts.load(Ordering::Relaxed) / PARTS
     }
 
+    /// Whole tokens of a full bucket.
+    pub fn tokens_max(&self) -> u32 {
+        self.parts_max / PARTS
+    }
+
     fn capped(&self, parts: u32) -> u32 {
         parts.saturating_add(self.earned).min(self.parts_max)
     }

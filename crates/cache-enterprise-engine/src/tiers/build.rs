@@ -9,7 +9,7 @@ use super::tier::Tier;
 use super::{Level, Pipeline, Stack, StackParts, life, open};
 use crate::builder::{self, ManagerBuilder, NoTiers};
 use crate::manager::CacheManager;
-use crate::options::L1_TTL_UNHEARD;
+use crate::options::{L1_TTL_UNHEARD, Origin};
 use crate::shared::Shared;
 
 /// A builder with tiers, in the order of their levels.
@@ -71,7 +71,7 @@ impl<C> ManagerBuilder<C, Tiered> {
         let compressor: Arc<dyn Compressor> = Arc::new(compressor);
         self.below.readers.push(Arc::clone(&compressor));
         self.below.compressor = Some(compressor);
-        self
+        self.origin("compression", Origin::Manager)
     }
 
     /// Also reads what this compressor wrote earlier.
@@ -92,7 +92,7 @@ impl<C> ManagerBuilder<C, Tiered> {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.below.limits = limits;
-        self
+        self.origin("limits", Origin::Manager)
     }
 
     /// Opens the tiers and builds the manager.

@@ -9,6 +9,7 @@ use cache_enterprise_resilience::BreakerState;
 
 use super::Stack;
 use crate::manager::{CacheManager, ShutdownReport};
+use crate::shared::Shared;
 
 /// How often debts of tiers that answer again are settled.
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
@@ -62,6 +63,25 @@ pub(crate) fn watch(stack: &Arc<Stack>) {
             stack.settle_debts(SETTLE_MOST).await;
         }
     });
+}
+
+impl Shared {
+    /// Takes over stored epochs and asks each tier once; what fails is told and tried again when
+    /// it is needed.
+    pub(crate) async fn wake_below(&self) {
+        let Some(stack) = &self.stack else { return };
+        let tenants: Vec<_> = self.tenants.lock().values().cloned().collect();
+        for tenant in tenants {
+            if let Err(error) = stack.restore(&tenant).await {
+                tracing::warn!(error = %error, "stored epochs are not known; the tiers are skipped");
+            }
+        }
+        for level in &stack.levels {
+            if let BackendHealth::Down(why) = level.backend.health().await {
+                tracing::warn!(tier = %level.name, why, "a tier is down; it is skipped until it answers");
+            }
+        }
+    }
 }
 
 impl<C> CacheManager<C> {

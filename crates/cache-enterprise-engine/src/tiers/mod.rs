@@ -2,14 +2,17 @@
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
 //! values into bytes, `behind` writes later, `debts` remembers what a failing tier was not told,
-//! `restore` takes over what a tenant's last process left.
+//! `restore` takes over what a tenant's last process left, `inspect` shows what lies in a tier and
+//! whether it may be served.
 
 mod batch;
 mod behind;
 mod below;
 mod build;
 mod debts;
+mod describe;
 mod gate;
+mod inspect;
 mod life;
 mod pipeline;
 mod promote;
@@ -19,6 +22,7 @@ mod tier;
 
 pub(crate) use below::Fence;
 pub use build::{Complete, Tiered};
+pub use inspect::{StoredEntry, StoredState};
 pub use life::{LevelHealth, TierStats};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use restore::Restoring;

@@ -132,6 +132,15 @@ impl Pipeline {
         Ok(Opened { value, plan, plain_len })
     }
 
+    /// The envelope with its payload inflated, whoever wrote it.
+    pub(crate) fn unpack(&self, key: &StoredKey, bytes: &Bytes) -> Result<Envelope> {
+        let mut envelope = Envelope::open(bytes, key, self.transform.as_deref(), &self.limits)?;
+        let Body { compressor, plain_len, .. } = envelope.body;
+        let payload = std::mem::take(&mut envelope.body.payload);
+        envelope.body.payload = self.decompress(compressor, payload, plain_len as usize)?;
+        Ok(envelope)
+    }
+
     /// The same envelope with its fresh life ended now, if not before; the payload is not touched.
     pub(crate) fn end_freshness(&self, key: &StoredKey, bytes: &Bytes) -> Result<Bytes> {
         let transform = self.transform.as_deref();

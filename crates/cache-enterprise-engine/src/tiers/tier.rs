@@ -1,18 +1,21 @@
 //! One level below level 1, as the builder takes it and as the stack walks it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    Backend, BackendSource, Clock, Counter, OpenedBackend, Result, saturating_millis,
+    Backend, BackendSource, Clock, Counter, DescribedOption, OpenedBackend, Result,
+    saturating_millis,
 };
 use cache_enterprise_resilience::{
     BackendExt, CircuitBreaker, CircuitBreakerConfig, RetryConfig, TimeoutConfig,
 };
 
 use super::promote::Heat;
+use crate::options::{Origin, Origins};
 
 /// When a write reaches a tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +56,7 @@ pub(crate) struct TierConfig {
     pub(crate) timeout: Option<TimeoutConfig>,
     pub(crate) retry: Option<RetryConfig>,
     pub(crate) breaker: Option<CircuitBreakerConfig>,
+    pub(crate) origins: Origins,
 }
 
 impl Tier {
@@ -66,6 +70,7 @@ impl Tier {
             timeout: Some(TimeoutConfig::default()),
             retry: Some(RetryConfig::default()),
             breaker: Some(CircuitBreakerConfig::default()),
+            origins: Origins::default(),
         };
         Self { source: Box::new(source), config }
     }
@@ -74,42 +79,63 @@ impl Tier {
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.config.ttl = Some(ttl);
-        self
+        self.origin("ttl", Origin::Manager)
     }
 
     /// When writes reach the tier. Default: [`WritePolicy::Through`].
     #[must_use]
     pub fn write(mut self, policy: WritePolicy) -> Self {
         self.config.write = policy;
-        self
+        self.origin("write", Origin::Manager)
     }
 
     /// Hits in this tier before an entry climbs to the levels above. Default: 1.
     #[must_use]
     pub fn promote_after(mut self, hits: u32) -> Self {
         self.config.promote_after = hits.max(1);
-        self
+        self.origin("promote_after", Origin::Manager)
     }
 
     /// Longest a call may take. Default: 250 ms.
     #[must_use]
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.config.timeout =
-            Some(TimeoutConfig { read: limit, write: limit, ..TimeoutConfig::default() });
-        self
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.timeouts(TimeoutConfig { read: limit, write: limit, ..TimeoutConfig::default() })
+    }
+
+    /// Longest a call may take, by what it does. Default: see [`TimeoutConfig`].
+    #[must_use]
+    pub fn timeouts(mut self, limits: TimeoutConfig) -> Self {
+        self.config.timeout = Some(limits);
+        self.origin("timeout", Origin::Manager)
     }
 
     /// How calls are tried again. Default: once, within the deadline and a shared budget.
     #[must_use]
     pub fn retry(mut self, retry: RetryConfig) -> Self {
         self.config.retry = Some(retry);
-        self
+        self.origin("retry", Origin::Manager)
     }
 
     /// When the tier is skipped. Default: see [`CircuitBreakerConfig`].
     #[must_use]
     pub fn breaker(mut self, breaker: CircuitBreakerConfig) -> Self {
         self.config.breaker = Some(breaker);
+        self.origin("breaker", Origin::Manager)
+    }
+
+    /// Asks the tier however often it failed. Default: a circuit breaker skips it.
+    #[must_use]
+    pub fn without_breaker(mut self) -> Self {
+        self.config.breaker = None;
+        self.origin("breaker", Origin::Manager)
+    }
+
+    /// Notes who set an option of this tier, under the name that
+    /// [`describe`](crate::CacheManager::describe) gives it after the level. A setter called later
+    /// notes itself. Default: whoever called the setter, that is the manager.
+    #[must_use]
+    pub fn origin(mut self, option: impl Into<Cow<'static, str>>, origin: Origin) -> Self {
+        self.config.origins.note(option, origin);
         self
     }
 
@@ -119,7 +145,8 @@ impl Tier {
         self.config.timeout = None;
         self.config.retry = None;
         self.config.breaker = None;
-        self
+        let bare = self.origin("timeout", Origin::Manager).origin("retry", Origin::Manager);
+        bare.origin("breaker", Origin::Manager)
     }
 }
 
@@ -145,6 +172,8 @@ pub(crate) struct Level {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) breaker: Option<Arc<CircuitBreaker>>,
     pub(crate) config: TierConfig,
+    /// The options of the backend itself, for the description.
+    pub(crate) options: Vec<DescribedOption>,
     pub(crate) heat: Heat,
     pub(crate) counts: LevelCounts,
     /// Whether its last call failed.
@@ -164,6 +193,7 @@ pub(crate) struct LevelCounts {
 /// Opens a tier and puts its wrappers around it: timeout inside, retry around it, breaker outside.
 pub(crate) async fn open(tier: Tier, number: u8, clock: &Clock) -> Result<(Level, OpenedBackend)> {
     let Tier { source, config } = tier;
+    let options = source.describe();
     let opened = source.open(clock).await?;
     let name = opened.backend.name().to_owned();
     let mut backend = Arc::clone(&opened.backend);
@@ -181,7 +211,8 @@ pub(crate) async fn open(tier: Tier, number: u8, clock: &Clock) -> Result<(Level
     let heat = Heat::new(config.promote_after);
     let counts = LevelCounts::default();
     let is_failing = AtomicBool::new(false);
-    Ok((Level { number, name, backend, breaker, config, heat, counts, is_failing }, opened))
+    let level = Level { number, name, backend, breaker, config, options, heat, counts, is_failing };
+    Ok((level, opened))
 }
 
 impl Level {

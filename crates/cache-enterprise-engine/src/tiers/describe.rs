@@ -1,0 +1,111 @@
+//! What the tiers of a manager do, and who said so.
+
+use cache_enterprise_resilience::{CircuitBreakerConfig, RetryConfig, TimeoutConfig};
+
+use super::tier::WritePolicy;
+use super::{Level, Pipeline};
+use crate::describe::{Description, time_or_off};
+use crate::options::{Origin, Origins};
+use crate::shared::Shared;
+
+impl Shared {
+    pub(crate) fn describe_below(&self, description: &mut Description) {
+        let Some(stack) = &self.stack else { return };
+        for level in &stack.levels {
+            Rows { level, description }.push_all();
+        }
+        let of = |option: &str| self.origins.of(option).cloned().unwrap_or(Origin::Default);
+        description.push("codec", self.codec_name.unwrap_or("unknown"), of("codec"));
+        stack.pipeline.describe(&self.origins, description);
+    }
+}
+
+impl Pipeline {
+    fn describe(&self, origins: &Origins, description: &mut Description) {
+        let of = |option: &str| origins.of(option).cloned().unwrap_or(Origin::Default);
+        match &self.compressor {
+            None => description.push("compression.algorithm", "none", of("compression.algorithm")),
+            Some(compressor) => {
+                let (name, threshold) = (compressor.name(), compressor.threshold());
+                description.push("compression.algorithm", name, of("compression.algorithm"));
+                description.push("compression.threshold", threshold, of("compression.threshold"));
+            }
+        }
+        if let Some(transform) = &self.transform {
+            description.push("transform.suite", transform.suite(), Origin::Manager);
+        }
+        let stored = self.limits.stored_bytes_max;
+        description.push("limits.stored_bytes_max", stored, of("limits"));
+        description.push("limits.plain_bytes_max", self.limits.plain_bytes_max, of("limits"));
+    }
+}
+
+/// The rows of one level.
+struct Rows<'a> {
+    level: &'a Level,
+    description: &'a mut Description,
+}
+
+impl Rows<'_> {
+    fn push_all(mut self) {
+        let config = self.level.config.clone();
+        let backend = self.level.name.clone();
+        let chosen = self.origin("backend", Origin::Manager);
+        self.push_from("backend", backend, chosen);
+        for option in self.level.options.clone() {
+            let unset = if option.is_default { Origin::Default } else { Origin::Manager };
+            let origin = self.origin(&option.name, unset);
+            self.push_from(&option.name, option.value, origin);
+        }
+        self.push("ttl", time_or_off(config.ttl));
+        match config.write {
+            WritePolicy::Through => self.push("write", "through".into()),
+            WritePolicy::Around => self.push("write", "around".into()),
+            WritePolicy::Behind { queue_max } => {
+                self.push("write", "behind".into());
+                self.push("write.queue_max", queue_max.to_string());
+            }
+        }
+        self.push("promote_after", config.promote_after.to_string());
+        self.push_timeout(config.timeout.as_ref());
+        self.push_retry(config.retry.as_ref());
+        self.push_breaker(config.breaker.as_ref());
+    }
+
+    fn push_timeout(&mut self, timeout: Option<&TimeoutConfig>) {
+        self.push("timeout.read", time_or_off(timeout.map(|timeout| timeout.read)));
+        self.push("timeout.write", time_or_off(timeout.map(|timeout| timeout.write)));
+    }
+
+    fn push_retry(&mut self, retry: Option<&RetryConfig>) {
+        let Some(retry) = retry else { return self.push("retry.attempts", "0".into()) };
+        self.push("retry.attempts", retry.attempts.to_string());
+        self.push("retry.delay", format!("{:?}", retry.delay));
+        self.push("retry.delay_max", format!("{:?}", retry.delay_max));
+        self.push("retry.within", format!("{:?}", retry.within));
+        self.push("retry.budget", retry.budget.tokens_max().to_string());
+    }
+
+    fn push_breaker(&mut self, breaker: Option<&CircuitBreakerConfig>) {
+        self.push("breaker.enabled", breaker.is_some().to_string());
+        let Some(breaker) = breaker else { return };
+        self.push("breaker.failure_threshold", breaker.failure_threshold.to_string());
+        self.push("breaker.window", format!("{:?}", breaker.window));
+        self.push("breaker.recovery_timeout", format!("{:?}", breaker.recovery_timeout));
+        self.push("breaker.recovery_timeout_max", format!("{:?}", breaker.recovery_timeout_max));
+        self.push("breaker.success_threshold", breaker.success_threshold.to_string());
+    }
+
+    fn push(&mut self, option: &str, value: String) {
+        let origin = self.origin(option, Origin::Default);
+        self.push_from(option, value, origin);
+    }
+
+    fn push_from(&mut self, option: &str, value: String, origin: Origin) {
+        self.description.push(format!("l{}.{option}", self.level.number), value, origin);
+    }
+
+    fn origin(&self, option: &str, unset: Origin) -> Origin {
+        self.level.config.origins.of(option).cloned().unwrap_or(unset)
+    }
+}
