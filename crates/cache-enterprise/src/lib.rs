@@ -2,17 +2,21 @@
 
 pub use cache_enterprise_core as core;
 pub use cache_enterprise_core::{
-    Backend, BackendHealth, BackendSource, CacheKey, Cached, Capabilities, Capacity, Clock, Codec,
-    Compressor, Error, ErrorKind, Event, KeyWriter, Lookup, MemoryOnly, Observer, OpenedBackend,
-    Priority, RemovalCause, Result, SetOutcome, Tag, tag,
+    Backend, BackendConfig, BackendFactory, BackendHealth, BackendOption, BackendSource, CacheKey,
+    Cached, Capabilities, Capacity, Clock, Codec, Compressor, Error, ErrorKind, Event, KeyWriter,
+    Lookup, MemoryOnly, Observer, OpenedBackend, Priority, RemovalCause, Result, SetOutcome, Tag,
+    tag,
 };
 pub use cache_enterprise_engine::{
-    Cache, CacheManager, CacheSpec, CacheStats, Fetch, Hit, Life, Listener, LoadContext, LoadError,
-    ManagerBuilder, Options, Quota, Receipt, ShutdownReport, Source, Tenant, block_on,
+    Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption, Fetch, Hit, Life,
+    Listener, LoadContext, LoadError, ManagerBuilder, Options, Origin, Quota, Receipt,
+    ShutdownReport, Source, Tenant, block_on,
 };
 
 #[cfg(feature = "tiers")]
-pub use cache_enterprise_engine::{LevelHealth, Tier, TierStats, WritePolicy};
+pub use cache_enterprise_engine::{
+    LevelHealth, StoredEntry, StoredState, Tier, TierStats, Tiered, WritePolicy,
+};
 #[cfg(feature = "tiers")]
 pub use cache_enterprise_resilience as resilience;
 #[cfg(feature = "tiers")]
@@ -26,5 +30,9 @@ pub use cache_enterprise_disk as disk;
 
 #[cfg(feature = "settings")]
 pub use cache_enterprise_settings as settings;
+#[cfg(feature = "settings")]
+mod wiring;
+#[cfg(feature = "settings")]
+pub use wiring::{FromSettings, Wiring};
 
 pub mod prelude;

@@ -15,3 +15,8 @@ pub use cache_enterprise_serializers::*;
 
 #[cfg(feature = "disk")]
 pub use cache_enterprise_disk::Disk;
+
+#[cfg(feature = "settings")]
+pub use crate::wiring::FromSettings;
+#[cfg(feature = "settings")]
+pub use cache_enterprise_settings::Settings;

@@ -83,12 +83,13 @@ impl AnySerde {
         Self::Bincode,
     ];
 
-    /// The codec of that name.
+    /// The codec of that name; `msgpack` is read as `messagepack`.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](cache_enterprise_core::ErrorKind::Config) when no codec has the name
     /// (the error lists those that have one), or when its feature is off (the error names it).
     pub fn named(name: &str) -> Result<Self> {
+        let name = if name == "msgpack" { "messagepack" } else { name };
         if let Some(codec) = Self::ALL.iter().find(|codec| codec.name() == name) {
             return Ok(*codec);
         }

@@ -1,0 +1,181 @@
+//! A manager from settings.
+//!
+//! `plan` judges the settings with the registries at hand and finds everything that is wrong;
+//! `origins` carries over who said what; this file opens what the plan names.
+
+mod origins;
+mod plan;
+
+use std::sync::Arc;
+
+use cache_enterprise_core::{BackendFactory, BackendRegistry, Clock, NoObserver, Observer, Result};
+use cache_enterprise_engine::CacheManager;
+use cache_enterprise_serializers::AnySerde;
+use cache_enterprise_settings::{Settings, SettingsErrors};
+
+use plan::Plan;
+
+/// Builds a manager from settings alone, with the backends of the enabled features. For backends,
+/// a clock or an observer of your own see [`Wiring`].
+pub trait FromSettings: Sized {
+    /// Opens the levels of `settings`. A manager with tiers is built inside a tokio runtime.
+    ///
+    /// ```
+    /// use cache_enterprise::prelude::*;
+    ///
+    /// static USERS: CacheSpec<u64, String> = CacheSpec::new("users");
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let settings = Settings::builder().set("defaults.ttl", "5m").build()?;
+    /// let manager = CacheManager::from_settings(settings).await?;
+    /// let users = manager.open(&USERS)?;
+    /// users.set(&7, String::from("Ada")).await;
+    /// assert_eq!(users.get(&7).await?.as_deref(), Some(&String::from("Ada")));
+    /// println!("{}", manager.describe());
+    /// # Ok::<(), cache_enterprise::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Everything at once that no registry knows or a backend refuses, each with the place where
+    /// it was written and what to do; else what keeps a level from opening.
+    fn from_settings(settings: Settings) -> impl Future<Output = Result<Self>> + Send;
+}
+
+impl FromSettings for CacheManager<AnySerde> {
+    async fn from_settings(settings: Settings) -> Result<Self> {
+        Wiring::new().manager(&settings).await
+    }
+}
+
+/// What a manager needs besides its settings: factories of backends, a clock, an observer.
+///
+/// ```
+/// use std::sync::Arc;
+/// use cache_enterprise::core::{BackendConfig, BackendFactory, BackendSource, Capacity, MIB};
+/// use cache_enterprise::memory::MemoryBackend;
+/// use cache_enterprise::settings::Settings;
+/// use cache_enterprise::{Result, Wiring};
+///
+/// #[derive(Debug)]
+/// struct Attic;
+///
+/// impl BackendFactory for Attic {
+///     fn source(&self, config: &BackendConfig) -> Result<Box<dyn BackendSource>> {
+///         config.knows_only(&["boxes"])?;
+///         let boxes = config.parsed::<u64>("boxes")?.unwrap_or(1);
+///         let attic = MemoryBackend::new(Capacity::bytes(boxes * MIB));
+///         Ok(Box::new(Arc::new(attic)))
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let settings = Settings::builder()
+///     .set("levels.1.kind", "attic")
+///     .set("levels.1.options.boxes", 8)
+///     .build()?;
+/// let manager = Wiring::new().backend("attic", Attic)?.manager(&settings).await?;
+/// assert_eq!(manager.health().await.len(), 1);
+/// # Ok::<(), cache_enterprise::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Wiring {
+    backends: BackendRegistry,
+    clock: Clock,
+    observer: Arc<dyn Observer>,
+}
+
+impl Wiring {
+    /// The backends of the enabled features, the machine's clock, and nobody who observes.
+    pub fn new() -> Self {
+        Self { backends: built_in(), clock: Clock::system(), observer: Arc::new(NoObserver) }
+    }
+
+    /// Registers a backend under the name that `levels.*.kind` uses. Default: `memory` and
+    /// `disk`, each with its feature.
+    ///
+    /// # Errors
+    /// When the name is taken, empty or too long.
+    pub fn backend(mut self, name: &str, factory: impl BackendFactory) -> Result<Self> {
+        self.backends.register(name, factory)?;
+        Ok(self)
+    }
+
+    /// Where time comes from. Default: the machine.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Who hears of rare events. Default: nobody.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Arc::new(observer);
+        self
+    }
+
+    /// Judges everything that can be judged without opening a level: names of codecs, compressors,
+    /// policies and backends, and the options of backends.
+    ///
+    /// # Errors
+    /// Every problem at once, each with the place where it was written and what to do.
+    pub fn check(&self, settings: &Settings) -> Result<(), SettingsErrors> {
+        Plan::of(settings, &self.backends).map(drop)
+    }
+
+    /// Opens the levels of `settings` and builds the manager; with levels below level 1 inside a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), else what keeps a level from opening.
+    pub async fn manager(&self, settings: &Settings) -> Result<CacheManager<AnySerde>> {
+        let Plan { l1, l1_ttl_max, options, codec, compressor, readers, tiers } =
+            Plan::of(settings, &self.backends)?;
+        let mut builder = CacheManager::builder(settings.name())
+            .options(options)
+            .codec(codec)
+            .clock(self.clock.clone())
+            .observer(Arc::clone(&self.observer));
+        if let Some(capacity) = l1 {
+            builder = builder.l1(capacity);
+        }
+        if let Some(ttl) = l1_ttl_max {
+            builder = builder.l1_ttl_max(ttl);
+        }
+        let builder = origins::of_manager(builder, settings);
+        let mut tiers = tiers.into_iter();
+        let Some(first) = tiers.next() else { return builder.build_in_memory() };
+        let mut builder = tiers.fold(builder.l2(first), |builder, tier| builder.tier(tier));
+        if let Some(compressor) = compressor {
+            builder = builder.compression(compressor);
+        }
+        builder =
+            readers.into_iter().fold(builder, |builder, reader| builder.reads_compression(reader));
+        origins::of_pipeline(builder, settings).build().await
+    }
+}
+
+impl Default for Wiring {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The backends of the enabled features.
+fn built_in() -> BackendRegistry {
+    #[allow(unused_mut, reason = "no feature may bring a backend")]
+    let mut backends = BackendRegistry::new();
+    #[cfg(feature = "memory")]
+    backends
+        .register("memory", cache_enterprise_memory::MemoryFactory)
+        .expect("the registry is empty and the name is short");
+    #[cfg(feature = "disk")]
+    backends
+        .register("disk", cache_enterprise_disk::DiskFactory)
+        .expect("no other backend has this short name");
+    backends
+}

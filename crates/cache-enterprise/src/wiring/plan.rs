@@ -1,0 +1,218 @@
+//! What to build, judged before anything is opened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_enterprise_core::{BackendRegistry, Capacity, Compressor, Error};
+use cache_enterprise_engine::{Life, Options, Tier, WritePolicy};
+use cache_enterprise_resilience::{CircuitBreakerConfig, RetryBudget, RetryConfig, TimeoutConfig};
+use cache_enterprise_serializers::{AnySerde, CompressionAlgorithm};
+use cache_enterprise_settings::{
+    self as settings, EntryDefaults, LevelKind, LevelSettings, Origin, Problem, Settings,
+    SettingsErrors, WriteSettings,
+};
+
+use super::origins;
+
+/// Share of a token that a success earns for retries, in per cent: that of
+/// [`RetryBudget::default`].
+const EARNED_PERCENT: u32 = 10;
+
+/// Backends that a feature of this crate would bring.
+const FEATURES: [&str; 2] = ["memory", "disk"];
+
+/// A manager, planned.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// What level 1 may hold; `None` when it is off.
+    pub(super) l1: Option<Capacity>,
+    /// Longest life of a copy in level 1; zero when it is off.
+    pub(super) l1_ttl_max: Option<Duration>,
+    pub(super) options: Options,
+    pub(super) codec: AnySerde,
+    pub(super) compressor: Option<Arc<dyn Compressor>>,
+    /// Every compressor that is built in: what an earlier choice wrote stays readable.
+    pub(super) readers: Vec<Arc<dyn Compressor>>,
+    pub(super) tiers: Vec<Tier>,
+}
+
+impl Plan {
+    /// Judges `settings` with what is registered and built in.
+    ///
+    /// # Errors
+    /// Every problem at once.
+    pub(super) fn of(
+        settings: &Settings,
+        backends: &BackendRegistry,
+    ) -> Result<Self, SettingsErrors> {
+        let mut problems = Vec::new();
+        let (top, below) = match settings.levels() {
+            [top, below @ ..] if matches!(top.kind, LevelKind::Memory { .. }) => (Some(top), below),
+            below => (None, below),
+        };
+        let codec = codec(settings, &mut problems);
+        let compressor = compressor(settings, &mut problems);
+        problems.extend(settings.levels().iter().filter_map(|level| policy(settings, level)));
+        let tiers = below.iter().filter_map(|level| tier(settings, level, backends, &mut problems));
+        let tiers: Vec<_> = tiers.collect();
+        SettingsErrors::check(problems)?;
+        Ok(Self {
+            l1: top.and_then(|top| match top.kind {
+                LevelKind::Memory { max_size, .. } => Some(max_size),
+                _ => None,
+            }),
+            l1_ttl_max: top.map_or(Some(Duration::ZERO), |top| top.ttl),
+            options: options(settings.defaults()),
+            codec,
+            compressor,
+            readers: readers(),
+            tiers,
+        })
+    }
+}
+
+fn codec(settings: &Settings, problems: &mut Vec<Problem>) -> AnySerde {
+    AnySerde::named(settings.codec()).unwrap_or_else(|error| {
+        problems.push(settings.problem("codec", error.to_string(), "write one that is known"));
+        AnySerde::default()
+    })
+}
+
+/// The compressor of new values. One that nobody chose and that is not built in is left out; the
+/// description of the manager says so.
+fn compressor(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<dyn Compressor>> {
+    const KEY: &str = "compression.algorithm";
+    let wanted = settings.compression()?;
+    let threshold = usize::try_from(wanted.threshold).unwrap_or(usize::MAX);
+    let algorithm = wanted.algorithm.parse::<CompressionAlgorithm>();
+    match algorithm.and_then(|algorithm| algorithm.compressor(threshold)) {
+        Ok(compressor) => compressor,
+        Err(_) if settings.origin(KEY) == Origin::Default => None,
+        Err(error) => {
+            let fix = "write one that is built in, or `none`";
+            problems.push(settings.problem(KEY, error.to_string(), fix));
+            None
+        }
+    }
+}
+
+fn readers() -> Vec<Arc<dyn Compressor>> {
+    // A reader's threshold is never asked.
+    let built_in = CompressionAlgorithm::ALL.iter().map(|algorithm| algorithm.compressor(0));
+    built_in.flatten().flatten().collect()
+}
+
+fn policy(settings: &Settings, level: &LevelSettings) -> Option<Problem> {
+    let LevelKind::Memory { eviction_policy: Some(policy), .. } = &level.kind else { return None };
+    let what = format!("no eviction policy is named `{policy}`");
+    let fix = "remove it, or write `default`, the only one built in";
+    Some(settings.problem(&level.key("eviction_policy"), what, fix))
+}
+
+/// The tier of one level, or a problem.
+fn tier(
+    settings: &Settings,
+    level: &LevelSettings,
+    backends: &BackendRegistry,
+    problems: &mut Vec<Problem>,
+) -> Option<Tier> {
+    let config = level.backend();
+    let key = level.key("kind");
+    let Ok(factory) = backends.named(config.kind()) else {
+        let what = format!("no backend is named `{}`", config.kind());
+        problems.push(settings.problem(&key, what, known(config.kind(), backends)));
+        return None;
+    };
+    match factory.source(&config) {
+        Ok(source) => {
+            let source = origins::Described::new(source, level);
+            Some(origins::of_tier(used(Tier::new(source), settings, level), settings, level))
+        }
+        Err(error) => {
+            problems.push(settings.problem(
+                &refused(settings, level, &error),
+                error.to_string(),
+                "correct it",
+            ));
+            None
+        }
+    }
+}
+
+/// What to write instead of the name of a backend that is not there.
+fn known(name: &str, backends: &BackendRegistry) -> String {
+    if FEATURES.contains(&name) {
+        return format!("enable the feature `{name}`");
+    }
+    let known = backends.names().join(", ");
+    format!("write one of {known}, or register a factory with `Wiring::backend`")
+}
+
+/// The key that a factory's refusal is about: the option it names, else the level's kind.
+fn refused(settings: &Settings, level: &LevelSettings, error: &Error) -> String {
+    let named = error.context().find(|(name, _)| *name == "option").map(|(_, option)| option);
+    let first = named.and_then(|options| options.split(", ").next());
+    let key = first.map(|option| level.key(&format!("options.{option}")));
+    let is_there = |key: &String| settings.describe().row(key).is_some();
+    key.filter(is_there).unwrap_or_else(|| level.key("kind"))
+}
+
+/// A tier as the settings use it.
+fn used(tier: Tier, settings: &Settings, level: &LevelSettings) -> Tier {
+    let timeouts = settings.timeouts();
+    let mut tier = tier
+        .promote_after(settings.promote_after())
+        .write(match level.write {
+            WriteSettings::Behind { queue_max } => {
+                WritePolicy::Behind { queue_max: usize::try_from(queue_max).unwrap_or(usize::MAX) }
+            }
+            WriteSettings::Around => WritePolicy::Around,
+            _ => WritePolicy::Through,
+        })
+        .timeouts(TimeoutConfig {
+            read: timeouts.read,
+            write: timeouts.write,
+            ..TimeoutConfig::default()
+        })
+        .retry(retry(settings));
+    if let Some(ttl) = level.ttl {
+        tier = tier.ttl(ttl);
+    }
+    match settings.breaker() {
+        None => tier.without_breaker(),
+        Some(breaker) => tier.breaker(CircuitBreakerConfig {
+            failure_threshold: breaker.failure_threshold,
+            window: breaker.window,
+            recovery_timeout: breaker.recovery_timeout,
+            recovery_timeout_max: breaker.recovery_timeout_max,
+            success_threshold: breaker.success_threshold,
+        }),
+    }
+}
+
+fn retry(settings: &Settings) -> RetryConfig {
+    let retry = settings.retry();
+    RetryConfig {
+        attempts: retry.attempts,
+        delay: retry.delay,
+        delay_max: retry.delay_max,
+        within: retry.within,
+        budget: Arc::new(RetryBudget::new(retry.budget, EARNED_PERCENT)),
+    }
+}
+
+fn options(defaults: &EntryDefaults) -> Options {
+    Options {
+        ttl: defaults.ttl.map(|life| match life {
+            settings::Life::For(ttl) => Life::For(ttl),
+            settings::Life::Forever => Life::Forever,
+        }),
+        l1_ttl: defaults.l1_ttl,
+        jitter: Some(defaults.jitter as f32),
+        negative_ttl: Some(defaults.negative_ttl),
+        stale_if_error: defaults.stale_if_error,
+        idle: defaults.idle,
+        hard_timeout: Some(defaults.hard_timeout),
+        ..Options::NONE
+    }
+}
