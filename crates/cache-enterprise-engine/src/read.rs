@@ -291,6 +291,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     {
         if !self.view.shared.has_tiers() {
             self.view.core.counts.misses.add(1);
+            self.bury(key);
             return Ok(None);
         }
         self.view.space.key(&key.to_key())?;
@@ -431,6 +432,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lead.land_empty(Landing::Value(hit.clone()));
             return Answer::Value(hit, Source::Memory);
         }
+        self.bury(key);
         let below = match self.in_time(call, self.read_below(key, lead, call)).await {
             Raced::Done(below) => below,
             // The lead has gone to the next waiter, or the value landed and was still climbing.

@@ -81,6 +81,26 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         was_fresh
     }
 
+    /// Takes an invalidated entry out of level 1, where a read has found it. Invalidating walks
+    /// over no entries; what is never read again is evicted or expires.
+    pub(crate) fn bury<Q: Lookup<K> + ?Sized>(&self, key: &Q) {
+        if self.view.tenant.epochs.has_never_changed() {
+            return;
+        }
+        let scoped = self.scoped(key);
+        let is_invalid = || self.view.store.peek(&scoped).is_some_and(|held| !self.recheck(&held));
+        if !is_invalid() {
+            return;
+        }
+        let mut leaving = Leaving::<K, V>::default();
+        let lock = self.view.core.flights.lock(&scoped);
+        if is_invalid() {
+            self.view.store.remove(&scoped, RemovalCause::Invalidated, &mut leaving);
+        }
+        drop(lock);
+        drop(leaving);
+    }
+
     pub(crate) fn remove_level1<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> (Sequence, bool, Fence) {
         let mut leaving = Leaving::<K, V>::default();
         let scoped = self.scoped(key);

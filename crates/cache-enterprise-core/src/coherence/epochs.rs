@@ -50,6 +50,9 @@ impl EpochCell {
     }
 }
 
+/// Where the change counter starts: above what an entry remembers that was never checked.
+const FIRST_CHANGE: u64 = 1;
+
 /// Sequence and epochs of one tenant. Shared by all caches of the tenant in one manager.
 ///
 /// ```
@@ -83,7 +86,7 @@ impl TenantEpochs {
     /// Epochs of a tenant whose counter starts at `start`.
     pub fn new(start: Sequence) -> Self {
         Self {
-            changes: AtomicU64::new(1),
+            changes: AtomicU64::new(FIRST_CHANGE),
             sequence: SequenceCounter::starting_at(start),
             whole: AtomicU64::new(0),
             floor: AtomicU64::new(0),
@@ -101,6 +104,11 @@ impl TenantEpochs {
     #[inline]
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether no epoch was raised yet, so that no entry can be invalid.
+    pub fn has_never_changed(&self) -> bool {
+        self.changes() == FIRST_CHANGE
     }
 
     /// The cell of a cache; made at the floor when it is not known.

@@ -4,13 +4,16 @@
 mod absence_is_remembered_until_something_changes;
 mod callers_of_one_cold_key_share_one_load;
 mod colliding_keys_load_side_by_side;
+mod events_tell_of_lost_loaders;
 mod followers_of_a_lost_leader_are_served;
 mod hit_is_ready_at_the_first_poll;
 mod invalidation_beats_the_load_it_overtakes;
 mod life_ends_at_its_border;
+mod listener_hears_each_cause_and_may_call_back;
 mod no_caller_waits_past_its_deadline;
 mod nobody_reads_behind_an_acknowledged_write;
 mod opening_says_what_is_wrong;
+mod reads_of_every_kind_agree;
 mod stale_answers_only_where_allowed;
 mod tenants_are_apart;
 
