@@ -47,3 +47,25 @@ fn no_form_of_hit_allocates() {
     });
     assert_eq!(counted, 0);
 }
+
+/// `fetch` holds its key, which may outlive the call: a key that owns memory is copied.
+#[test]
+fn a_fetch_that_hits_allocates_its_key_and_nothing_else() {
+    let builder = CacheManager::builder("hits").l1(Capacity::entries(100));
+    let manager = builder.clock(Clock::manual()).build_in_memory().unwrap();
+    let (numbers, texts) = (manager.open(&NUMBERS).unwrap(), manager.open(&TEXTS).unwrap());
+    block_on(numbers.set(&1, 7_u64).into_future());
+    block_on(texts.set("key", 7_u64).into_future());
+    let of_numbers = allocations(|| {
+        let borrowed = numbers.fetch(&1).ttl(mins(1)).with(|| async { Ok::<u64, ()>(0) });
+        assert_eq!(*now(borrowed).unwrap(), 7);
+        let owned = numbers.fetch(&1).detached(|_| async { Ok::<u64, ()>(0) });
+        assert_eq!(*now(owned).unwrap(), 7);
+    });
+    assert_eq!(of_numbers, 0);
+    let of_texts = allocations(|| {
+        let borrowed = texts.fetch("key").with(|| async { Ok::<u64, ()>(0) });
+        assert_eq!(*now(borrowed).unwrap(), 7);
+    });
+    assert_eq!(of_texts, 1);
+}

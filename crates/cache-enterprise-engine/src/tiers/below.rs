@@ -104,14 +104,23 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// Opens bytes and judges them: readable, believed, valid, and how fresh.
     pub(super) fn judge(&self, stack: &Stack, index: usize, pass: &Pass, bytes: Bytes) -> Found<V> {
+        // What cannot be used was counted, and is a miss.
+        self.judge_strictly(stack, index, pass, bytes).unwrap_or(Found::Nothing)
+    }
+
+    /// As [`judge`](Self::judge), with the reason why bytes cannot be used.
+    pub(super) fn judge_strictly(
+        &self,
+        stack: &Stack,
+        index: usize,
+        pass: &Pass,
+        bytes: Bytes,
+    ) -> Result<Found<V>> {
         let level = &stack.levels[index];
-        let opened = match stack.pipeline.open(pass.key(), &bytes, &format_of(&self.view.core)) {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.undecodable(&level.name, &error);
-                return Found::Nothing;
-            }
-        };
+        let opened = stack
+            .pipeline
+            .open(pass.key(), &bytes, &format_of(&self.view.core))
+            .inspect_err(|error| self.undecodable(&level.name, error))?;
         let epochs = &self.view.tenant.epochs;
         let tags = epochs.tag_cells(opened.plan.tags.iter().cloned());
         let version = opened.plan.version;
@@ -121,14 +130,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             && now < opened.plan.expires;
         if !is_current {
             level.counts.misses.add(1);
-            return Found::Nothing;
+            return Ok(Found::Nothing);
         }
         if now >= opened.plan.fresh_until || pass.has_ended(version) {
             level.counts.misses.add(1);
-            return Found::Stale(opened);
+            return Ok(Found::Stale(opened));
         }
         level.counts.hits.add(1);
-        Found::Fresh(opened, bytes)
+        Ok(Found::Fresh(opened, bytes))
     }
 
     /// Lands what a level held: into level 1 and the tiers between, if the key is hot enough.
@@ -160,7 +169,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Answer::Value(cached, source)
     }
 
-    fn cached_from(
+    pub(super) fn cached_from(
         &self,
         key_heap_bytes: usize,
         opened: Opened<V>,
@@ -182,6 +191,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             idle: options.idle,
         };
         let entry = Arc::new(self.entry(key_heap_bytes, value, &plan, Some(plain_len)));
+        // It was made long ago, and is read now: idle time counts from here.
+        entry.touch(now);
         (Cached::new(Arc::clone(&entry), now), entry)
     }
 

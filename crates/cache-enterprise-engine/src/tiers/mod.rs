@@ -18,6 +18,7 @@ mod pipeline;
 mod promote;
 mod restore;
 mod stack;
+mod strict;
 mod tier;
 
 pub(crate) use below::Fence;

@@ -9,6 +9,8 @@ mod failing_codec_costs_the_tiers_and_no_caller;
 mod hung_tier_holds_no_caller_past_its_deadline;
 mod invalidation_survives_a_restart;
 mod kept;
+mod life_is_one_at_every_level;
+mod newer_envelope_is_a_miss_and_not_an_error;
 mod removal_a_tier_did_not_hear_is_never_undone;
 mod scripted;
 mod tenant_without_its_epochs_is_cold_never_stale;
