@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::failure::{Failure, Outcome};
 use crate::test::Report;
 use crate::workspace::{BENCH, Workspace, run as run_command};
-use crate::{budget, features, licences, test, tidy};
+use crate::{budget, features, licences, model, test, tidy};
 
 /// Runs the steps up to the first that fails, then prints the table of times; the last line is
 /// the count of the tests, if they ran.
@@ -43,6 +43,7 @@ fn steps(workspace: &Workspace, ledger: &mut Ledger, report: &mut Option<Report>
         *report = Some(ran);
         verdict
     })?;
+    ledger.step("model", || model::run(workspace, &[]))?;
     ledger.step("docs", || {
         let mut command = workspace.cargo(&[&["doc", "--no-deps"], &all[..]].concat());
         run_command(command.env("RUSTDOCFLAGS", "-D warnings"))

@@ -14,6 +14,7 @@ mod features;
 mod licences;
 mod manifest;
 mod metadata;
+mod model;
 mod test;
 mod tidy;
 mod workspace;
@@ -32,6 +33,7 @@ cargo xtask COMMAND
   features                  each feature alone, none, all; each crate alone
   licences                  licences and bans of every dependency
   budget                    what the default features of the umbrella pull in
+  model [STORY]             the engine under a scheduler that tries interleavings
   bench [GROUP] [--json]    peers beside us in one run; JSON lines on stdout
   help                      this text
 ";
@@ -55,8 +57,10 @@ fn main() -> ExitCode {
 
 fn dispatch(command: &str, rest: &[String]) -> Outcome {
     let workspace = Workspace::find()?;
-    if command == "bench" {
-        return bench::run(&workspace, rest);
+    match command {
+        "bench" => return bench::run(&workspace, rest),
+        "model" => return model::run(&workspace, rest),
+        _ => {}
     }
     if let Some(extra) = rest.first() {
         return Err(Failure::new(format!("takes no argument, but was given `{extra}`")));

@@ -1,0 +1,72 @@
+//! A group's epoch raised while loads run, land and are hit: a read that begins after the
+//! invalidation was acknowledged never sees a value loaded before it.
+
+use std::future::IntoFuture;
+
+use cache_enterprise_core::Tag;
+use shuttle::future::block_on;
+use shuttle::thread::scope;
+
+use crate::world::{KEY, TAG};
+use crate::{World, explore};
+
+fn invalidate_tag(world: &World) {
+    block_on(world.manager.invalidate(Tag::from(TAG)));
+}
+
+#[test]
+fn of_a_tag() {
+    explore(|| raised(invalidate_tag));
+}
+
+#[test]
+fn of_a_cache() {
+    explore(|| raised(|world| drop(block_on(world.cache.clear()))));
+}
+
+#[test]
+fn of_a_tenant() {
+    explore(|| raised(|world| drop(block_on(world.manager.clear()))));
+}
+
+fn raised(raise: fn(&World)) {
+    let world = World::new();
+    scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                world.fetch(KEY);
+                world.look(KEY);
+                world.fetch(KEY);
+            });
+        }
+        threads.spawn(|| {
+            world.write(KEY, |_| raise(&world));
+            world.write(KEY, |_| raise(&world));
+        });
+    });
+    assert_eq!(world.fetch(KEY), Some(2));
+    assert_eq!(world.look(KEY), Some(2));
+}
+
+#[test]
+fn of_a_tag_on_a_value_that_was_set() {
+    explore(|| {
+        let world = World::new();
+        scope(|threads| {
+            for _ in 0..2 {
+                threads.spawn(|| {
+                    world.look(KEY);
+                    world.fetch(KEY);
+                });
+            }
+            threads.spawn(|| {
+                world.write(KEY, |value| {
+                    let set = world.cache.set(&KEY, value).tags([Tag::from(TAG)]);
+                    block_on(set.into_future());
+                });
+                world.write(KEY, |_| invalidate_tag(&world));
+            });
+        });
+        assert_eq!(world.fetch(KEY), Some(2));
+    });
+}
