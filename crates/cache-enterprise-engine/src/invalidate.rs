@@ -75,6 +75,35 @@ impl<C> CacheManager<C> {
     pub(crate) async fn raise(&self, targets: Vec<EpochTarget>) -> Receipt {
         raise(&self.shared, &self.tenant, targets).await
     }
+
+    /// Ends every entry of every tenant, those opened later included. Costs a step per tenant
+    /// known to this process. A tenant reaches no other: on a tenant's handle this is
+    /// [`clear`](Self::clear).
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Capacity, mins};
+    /// use cache_enterprise_engine::{CacheManager, CacheSpec, block_on};
+    ///
+    /// static USERS: CacheSpec<u64, u64> = CacheSpec::new("users").ttl(mins(5));
+    /// let manager = CacheManager::in_memory(Capacity::entries(100))?;
+    /// let users = manager.tenant("acme")?.open(&USERS)?;
+    /// block_on(async {
+    ///     users.set(&1, 7_u64).await;
+    ///     manager.clear_everything().await;
+    ///     assert!(!users.contains(&1));
+    /// });
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub async fn clear_everything(&self) -> Receipt {
+        if !self.tenant.name.is_empty() {
+            return self.clear().await;
+        }
+        // The number must be above those of all tenants, and is taken by the root tenant.
+        self.tenant.epochs.sequence().observe(self.shared.newest_of_all());
+        let receipt = self.raise(vec![EpochTarget::Everything]).await;
+        self.shared.raise_everything(receipt.sequence);
+        receipt
+    }
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {

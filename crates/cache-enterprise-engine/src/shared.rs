@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use cache_enterprise_core::coherence::TenantEpochs;
+use cache_enterprise_core::coherence::{EpochTarget, TenantEpochs};
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Capacity, Clock, Event, Millis, Observer, Sequence};
 use hashbrown::HashMap;
@@ -61,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) level1: Level1,
     pub(crate) tenants: Mutex<HashMap<Arc<str>, Arc<TenantState>>>,
     pub(crate) tenants_next: AtomicU32,
+    /// The newest end of everything; tenants that are met later start from it.
+    everything: AtomicU64,
     pub(crate) caches: Mutex<HashMap<String, Registered>>,
     pub(crate) is_closed: AtomicBool,
     jitter_state: AtomicU64,
@@ -93,6 +95,7 @@ impl Shared {
             observer: builder.observer,
             tenants: Mutex::default(),
             tenants_next: AtomicU32::new(0),
+            everything: AtomicU64::new(0),
             caches: Mutex::default(),
             is_closed: AtomicBool::new(false),
             jitter_state: AtomicU64::new(builder.seed.unwrap_or_else(entropy)),
@@ -118,8 +121,28 @@ impl Shared {
             restoring: crate::tiers::Restoring::new(start, self.has_epoch_store()),
             quota: Mutex::new(None),
         });
+        let everything = Sequence(self.everything.load(Ordering::Acquire));
+        if everything > Sequence::ZERO {
+            tenant.epochs.raise(&EpochTarget::Everything, everything);
+        }
         tenants.insert(Arc::clone(&tenant.name), Arc::clone(&tenant));
         tenant
+    }
+
+    /// The newest number any tenant has taken.
+    pub(crate) fn newest_of_all(&self) -> Sequence {
+        let tenants = self.tenants.lock();
+        let newest = tenants.values().map(|tenant| tenant.epochs.sequence().newest()).max();
+        newest.unwrap_or_default().max(Sequence(self.everything.load(Ordering::Acquire)))
+    }
+
+    /// Ends everything at `at` for the tenants there are and those to come.
+    pub(crate) fn raise_everything(&self, at: Sequence) {
+        let tenants = self.tenants.lock();
+        self.everything.fetch_max(at.0, Ordering::AcqRel);
+        for tenant in tenants.values() {
+            tenant.epochs.raise(&EpochTarget::Everything, at);
+        }
     }
 
     pub(crate) fn periodics(&self) -> Vec<Arc<dyn Periodic>> {

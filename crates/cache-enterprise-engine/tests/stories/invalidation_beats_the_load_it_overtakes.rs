@@ -99,6 +99,27 @@ fn a_caller_after_the_remove_does_not_join_the_load_before_it() {
 }
 
 #[test]
+fn a_caller_after_a_clear_does_not_join_the_load_before_it() {
+    for clears_tenant in [false, true] {
+        let (manager, _clock) = manager();
+        let cache = manager.open(&SPEC).unwrap();
+        let (answer, origin) = oneshot::channel::<u64>();
+        let mut old = Box::pin(cache.get_with(&1, || async { origin.await.unwrap() }));
+        waits(&mut old);
+        block_on(async {
+            match clears_tenant {
+                true => manager.clear().await,
+                false => cache.clear().await,
+            }
+        });
+        assert_eq!(*block_on(cache.get_with(&1, || async { 11_u64 })), 11);
+        answer.send(10).unwrap();
+        assert_eq!(*ready(&mut old), 10);
+        assert_eq!(cache.peek(&1).map(|value| *value), Some(11));
+    }
+}
+
+#[test]
 fn a_follower_that_came_after_a_tag_epoch_goes_round_once_more() {
     let (manager, _clock) = manager();
     let cache = manager.open(&SPEC).unwrap();

@@ -63,6 +63,23 @@ fn clearing_a_cache_leaves_the_others() {
 }
 
 #[test]
+fn only_the_root_tenant_can_end_everything() {
+    let (manager, tenants, caches) = two();
+    block_on(tenants[0].clear_everything());
+    assert_eq!(held(&caches[0]), [false, false]);
+    assert_eq!(held(&caches[1]), [true, true]);
+    let root = manager.open(&SPEC).unwrap();
+    fill(&root, "r");
+    fill(&caches[0], "a");
+    block_on(manager.clear_everything());
+    for cache in [&root, &caches[0], &caches[1]] {
+        assert_eq!(held(cache), [false, false]);
+        fill(cache, "new");
+        assert_eq!(held(cache), [true, true]);
+    }
+}
+
+#[test]
 fn clearing_a_tenant_leaves_the_other_tenant() {
     let (_manager, tenants, caches) = two();
     let other = tenants[0].open(&OTHER).unwrap();

@@ -8,7 +8,7 @@ use cache_enterprise_serializers::MessagePack;
 
 use crate::kept::Kept;
 use crate::scripted::Scripted;
-use crate::{builder, get, tier};
+use crate::{builder, get, set, tier};
 
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
 
@@ -35,4 +35,25 @@ async fn a_tag_invalidated_before_the_restart_is_a_miss_after_it() {
     cache.set(&1, 3_u64).tags(["gone"]).await;
     cache.drop_level1();
     assert_eq!(get(&cache, 1).await, Some(3), "a newer value of the tag is valid");
+}
+
+#[tokio::test]
+async fn so_does_the_end_of_a_cache_a_tenant_and_everything() {
+    for ended in ["cache", "tenant", "everything"] {
+        let (disk, kept) = (tier("disk"), Arc::new(Kept::default()));
+        let manager = open(&disk, &kept).await;
+        let cache = manager.open(&SPEC).unwrap();
+        set(&cache, 1, 1).await;
+        let receipt = match ended {
+            "cache" => cache.clear().await,
+            "tenant" => manager.clear().await,
+            _ => manager.clear_everything().await,
+        };
+        assert!(receipt.strict().is_ok());
+        drop((cache, manager));
+
+        let cache = open(&disk, &kept).await.open(&SPEC).unwrap();
+        assert_eq!(disk.len(), 1, "the bytes are there");
+        assert_eq!(get(&cache, 1).await, None, "{ended}");
+    }
 }

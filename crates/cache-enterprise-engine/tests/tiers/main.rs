@@ -14,6 +14,7 @@ mod newer_envelope_is_a_miss_and_not_an_error;
 mod removal_a_tier_did_not_hear_is_never_undone;
 mod scripted;
 mod tenant_without_its_epochs_is_cold_never_stale;
+mod tenants_share_a_tier_and_no_entry;
 mod values_climb_and_travel_as_told;
 mod writes_behind_are_not_lost;
 
