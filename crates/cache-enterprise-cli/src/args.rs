@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Set {
         #[command(flatten)]
         place: Place,
-        /// The value.
+        /// The value: text, written with the codec of the settings.
         value: String,
         /// How long it lives, such as 5m. Default: the settings', else for ever.
         #[arg(long, value_parser = humantime::parse_duration)]
@@ -37,11 +37,11 @@ pub(crate) enum Command {
     Del(Place),
     /// Prints the seconds a key has left to live, or `forever`; exit code 1 when there is none.
     Ttl(Place),
-    /// Describes the copy of a key in level 2: version, age, expiry, tags, sizes, formats.
+    /// Describes the copies of a key below memory: state, version, age, expiry, tags, formats.
     Inspect {
         #[command(flatten)]
         place: Place,
-        /// Also prints the payload as text.
+        /// Also prints the value: text as it is, anything else as JSON.
         #[arg(long)]
         show_value: bool,
     },

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cache_enterprise::Wiring;
 use cache_enterprise::settings::Settings;
 
 use crate::args::ConfigAction;
@@ -12,6 +13,8 @@ pub(crate) fn run(action: &ConfigAction) -> Result<(), Failure> {
     match action {
         ConfigAction::Check { file } => {
             let settings = load(file.as_deref())?;
+            let checked = Wiring::new().check(&settings);
+            checked.map_err(|problems| Failure::input(problems.to_string()))?;
             say(format!("settings are fine: {} levels\n", settings.levels().len()).as_bytes())
         }
         ConfigAction::Show { file } => {

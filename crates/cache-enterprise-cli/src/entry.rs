@@ -1,48 +1,43 @@
 //! Commands on one entry of a configured cache.
 //!
-//! A command is a process of its own, so it works on what outlives a process: the disk level of
-//! the settings. A directory belongs to one process at a time; while a service has it open, these
-//! commands say so. Values are text and are stored raw.
+//! A command is a process of its own: it builds the manager that the settings describe, with their
+//! codec, compression and limits, works on the levels below memory, and shuts it down. A directory
+//! belongs to one process at a time; while a service has it open, these commands say so.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise::core::envelope::{Envelope, Limits};
-use cache_enterprise::core::{Backend, Clock, Compressor, KeySpace, OpContext, OpenedBackend};
+use bytes::Bytes;
+use cache_enterprise::core::coherence::EpochTarget;
+use cache_enterprise::core::{Backend, Clock, Compressor, Format};
 use cache_enterprise::disk::DiskBackend;
 use cache_enterprise::prelude::*;
-use cache_enterprise::settings::{LevelKind, Life, Settings};
+use cache_enterprise::settings::{LevelKind, WriteSettings};
+use cache_enterprise::{Codec, StoredEntry, StoredState, Wiring};
 
 use crate::args::Place;
 use crate::failure::Failure;
 use crate::{config, say};
 
-/// Level 1 of a process that serves one call.
-const MEMORY: Memory = Memory::bytes(8 * MIB);
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
-/// A cache of text opened for one command.
+/// A manager opened for one command, seen by the tenant that was named.
 struct Opened {
-    manager: CacheManager<Raw>,
-    entries: Cache<String, Vec<u8>>,
-}
-
-/// The copy of an entry in level 2.
-struct Stored {
-    envelope: Envelope,
-    bytes: usize,
-    now_wall_ms: i64,
+    settings: Settings,
+    manager: CacheManager<AnySerde>,
 }
 
 pub(crate) fn get(place: &Place) -> Result<(), Failure> {
     run(async {
         let opened = Opened::open(place).await?;
-        let found = opened.entries.get(&place.key).await;
+        let copies = opened.copies(place).await;
         opened.close().await?;
-        let mut value = found?.ok_or_else(|| absent(place))?.to_vec();
-        value.push(b'\n');
-        say(&value)
+        let copies = copies?;
+        let served = copies.iter().find(|copy| copy.state == StoredState::Fresh);
+        let mut text = readable(served.ok_or_else(|| absent(place, &copies))?)?;
+        text.push(b'\n');
+        say(&text)
     })
 }
 
@@ -54,7 +49,9 @@ pub(crate) fn set(
 ) -> Result<(), Failure> {
     run(async {
         let opened = Opened::open(place).await?;
-        let set = opened.entries.set(&place.key, value.into_bytes());
+        opened.check_writable()?;
+        let entries = opened.cache(place)?;
+        let set = entries.set(&place.key, value);
         let set = set.tags(tags.iter().map(|tag| Tag::from(tag.as_str())));
         let set = if let Some(ttl) = ttl { set.ttl(ttl) } else { set };
         let done = set.strict().await;
@@ -67,7 +64,7 @@ pub(crate) fn set(
 pub(crate) fn remove(place: &Place) -> Result<(), Failure> {
     run(async {
         let opened = Opened::open(place).await?;
-        let was_there = opened.entries.remove(&place.key).await;
+        let was_there = opened.cache(place)?.remove(&place.key).await;
         opened.close().await?;
         say(if was_there { b"removed\n" } else { b"was not there\n" })
     })
@@ -75,15 +72,35 @@ pub(crate) fn remove(place: &Place) -> Result<(), Failure> {
 
 pub(crate) fn ttl(place: &Place) -> Result<(), Failure> {
     run(async {
-        let stored = Stored::read(place).await?;
-        say(format!("{}\n", stored.rest()).as_bytes())
+        let opened = Opened::open(place).await?;
+        let copies = opened.copies(place).await;
+        opened.close().await?;
+        let copies = copies?;
+        let usable = copies.iter().find(|copy| copy.state.is_usable());
+        let left = usable.ok_or_else(|| absent(place, &copies))?.kept_for;
+        say(format!("{}\n", seconds(left)).as_bytes())
     })
 }
 
 pub(crate) fn inspect(place: &Place, show_value: bool) -> Result<(), Failure> {
     run(async {
-        let stored = Stored::read(place).await?;
-        say(stored.describe(show_value).as_bytes())
+        let opened = Opened::open(place).await?;
+        let copies = opened.copies(place).await;
+        opened.close().await?;
+        let copies = copies?;
+        if copies.is_empty() {
+            return Err(absent(place, &copies));
+        }
+        let mut text = Vec::new();
+        for copy in &copies {
+            text.extend(describe(copy).into_bytes());
+            if show_value {
+                text.extend(b"value                ");
+                text.extend(readable(copy)?);
+                text.push(b'\n');
+            }
+        }
+        say(&text)
     })
 }
 
@@ -105,34 +122,42 @@ pub(crate) fn stats(file: Option<&Path>) -> Result<(), Failure> {
 impl Opened {
     async fn open(place: &Place) -> Result<Self, Failure> {
         let settings = config::load(place.config.as_deref())?;
-        let clock = Clock::system();
-        let disk = open_disk(&settings, &clock).await?;
-        let tier = OpenedBackend { backend: Arc::clone(&disk) as _, epochs: Some(disk) };
-        let root = CacheManager::builder(settings.name())
-            .l1(MEMORY)
-            .l2(tier)
-            .codec(Raw)
-            .reads_compression(Zstd::over(1024))
-            .reads_compression(Lz4::over(1024))
-            .reads_compression(Snap::over(1024))
-            .reads_compression(Gzip::over(1024))
-            .clock(clock)
-            .build()
-            .await?;
+        cache_enterprise::core::check_name("cache", &place.cache)?;
+        let root = Wiring::new().manager(&settings).await?;
+        if root.tier_stats().is_empty() {
+            return Err(Failure::input(
+                "the settings name no level below memory; nothing outlives a command without one",
+            ));
+        }
         let manager = match &place.tenant {
             Some(tenant) => root.tenant(tenant)?,
             None => root,
         };
+        Ok(Self { settings, manager })
+    }
+
+    /// The cache that was named, as one of text.
+    fn cache(&self, place: &Place) -> Result<Cache<String, String>, Failure> {
         // A spec's name lives as long as the process, which ends after this command.
         let name: &'static str = Box::leak(place.cache.clone().into_boxed_str());
-        cache_enterprise::core::check_name("cache", name)?;
-        let spec = CacheSpec::<String, Vec<u8>>::new(name);
-        let spec = match settings.defaults().ttl {
-            Some(Life::For(ttl)) => spec.ttl(ttl),
-            _ => spec.forever(),
-        };
-        let entries = manager.open(&spec)?;
-        Ok(Self { manager, entries })
+        let spec = CacheSpec::<String, String>::new(name);
+        let has_life = self.settings.defaults().ttl.is_some();
+        let spec = if has_life { spec } else { spec.forever() };
+        Ok(self.manager.open(&spec)?)
+    }
+
+    /// Refuses to write where every level below memory is written around.
+    fn check_writable(&self) -> Result<(), Failure> {
+        let is_tier = |kind: &LevelKind| !matches!(kind, LevelKind::Memory { .. });
+        let mut tiers = self.settings.levels().iter().filter(|level| is_tier(&level.kind));
+        if tiers.any(|level| level.write != WriteSettings::Around) {
+            return Ok(());
+        }
+        Err(Failure::input("every level below memory is written around; nothing would be kept"))
+    }
+
+    async fn copies(&self, place: &Place) -> Result<Vec<StoredEntry>, Failure> {
+        Ok(self.manager.inspect(&place.cache, &place.key).await?)
     }
 
     async fn close(&self) -> Result<(), Failure> {
@@ -144,65 +169,76 @@ impl Opened {
     }
 }
 
-impl Stored {
-    async fn read(place: &Place) -> Result<Self, Failure> {
-        let settings = config::load(place.config.as_deref())?;
-        let clock = Clock::system();
-        let tenant = place.tenant.as_deref().unwrap_or("");
-        let space = KeySpace::new(settings.name(), tenant, &place.cache)?;
-        let key = space.key(&place.key)?;
-        let disk = open_disk(&settings, &clock).await?;
-        let found = disk.get(&key, &OpContext::default()).await;
-        disk.close().await?;
-        let bytes = found?.ok_or_else(|| absent(place))?;
-        let envelope = Envelope::open(&bytes, &key, None, &Limits::default())?;
-        clock.tick();
-        Ok(Self { envelope, bytes: bytes.len(), now_wall_ms: clock.wall_ms() })
-    }
+fn describe(copy: &StoredEntry) -> String {
+    let tags: Vec<_> = copy.tags.iter().map(Tag::as_str).collect();
+    format!(
+        "level                L{} {}\nstate                {}\nversion              {}\n\
+         age, seconds         {:.1}\nexpires in, seconds  {}\ntags                 {}\n\
+         bytes stored         {}\nbytes of value       {}\ncodec                {}\n\
+         compressor           {}\nschema               {}\n",
+        copy.level,
+        copy.tier,
+        state(&copy.state),
+        copy.version.0,
+        copy.age.as_secs_f64(),
+        seconds(copy.kept_for),
+        if tags.is_empty() { "none".to_owned() } else { tags.join(", ") },
+        copy.stored_bytes,
+        copy.payload.len(),
+        codec_name(copy.codec),
+        compressor_name(copy.compressor),
+        copy.schema,
+    )
+}
 
-    /// What is left of its life, in seconds.
-    fn rest(&self) -> String {
-        let expires = self.envelope.header.expires_wall_ms;
-        let left = expires.map(|at| (at - self.now_wall_ms).max(0) as f64 / 1_000.0);
-        left.map_or("forever".into(), |seconds| format!("{seconds:.1}"))
-    }
-
-    fn describe(&self, show_value: bool) -> String {
-        let Envelope { header, body } = &self.envelope;
-        let tags: Vec<_> = body.tags.iter().map(Tag::as_str).collect();
-        let age = (self.now_wall_ms - body.created_wall_ms).max(0) as f64 / 1_000.0;
-        let mut text = format!(
-            "level                L2 disk\nversion              {}\nage, seconds         {age:.1}\n\
-             expires in, seconds  {}\ntags                 {}\nbytes stored         {}\n\
-             bytes of value       {}\ncodec                {}\ncompressor           {}\n\
-             schema               {}\n",
-            header.sequence.0,
-            self.rest(),
-            if tags.is_empty() { "none".to_owned() } else { tags.join(", ") },
-            self.bytes,
-            body.plain_len,
-            codec_name(body.codec),
-            compressor_name(body.compressor),
-            body.schema,
-        );
-        if show_value {
-            let value = String::from_utf8_lossy(&body.payload);
-            text.push_str(&format!("payload              {value}\n"));
+fn state(state: &StoredState) -> String {
+    match state {
+        StoredState::Fresh => "fresh".into(),
+        StoredState::Stale => "stale".into(),
+        StoredState::Expired => "expired".into(),
+        StoredState::Invalidated(EpochTarget::Tag(tag)) => {
+            format!("invalid, tag {} was invalidated", tag.as_str())
         }
-        text
+        StoredState::Invalidated(EpochTarget::Cache(_)) => "invalid, its cache was cleared".into(),
+        StoredState::Invalidated(_) => "invalid, its tenant was cleared".into(),
+        _ => "superseded by a later write".into(),
+    }
+}
+
+fn seconds(left: Option<Duration>) -> String {
+    left.map_or("forever".into(), |left| format!("{:.1}", left.as_secs_f64()))
+}
+
+/// A value as a person reads it: text as it is, anything else that names its fields as JSON.
+fn readable(copy: &StoredEntry) -> Result<Vec<u8>, Failure> {
+    if copy.codec == Raw.id() {
+        return Ok(copy.payload.to_vec());
+    }
+    let text = match AnySerde::ALL.iter().find(|codec| codec.id() == copy.codec) {
+        Some(codec @ (AnySerde::MessagePack | AnySerde::Json)) => as_json(*codec, &copy.payload),
+        Some(codec) => codec.decode(&copy.payload).ok(),
+        None => None,
+    };
+    text.map(String::into_bytes).ok_or_else(|| {
+        let codec = codec_name(copy.codec);
+        Failure::broken(format!("the value is no text, and {codec} does not tell how to show it"))
+    })
+}
+
+fn as_json(codec: AnySerde, payload: &Bytes) -> Option<String> {
+    match codec.decode(payload).ok()? {
+        serde_json::Value::String(text) => Some(text),
+        value => Some(value.to_string()),
     }
 }
 
 /// Numbers of formats as `docs/envelope.md` gives them.
 fn codec_name(id: u8) -> String {
-    match id {
-        1 => "raw".into(),
-        2 => "messagepack".into(),
-        3 => "json".into(),
-        4 => "postcard".into(),
-        5 => "bincode".into(),
-        6 => "protobuf".into(),
-        other => format!("number {other}"),
+    match AnySerde::ALL.iter().find(|codec| codec.id() == id) {
+        Some(codec) => codec.name().into(),
+        None if id == Raw.id() => Raw.name().into(),
+        None if id == Protobuf.id() => Protobuf.name().into(),
+        None => format!("number {id}"),
     }
 }
 
@@ -217,9 +253,13 @@ fn compressor_name(id: u8) -> String {
     }
 }
 
-fn absent(place: &Place) -> Failure {
+fn absent(place: &Place, copies: &[StoredEntry]) -> Failure {
     let tenant = place.tenant.as_deref().unwrap_or("the root tenant");
-    Failure::broken(format!("nothing under {:?} in cache {} of {tenant}", place.key, place.cache))
+    let place = format!("under {:?} in cache {} of {tenant}", place.key, place.cache);
+    Failure::broken(match copies.first() {
+        None => format!("nothing {place}"),
+        Some(copy) => format!("nothing to serve {place}: {}", state(&copy.state)),
+    })
 }
 
 async fn open_disk(settings: &Settings, clock: &Clock) -> Result<Arc<DiskBackend>, Failure> {

@@ -39,6 +39,9 @@ impl fmt::Display for Failure {
 
 impl From<cache_enterprise::Error> for Failure {
     fn from(error: cache_enterprise::Error) -> Self {
-        Self::broken(error.to_string())
+        match error.kind() {
+            cache_enterprise::ErrorKind::Config => Self::input(error.to_string()),
+            _ => Self::broken(error.to_string()),
+        }
     }
 }

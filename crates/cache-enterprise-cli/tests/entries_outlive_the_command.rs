@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use cache_enterprise::prelude::*;
+
 fn cachectl(arguments: &[&str], config: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cachectl"))
         .args(arguments)
@@ -33,7 +35,7 @@ fn a_value_lives_from_command_to_command_until_it_is_removed() {
     assert!((200.0..=330.0).contains(&left), "{left}");
 
     let inspected = text(&cachectl(&["inspect", "greeting"], &config));
-    assert!(inspected.contains("words") && inspected.contains("raw"), "{inspected}");
+    assert!(inspected.contains("words") && inspected.contains("messagepack"), "{inspected}");
     assert!(!inspected.contains("hello"), "a value is shown only when asked for: {inspected}");
     let shown = text(&cachectl(&["inspect", "greeting", "--show-value"], &config));
     assert!(shown.contains("hello"), "{shown}");
@@ -46,6 +48,81 @@ fn a_value_lives_from_command_to_command_until_it_is_removed() {
 }
 
 #[test]
+fn codec_and_compression_are_those_of_the_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cache.json");
+    let disk = folder.path().join("disk");
+    let settings = format!(
+        r#"{{"levels": {{"1": {{"path": {disk:?}}}}}, "codec": "json",
+            "compression": {{"algorithm": "lz4", "threshold": 100}}}}"#
+    );
+    fs::write(&config, settings).unwrap();
+    let song = "la ".repeat(500);
+    assert_eq!(text(&cachectl(&["set", "song", &song], &config)), "stored\n");
+
+    let inspected = text(&cachectl(&["inspect", "song", "--show-value"], &config));
+    let row = |name: &str| {
+        let line = inspected.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].trim_start().to_owned()
+    };
+    assert_eq!(
+        (row("codec"), row("compressor"), row("state")),
+        ("json".into(), "lz4".into(), "fresh".into())
+    );
+    assert_eq!(row("expires in, seconds"), "forever");
+    assert_eq!(row("bytes of value"), (song.len() + 2).to_string());
+    assert!(row("bytes stored").parse::<usize>().unwrap() < 300, "{inspected}");
+    assert!(inspected.contains(&song), "the value is shown inflated: {inspected}");
+    assert_eq!(text(&cachectl(&["get", "song"], &config)), format!("{song}\n"));
+
+    // Another compressor in the settings still reads what the first one wrote.
+    let changed = fs::read_to_string(&config).unwrap().replace("lz4", "gzip");
+    fs::write(&config, changed).unwrap();
+    assert_eq!(text(&cachectl(&["get", "song"], &config)), format!("{song}\n"));
+}
+
+#[test]
+fn an_entry_that_a_service_invalidated_shows_as_invalid() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cache.json");
+    let disk = folder.path().join("disk");
+    fs::write(&config, format!(r#"{{"levels": {{"1": {{"path": {disk:?}}}}}}}"#)).unwrap();
+    for key in ["one", "two"] {
+        text(&cachectl(&["set", key, "value", "--tag", key, "--cache", "words"], &config));
+    }
+    service(&config, async |manager| {
+        manager.invalidate("one").await.strict().unwrap();
+    });
+
+    let shown = |key| text(&cachectl(&["inspect", key, "--cache", "words"], &config));
+    assert!(shown("one").contains("invalid, tag one was invalidated"), "{}", shown("one"));
+    assert!(shown("two").contains("state                fresh"));
+    for command in ["get", "ttl"] {
+        let refused = cachectl(&[command, "one", "--cache", "words"], &config);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("tag one was invalidated"));
+        text(&cachectl(&[command, "two", "--cache", "words"], &config));
+    }
+
+    service(&config, async |manager| {
+        static WORDS: CacheSpec<String, String> = CacheSpec::new("words").forever();
+        manager.open(&WORDS).unwrap().clear().await.strict().unwrap();
+    });
+    assert!(shown("two").contains("invalid, its cache was cleared"));
+}
+
+/// What a service does that is stopped before the next command.
+fn service(config: &Path, work: impl AsyncFnOnce(&CacheManager<AnySerde>)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let settings = Settings::builder().file(config).build().unwrap();
+        let manager = CacheManager::from_settings(settings).await.unwrap();
+        work(&manager).await;
+        assert!(manager.shutdown(secs(10)).await.is_clean());
+    });
+}
+
+#[test]
 fn settings_that_cannot_be_used_are_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("cache.toml");
@@ -55,6 +132,14 @@ fn settings_that_cannot_be_used_are_exit_code_2() {
     let stderr = String::from_utf8(check.stderr).unwrap();
     assert_eq!(check.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("nmae") && stderr.contains("colour"), "all at once: {stderr}");
+
+    fs::write(&config, "codec = \"xml\"\nlevels.1.kind = \"floppy\"\n").unwrap();
+    for arguments in [["config", "check"].as_slice(), &["get", "key", "--config"]] {
+        let refused = Command::new(binary).args(arguments).arg(&config).output().unwrap();
+        let stderr = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("xml") && stderr.contains("floppy"), "all at once: {stderr}");
+    }
 }
 
 #[test]
