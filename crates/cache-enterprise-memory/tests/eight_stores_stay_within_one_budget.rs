@@ -23,6 +23,13 @@ fn put(store: &Store, key: u64, weight: u64) -> SetOutcome {
     store.insert(Scoped { tenant: 0, key }, entry, &mut Leaving::default())
 }
 
+/// Puts so many new entries of 1 KiB, taken or refused.
+fn press(store: &Store, round: u64, entries: u64) {
+    for key in 0..entries {
+        put(store, round << 32 | key, KIB);
+    }
+}
+
 fn capacities(stores: &[Arc<Store>]) -> u64 {
     stores.iter().map(|store| store.stats().capacity).sum()
 }
@@ -78,8 +85,8 @@ fn room_goes_from_the_idle_to_the_busy_and_back() {
     let difference = stores[0].stats().capacity.abs_diff(stores[1].stats().capacity);
     assert!(difference <= 8, "{budget:?}");
     let mut next = 0;
-    let mut press = |busy: usize| {
-        for _ in 0..60 {
+    let mut press = |busy: usize, turns: u64| {
+        for _ in 0..turns {
             (0..2_000).for_each(|_| {
                 next += 1;
                 put(&stores[busy], next, KIB);
@@ -87,12 +94,105 @@ fn room_goes_from_the_idle_to_the_busy_and_back() {
             budget.turn();
         }
     };
-    press(0);
+    press(0, 60);
     assert!(stores[0].stats().capacity > BYTES * 9 / 10, "{budget:?}");
-    press(1);
-    // The first holds its entries still: what is used and not asked for is not taken whole.
-    assert!(stores[1].stats().capacity > BYTES / 4, "{budget:?}");
+    // The first holds its entries still; what it evicts because it shrinks does not press.
+    press(1, 120);
+    assert!(stores[1].stats().capacity > BYTES * 3 / 4, "{budget:?}");
+    assert!(stores[0].stats().capacity > BYTES / 20, "{budget:?}");
     assert!(capacities(&stores) <= BYTES);
+}
+
+#[test]
+fn what_a_store_uses_is_taken_no_faster_than_another_evicts() {
+    let budget = Budget::new(BYTES);
+    let stores = [store(&budget), store(&budget)];
+    let _memberships =
+        stores.each_ref().map(|store| budget.join(Share::new("pair"), store).unwrap());
+    for round in 0..2 {
+        press(&stores[0], round, 70_000);
+        budget.turn();
+    }
+    assert!(stores[0].stats().weight > BYTES * 4 / 5, "{budget:?}");
+    let before = stores[0].stats().capacity;
+    let mut evicted = 0;
+    for turn in 0..50 {
+        let so_far = stores[1].stats().evictions;
+        (0..200)
+            .for_each(|key| assert_eq!(put(&stores[1], turn << 32 | key, KIB), SetOutcome::Stored));
+        evicted += stores[1].stats().evictions - so_far;
+        budget.turn();
+    }
+    let taken = before - stores[0].stats().capacity;
+    assert!(taken > 0, "{budget:?}");
+    assert!(taken <= evicted * KIB, "{taken} taken, {evicted} evicted");
+}
+
+#[test]
+fn a_store_that_starts_small_takes_little_and_grows() {
+    let budget = Budget::new(BYTES);
+    let (first, small) = (store(&budget), store(&budget));
+    let _first = budget.join(Share::new("first"), &first).unwrap();
+    press(&first, 0, 70_000);
+    let before = first.stats().weight;
+    let share = Share::new("small").start(BYTES / 64).ceiling(BYTES / 4);
+    let _small = budget.join(share, &small).unwrap();
+    assert!(small.stats().capacity <= BYTES / 64 && small.stats().capacity > 0, "{budget:?}");
+    assert!(first.stats().weight >= before - before / 32, "{budget:?}");
+    for turn in 0..100 {
+        press(&small, turn, 1_000);
+        budget.turn();
+    }
+    let grown = small.stats().capacity;
+    assert!((BYTES / 5..=BYTES / 4).contains(&grown), "{budget:?}");
+}
+
+#[test]
+fn a_store_whose_entries_are_refused_grows_until_they_are_not() {
+    let budget = Budget::new(BYTES);
+    let (busy, shrunk) = (store(&budget), store(&budget));
+    let _memberships = [&busy, &shrunk].map(|s| budget.join(Share::new("pair"), s).unwrap());
+    for turn in 0..100 {
+        press(&busy, turn, 2_000);
+        budget.turn();
+    }
+    let heavy = BYTES / 16;
+    assert_eq!(put(&shrunk, 1, heavy), SetOutcome::Refused, "{budget:?}");
+    let turns = (0..200).take_while(|turn| {
+        budget.turn();
+        put(&shrunk, 1 + turn, heavy) == SetOutcome::Refused
+    });
+    assert!(turns.count() < 200, "{budget:?}");
+    assert!(capacities(&[busy, shrunk]) <= BYTES);
+}
+
+#[test]
+fn a_group_takes_new_limits_at_once() {
+    let budget = Budget::new(BYTES);
+    let shared = store(&budget);
+    let _shared = budget.join(Share::new("shared").floor(BYTES / 4), &shared).unwrap();
+    let acme = budget.group(Share::new("acme").floor(MIB)).unwrap();
+    let users = store(&budget);
+    let _users = acme.join(Share::new("users").floor(MIB), &users).unwrap();
+    acme.limit(Share::new("acme").ceiling(2 * MIB)).unwrap();
+    assert!(users.stats().capacity <= 2 * MIB, "{budget:?}");
+    // Limits that do not fit beside other floors, or under those within, change nothing.
+    assert!(acme.limit(Share::new("acme").floor(BYTES / 4 * 3 + 1)).is_err());
+    assert!(acme.limit(Share::new("acme").ceiling(MIB - 1)).is_err());
+    assert!(users.stats().capacity <= 2 * MIB, "{budget:?}");
+    acme.limit(Share::new("acme").floor(BYTES / 2)).unwrap();
+    assert!(users.stats().capacity >= BYTES / 2, "{budget:?}");
+    assert!(capacities(&[shared, users]) <= BYTES);
+}
+
+#[test]
+fn a_store_that_floors_leave_nothing_has_nothing() {
+    let budget = Budget::new(BYTES);
+    let (all, none) = (store(&budget), store(&budget));
+    let _all = budget.join(Share::new("all").floor(BYTES), &all).unwrap();
+    let _none = budget.join(Share::new("none"), &none).unwrap();
+    assert_eq!((all.stats().capacity, none.stats().capacity), (BYTES, 0));
+    assert_eq!(put(&none, 1, KIB), SetOutcome::Refused);
 }
 
 #[test]

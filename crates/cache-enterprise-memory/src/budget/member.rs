@@ -12,12 +12,16 @@ use crate::store::{Leaving, MemoryStore};
 pub struct Demand {
     /// Bytes held.
     pub weight: u64,
-    /// Entries evicted or refused for want of room, ever.
-    pub departures: u64,
+    /// Entries held.
+    pub entries: u64,
+    /// Entries evicted for want of room, ever.
+    pub evictions: u64,
+    /// Entries refused for want of room, ever.
+    pub refusals: u64,
 }
 
 /// A store whose capacity a [`Budget`] sets. Called in [`Budget::turn`], and when a store joins or
-/// leaves, with the budget locked: it must not call the budget.
+/// leaves, with the budget locked: it must not call the budget, nor may what it drops.
 pub trait Member: Send + Sync + 'static {
     /// What the store holds and lost.
     fn demand(&self) -> Demand;
@@ -29,7 +33,12 @@ pub trait Member: Send + Sync + 'static {
 impl<K: CacheKey, V: Send + Sync + 'static> Member for MemoryStore<K, V> {
     fn demand(&self) -> Demand {
         let stats = self.stats();
-        Demand { weight: stats.weight, departures: stats.evictions + stats.refusals }
+        Demand {
+            weight: stats.weight,
+            entries: stats.entries,
+            evictions: stats.evictions,
+            refusals: stats.refusals,
+        }
     }
 
     fn resize(&self, capacity: u64) {
@@ -50,12 +59,13 @@ pub struct Share {
     pub(super) name: String,
     pub(super) floor: u64,
     pub(super) ceiling: u64,
+    pub(super) start: Option<u64>,
 }
 
 impl Share {
     /// A share without limits. The name appears in errors and in `Debug`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), floor: 0, ceiling: u64::MAX }
+        Self { name: name.into(), floor: 0, ceiling: u64::MAX, start: None }
     }
 
     /// Bytes it always has, used or not. Default: 0.
@@ -69,6 +79,14 @@ impl Share {
     #[must_use]
     pub fn ceiling(mut self, bytes: u64) -> Self {
         self.ceiling = bytes;
+        self
+    }
+
+    /// Bytes it asks for when it joins, if they are fewer than an equal part. Default: an equal
+    /// part.
+    #[must_use]
+    pub fn start(mut self, bytes: u64) -> Self {
+        self.start = Some(bytes);
         self
     }
 }
@@ -135,6 +153,15 @@ impl Group {
         let mut membership = self.end.budget.join_in(Some(self.end.id), share, member)?;
         membership._group = Some(Arc::clone(&self.end));
         Ok(membership)
+    }
+
+    /// Sets name, floor and ceiling anew. Stores that shrink evict within this call.
+    ///
+    /// # Errors
+    /// As [`Budget::group`], and when the floors in the group are above the new ceiling; the old
+    /// limits then stay.
+    pub fn limit(&self, share: Share) -> Result<()> {
+        self.end.budget.limit_group(self.end.id, share)
     }
 }
 

@@ -1,9 +1,10 @@
 //! One byte budget for all stores of a manager.
 //!
 //! Every store has a capacity of its own; the budget moves capacity between them so that their
-//! sum never passes it. A store that evicts while another has room is given some of that room,
-//! until all evict alike for each byte they have. Tenants with a quota are groups: a group is
-//! given its part like a member, and divides it among its own.
+//! sum never passes it, at any moment. A store that evicts is given room that another does not
+//! use, at once, and room that another does use, as much as it evicted, until all evict alike for
+//! each byte they have. Tenants with a quota are groups: a group is given its part like a member,
+//! and divides it among its own.
 
 mod divide;
 mod member;
@@ -14,16 +15,27 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{Error, Result};
+use cache_enterprise_core::{Error, MIB, Result};
 
 use self::divide::{Claim, divide};
 
-/// What one turn moves at most: the budget divided by this.
+/// What one turn takes from stores that use it: at most the budget divided by this, or
+/// [`STEP_MAX`]. It is evicted within the turn.
 const STEP_DIVISOR: u64 = 16;
+const STEP_MAX: u64 = 8 * MIB;
 
-/// A capacity changes only by more than itself divided by this: each change costs the store a
-/// round over its shards.
-const CHANGE_DIVISOR: u64 = 64;
+/// Nothing moves before the stores together lost the budget divided by this, or [`PRESSED_MAX`].
+const PRESSED_DIVISOR: u64 = 64;
+const PRESSED_MAX: u64 = 4 * MIB;
+
+/// A capacity changes only by more than itself divided by this, or [`CHANGE_MAX`]: each change
+/// costs the store a round over its shards, and a little of its memory of keys that left.
+const CHANGE_DIVISOR: u64 = 256;
+const CHANGE_MAX: u64 = MIB / 4;
+
+/// A store that asks for nothing keeps an equal part divided by this, so that it takes entries at
+/// once when it is used again.
+const LEAST_DIVISOR: u64 = 8;
 
 /// Divides a number of bytes among stores. Cloning shares the budget.
 ///
@@ -68,8 +80,10 @@ struct MemberState {
     share: Share,
     member: Weak<dyn Member>,
     capacity: u64,
-    /// Evictions and refusals at the last turn.
-    departures: u64,
+    /// What the store told at the last turn.
+    last: Demand,
+    /// Bytes it lost for want of room since capacity moved last, as far as is known.
+    pressed: u64,
     want: u64,
 }
 
@@ -117,13 +131,14 @@ impl Budget {
         Ok(Group::new(self.clone(), id))
     }
 
-    /// Moves capacity to the stores that evicted since the last turn. Shrinking stores evict
-    /// within this call.
+    /// Moves capacity to the stores that evict. Shrinking stores evict within this call, at most
+    /// a sixteenth of the budget and 8 MiB. Returns at once while another thread moves capacity.
     pub fn turn(&self) {
-        let mut ledger = self.ledger.lock();
+        let Some(mut ledger) = self.ledger.try_lock() else { return };
         ledger.members.retain(|member| member.member.strong_count() > 0);
-        if ledger.weigh_demand() {
-            ledger.divide(false);
+        ledger.note_pressure();
+        if ledger.weigh_demand() && ledger.divide(false) {
+            ledger.forget_pressure();
         }
     }
 
@@ -138,16 +153,20 @@ impl Budget {
         let id = ledger.take_id();
         // The others want what they have, which is the whole once it is given. Beside a whole, a
         // newcomer that wants the n-th part of it gets one part in n + 1: an equal one.
-        let want = ledger.bytes / (ledger.members.len() as u64).max(1);
-        for member in &mut ledger.members {
-            member.want = member.capacity;
-        }
+        let equal = ledger.bytes / (ledger.members.len() as u64).max(1);
+        let want = share.start.map_or(equal, |start| start.min(equal));
+        ledger.want_what_they_have();
+        let last = member.demand();
         let weak = Arc::downgrade(member);
         let member: Weak<dyn Member> = weak;
-        let departures = member.upgrade().map_or(0, |member| member.demand().departures);
-        let state = MemberState { id, group, share, member, capacity: 0, departures, want };
+        let state = MemberState { id, group, share, member, capacity: 0, last, pressed: 0, want };
         ledger.members.push(state);
         ledger.divide(true);
+        if let Some(newcomer) = ledger.members.last_mut().filter(|state| state.capacity == 0) {
+            // It was created with a capacity, and the floors of others leave it none.
+            newcomer.resize(0);
+        }
+        ledger.forget_pressure();
         Ok(Membership::new(self.clone(), id))
     }
 
@@ -158,10 +177,38 @@ impl Budget {
         if let Some(member) = left.member.upgrade() {
             member.resize(0);
         }
-        for member in &mut ledger.members {
-            member.want = member.capacity;
-        }
+        ledger.want_what_they_have();
         ledger.divide(true);
+        ledger.forget_pressure();
+    }
+
+    /// Sets the limits of a group anew and divides by them.
+    fn limit_group(&self, id: u64, share: Share) -> Result<()> {
+        let mut ledger = self.ledger.lock();
+        let Some(index) = ledger.groups.iter().position(|group| group.id == id) else {
+            return Ok(());
+        };
+        let old = ledger.groups.swap_remove(index);
+        let in_group = ledger.members.iter().filter(|member| member.group == Some(id));
+        let floors: u64 = in_group.map(|member| member.share.floor).sum();
+        let checked = match ledger.check_floors(None, &share) {
+            Ok(()) if floors > share.ceiling => {
+                Err(Error::config("the floors in a group are above its ceiling")
+                    .with("share", &share.name)
+                    .with("floors", floors)
+                    .with("ceiling", share.ceiling))
+            }
+            checked => checked,
+        };
+        if let Err(error) = checked {
+            ledger.groups.push(old);
+            return Err(error);
+        }
+        ledger.groups.push(GroupState { id, floor: share.floor, ceiling: share.ceiling });
+        ledger.want_what_they_have();
+        ledger.divide(true);
+        ledger.forget_pressure();
+        Ok(())
     }
 
     fn end_group(&self, id: u64) {
@@ -198,41 +245,72 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes what each member wants. Returns whether any wants more than it has.
-    fn weigh_demand(&mut self) -> bool {
-        let mut demands = Vec::with_capacity(self.members.len());
+    fn want_what_they_have(&mut self) {
         for member in &mut self.members {
-            let demand = member.member.upgrade().map_or_else(Demand::default, |m| m.demand());
-            let pressure = demand.departures.saturating_sub(member.departures);
-            member.departures = demand.departures;
-            demands.push((demand.weight, pressure));
+            member.want = member.capacity;
         }
-        let pressures: u64 = demands.iter().map(|(_, pressure)| pressure).sum();
-        if pressures == 0 {
+    }
+
+    /// Adds what each member lost since the last turn to what presses on it.
+    fn note_pressure(&mut self) {
+        let equal = self.bytes / (self.members.len() as u64).max(1);
+        for member in &mut self.members {
+            let demand = member.demand();
+            let evictions = demand.evictions.saturating_sub(member.last.evictions);
+            let refusals = demand.refusals.saturating_sub(member.last.refusals);
+            let mean = demand.weight / demand.entries.max(1);
+            // What is refused is heavier than a quarter of the capacity. It presses on a store
+            // below an equal part only: no store could take what is heavier still.
+            let refused = if member.capacity < equal { member.capacity / 4 } else { 0 };
+            let lost =
+                evictions.saturating_mul(mean).saturating_add(refusals.saturating_mul(refused));
+            member.pressed = member.pressed.saturating_add(lost);
+            member.last = demand;
+        }
+    }
+
+    /// Begins anew after capacity moved: what stores evicted because they shrank does not press.
+    fn forget_pressure(&mut self) {
+        for member in &mut self.members {
+            member.pressed = 0;
+            member.last = member.demand();
+        }
+    }
+
+    /// Notes what each member wants. Returns whether they want more than they have by enough to
+    /// move capacity.
+    fn weigh_demand(&mut self) -> bool {
+        let pressed = self.members.iter().fold(0, |sum: u64, m| sum.saturating_add(m.pressed));
+        if pressed < (self.bytes / PRESSED_DIVISOR).clamp(1, PRESSED_MAX) {
             return false;
         }
-        let step = self.bytes / STEP_DIVISOR;
-        for (member, (weight, pressure)) in self.members.iter_mut().zip(demands) {
-            member.want = if pressure == 0 {
+        let step = (self.bytes / STEP_DIVISOR).min(STEP_MAX).min(pressed);
+        let least = self.bytes / (self.members.len() as u64).max(1) / LEAST_DIVISOR;
+        for member in &mut self.members {
+            member.want = if member.pressed == 0 {
+                let weight = member.last.weight;
                 // Room to go on filling: half as much again, or a step.
-                weight.saturating_add((weight / 2).min(step)).min(member.capacity)
+                weight.saturating_add((weight / 2).min(step)).min(member.capacity).max(least)
             } else {
-                let part = u128::from(step) * u128::from(pressure) / u128::from(pressures);
-                member.capacity.saturating_add(u64::try_from(part).unwrap_or(step))
+                let part = u128::from(step) * u128::from(member.pressed) / u128::from(pressed);
+                member.capacity.saturating_add(u64::try_from(part).unwrap_or(step)).max(least)
             };
         }
         true
     }
 
-    /// Gives each member its part, those that shrink first.
-    fn divide(&mut self, also_small_changes: bool) {
+    /// Gives each member its part, those that shrink first. Returns whether any capacity changed.
+    fn divide(&mut self, also_small_changes: bool) -> bool {
         let parts = self.parts();
         let is_worth = |old: u64, new: u64| {
-            old != new && (also_small_changes || old.abs_diff(new) > old / CHANGE_DIVISOR)
+            let small = (old / CHANGE_DIVISOR).min(CHANGE_MAX);
+            old != new && (also_small_changes || old.abs_diff(new) > small)
         };
+        let mut has_changed = false;
         for (member, part) in self.members.iter_mut().zip(&parts) {
             if *part < member.capacity && is_worth(member.capacity, *part) {
                 member.resize(*part);
+                has_changed = true;
             }
         }
         let mut room = self.bytes - self.members.iter().map(|m| m.capacity).sum::<u64>();
@@ -241,8 +319,10 @@ impl Ledger {
             if part > member.capacity && is_worth(member.capacity, part) {
                 room -= part - member.capacity;
                 member.resize(part);
+                has_changed = true;
             }
         }
+        has_changed
     }
 
     /// The part of each member, in their order.
@@ -283,6 +363,10 @@ impl Ledger {
 }
 
 impl MemberState {
+    fn demand(&self) -> Demand {
+        self.member.upgrade().map_or_else(Demand::default, |member| member.demand())
+    }
+
     fn resize(&mut self, capacity: u64) {
         self.capacity = capacity;
         if let Some(member) = self.member.upgrade() {
