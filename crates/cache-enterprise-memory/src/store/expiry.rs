@@ -24,7 +24,7 @@ const RUNNING_MAX: usize = 64;
 /// Live and dead records may be this many in a stripe, or twice the live ones, before the dead are
 /// sifted out in turns. At half as many again (nobody turns the store, or not often enough) each
 /// insert sifts a few itself.
-const SIFT_FLOOR: usize = 1_024;
+const SIFT_FLOOR: usize = 256;
 
 /// Records an insert sifts when turns do not keep up; most of them are dead then.
 const INSERT_SIFT: usize = 16;
