@@ -61,7 +61,8 @@ impl ManagerBuilder {
 }
 
 impl<C, T> ManagerBuilder<C, T> {
-    /// What level 1 may hold, all caches together. Default: 64 MiB.
+    /// What level 1 may hold: bytes for all caches together, or entries for each cache; see
+    /// [`Memory`](crate::Memory). Default: 64 MiB.
     #[must_use]
     pub fn l1(mut self, capacity: impl Into<Capacity>) -> Self {
         self.capacity = capacity.into();

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::OnceLock;
 
 use cache_enterprise_core::coherence::EpochCell;
 use cache_enterprise_core::{
@@ -10,11 +9,13 @@ use cache_enterprise_core::{
     StoreStats,
 };
 use cache_enterprise_memory::MemoryStore;
+use hashbrown::HashMap;
 
 use crate::flight::Flights;
-use crate::level1;
+use crate::holding::{Holding, Holdings};
 use crate::options::Options;
 use crate::shared::{Shared, TenantState};
+use crate::tenant::TenantUsage;
 
 /// What leaves level 1 on a call; dropped when no lock is held.
 pub(crate) type Leaving<K, V> = <MemoryStore<K, V> as LocalStore<K, V>>::Leaving;
@@ -50,7 +51,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Clone for Cache<K, V> {
 
 /// A cache as one tenant sees it: what a hit needs, one pointer away.
 pub(crate) struct View<K: CacheKey, V: Send + Sync + 'static> {
+    /// The values of `holding`.
     pub(crate) store: Arc<MemoryStore<K, V>>,
+    pub(crate) holding: Arc<Holding<K, V>>,
     pub(crate) clock: Clock,
     pub(crate) tenant: Arc<TenantState>,
     pub(crate) cell: Arc<EpochCell>,
@@ -62,9 +65,7 @@ pub(crate) struct View<K: CacheKey, V: Send + Sync + 'static> {
 /// A cache as all its tenants share it.
 pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) name: &'static str,
-    pub(crate) store: Arc<MemoryStore<K, V>>,
-    /// Keys known to be absent; made by the first `get_opt_with`.
-    pub(crate) negatives: OnceLock<MemoryStore<K, ()>>,
+    pub(crate) holdings: Holdings<K, V>,
     pub(crate) flights: Flights<K, V>,
     pub(crate) counts: Counts,
     pub(crate) spec_options: Options,
@@ -75,9 +76,6 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) codec: ResolvedCodec<V>,
     /// How long a leader may be woken and not polled, in milliseconds.
     pub(crate) takeover_after: Millis,
-    pub(crate) clock: Clock,
-    /// Whether weights are bytes; else each entry counts as one.
-    pub(crate) weighs_bytes: bool,
 }
 
 /// Counters of one cache, all tenants together.
@@ -113,8 +111,10 @@ pub struct CacheStats {
     pub undecodable: u64,
     /// Loads taken from a leader that was not polled.
     pub takeovers: u64,
-    /// The store of level 1.
+    /// Values in level 1.
     pub store: StoreStats,
+    /// Keys known to be absent, in level 1 beside the values.
+    pub absences: StoreStats,
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
@@ -128,9 +128,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self.view.tenant.name
     }
 
-    /// Numbers of this cache, all tenants together. Costs a pass over a few counters.
+    /// Numbers of this cache, all tenants together. Costs a pass over a few counters, and over
+    /// the tenants with a quota.
     pub fn stats(&self) -> CacheStats {
-        CacheStats { store: self.view.store.stats(), ..self.view.core.stats() }
+        self.view.core.stats()
     }
 
     /// Entries of this tenant in level 1, expired ones included until they are swept. Walks the
@@ -188,6 +189,8 @@ pub(crate) trait Periodic: Send + Sync {
     /// Drops what has expired.
     fn turn(&self, now: Millis);
     fn stats(&self) -> CacheStats;
+    /// Adds what each tenant holds, by its number; walks the entries.
+    fn usage(&self, usage: &mut HashMap<u32, TenantUsage>);
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
@@ -197,14 +200,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
     }
 
     fn turn(&self, now: Millis) {
-        level1::turn(&*self.store, now);
-        if let Some(negatives) = self.negatives.get() {
-            level1::turn(negatives, now);
-        }
+        self.holdings.turn(now);
     }
 
     fn stats(&self) -> CacheStats {
         let counts = &self.counts;
+        let [store, absences] = self.holdings.stats();
         CacheStats {
             hits: counts.hits.sum(),
             misses: counts.misses.sum(),
@@ -214,7 +215,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
             stale_served: counts.stale_served.sum(),
             undecodable: counts.undecodable.sum(),
             takeovers: counts.takeovers.sum(),
-            store: self.store.stats(),
+            store,
+            absences,
         }
+    }
+
+    fn usage(&self, usage: &mut HashMap<u32, TenantUsage>) {
+        self.holdings.usage(usage);
     }
 }

@@ -1,15 +1,29 @@
-//! Making the stores of level 1 and sharing the manager's capacity among them.
+//! Level 1 of a manager: its capacity, and the one ledger that divides bytes over all stores.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use cache_enterprise_core::{CacheKey, Capacity, Clock, LocalStore, Millis, Result};
-use cache_enterprise_memory::{Leaving, Listener, MemoryStore, StoreConfig};
+use cache_enterprise_core::{CacheKey, Capacity, Clock, Error, Millis, Result};
+use cache_enterprise_memory::{
+    Budget, Group, Listener, Membership, MemoryStore, Share, StoreConfig,
+};
 
-use crate::cache::CacheCore;
-use crate::shared::TenantState;
 use crate::tenant::Quota;
+use crate::weight::Unit;
 
-/// What level 1 of a manager may hold, all caches together.
+/// How often the ledger moves capacity, in milliseconds.
+const TURN_EVERY: Millis = 100;
+
+/// What the store of absent keys may hold at most: the capacity of its cache divided by this.
+const ABSENCES_DIVISOR: u64 = 8;
+
+/// What it starts with: the budget divided by this.
+const ABSENCES_START_DIVISOR: u64 = 128;
+
+/// What level 1 of a manager may hold.
+///
+/// Bytes are one budget for all caches, divided by use; entries are counted for each cache by
+/// itself.
 ///
 /// ```
 /// use cache_enterprise_core::{Capacity, MIB};
@@ -28,7 +42,8 @@ impl Memory {
         Self { capacity: Capacity::bytes(bytes) }
     }
 
-    /// At most this many entries in each cache.
+    /// At most this many entries in each cache, all its tenants together, and an eighth of that
+    /// in absent keys. The number of caches is not bounded, and a tenant can have no quota.
     pub const fn entries(entries: u64) -> Self {
         Self { capacity: Capacity::entries(entries) }
     }
@@ -45,73 +60,160 @@ impl From<Memory> for Capacity {
 pub(crate) struct Level1 {
     capacity: Capacity,
     clock: Clock,
+    /// Divides the bytes; a level 1 that counts entries has none.
+    ledger: Option<Budget>,
+    last_turn: AtomicU64,
 }
 
 impl Level1 {
     pub(crate) fn new(capacity: Capacity, clock: Clock) -> Self {
-        Self { capacity, clock }
+        let ledger = match capacity {
+            Capacity::Bytes(bytes) => Some(Budget::new(bytes)),
+            Capacity::Entries(_) => None,
+        };
+        Self { capacity, clock, ledger, last_turn: AtomicU64::new(0) }
     }
 
-    /// Whether weights of a cache with this capacity of its own are bytes.
-    pub(crate) fn weighs_bytes(&self, own: Option<Capacity>) -> bool {
-        matches!(own.unwrap_or(self.capacity), Capacity::Bytes(_))
+    /// Where the stores of a cache stand that has this capacity of its own, if any.
+    pub(crate) fn place(&self, name: &'static str, own: Option<Capacity>) -> Place {
+        let bound = match (&self.ledger, own) {
+            (Some(ledger), None) => Bound::Shared { ledger: ledger.clone(), fixed: None },
+            (Some(ledger), Some(Capacity::Bytes(bytes))) => {
+                Bound::Shared { ledger: ledger.clone(), fixed: Some(bytes) }
+            }
+            _ => Bound::Alone(own.unwrap_or(self.capacity)),
+        };
+        Place { name, clock: self.clock.clone(), bound }
     }
 
-    /// The store of a cache, for all tenants without a quota.
-    pub(crate) fn store<K: CacheKey, V: Send + Sync + 'static>(
+    /// A part of the bytes for a tenant.
+    pub(crate) fn group(&self, tenant: &str, quota: &Quota) -> Result<Group> {
+        let Some(ledger) = &self.ledger else {
+            let text = "a quota is in bytes, and level 1 counts entries; \
+                        give level 1 a capacity in bytes";
+            return Err(Error::config(text).with("tenant", tenant));
+        };
+        ledger.group(quota.share(tenant))
+    }
+
+    /// Divides the bytes anew, every [`TURN_EVERY`].
+    pub(crate) fn turn(&self, now: Millis) {
+        let Some(ledger) = &self.ledger else { return };
+        if now.saturating_sub(self.last_turn.load(Ordering::Relaxed)) >= TURN_EVERY {
+            self.last_turn.store(now, Ordering::Relaxed);
+            ledger.turn();
+        }
+    }
+}
+
+/// Where the stores of one cache stand.
+#[derive(Debug)]
+pub(crate) struct Place {
+    name: &'static str,
+    clock: Clock,
+    bound: Bound,
+}
+
+/// What bounds the stores of one cache.
+#[derive(Debug)]
+enum Bound {
+    /// A part of the manager's bytes, or this many of them.
+    Shared { ledger: Budget, fixed: Option<u64> },
+    /// A capacity of its own, outside any ledger.
+    Alone(Capacity),
+}
+
+/// A store and its membership in the ledger, which ends with it.
+#[derive(Debug)]
+pub(crate) struct Placed<K: CacheKey, V: Send + Sync + 'static> {
+    pub(crate) store: Arc<MemoryStore<K, V>>,
+    _membership: Option<Membership>,
+}
+
+impl Place {
+    /// What weights of the cache's entries count.
+    pub(crate) fn unit(&self) -> Unit {
+        match self.bound {
+            Bound::Shared { .. } | Bound::Alone(Capacity::Bytes(_)) => Unit::Bytes,
+            Bound::Alone(Capacity::Entries(_)) => Unit::Entries,
+        }
+    }
+
+    /// Whether tenants with a quota have stores of their own here.
+    pub(crate) fn keeps_quotas(&self) -> bool {
+        matches!(self.bound, Bound::Shared { .. })
+    }
+
+    /// A store for the values of the cache.
+    ///
+    /// # Errors
+    /// When the cache's fixed part does not fit beside all other floors.
+    pub(crate) fn values<K: CacheKey, V: Send + Sync + 'static>(
         &self,
-        _name: &str,
-        own: Option<Capacity>,
+        part: Option<&(Quota, Group)>,
         listener: Option<Listener<K, V>>,
-    ) -> Result<Arc<MemoryStore<K, V>>> {
-        let mut config = StoreConfig::new(own.unwrap_or(self.capacity));
+    ) -> Result<Placed<K, V>> {
+        let share = Share::new(self.name);
+        match &self.bound {
+            Bound::Alone(capacity) => Ok(self.alone(*capacity, listener)),
+            Bound::Shared { ledger, fixed } => {
+                let share = match (fixed, part) {
+                    (Some(bytes), None) => share.floor(*bytes).ceiling(*bytes),
+                    // The tenant's floor says what is kept for it.
+                    (Some(bytes), Some(_)) => share.ceiling(*bytes),
+                    (None, _) => share,
+                };
+                let most = fixed.unwrap_or(u64::MAX).min(ledger.bytes());
+                self.joined(ledger, part, share, most, listener)
+            }
+        }
+    }
+
+    /// A store for the absent keys of the cache: at most an eighth of what its values may have.
+    pub(crate) fn absences<K: CacheKey>(&self, part: Option<&(Quota, Group)>) -> Placed<K, ()> {
+        match &self.bound {
+            Bound::Alone(Capacity::Bytes(bytes)) => {
+                self.alone(Capacity::bytes((bytes / ABSENCES_DIVISOR).max(1)), None)
+            }
+            Bound::Alone(Capacity::Entries(entries)) => {
+                self.alone(Capacity::entries((entries / ABSENCES_DIVISOR).max(1)), None)
+            }
+            Bound::Shared { ledger, fixed } => {
+                let most = fixed.unwrap_or(u64::MAX).min(ledger.bytes()) / ABSENCES_DIVISOR;
+                let share = Share::new(format!("absent keys of {}", self.name))
+                    .ceiling(most)
+                    .start(ledger.bytes() / ABSENCES_START_DIVISOR);
+                self.joined(ledger, part, share, most, None)
+                    .expect("a share without a floor always fits")
+            }
+        }
+    }
+
+    fn joined<K: CacheKey, V: Send + Sync + 'static>(
+        &self,
+        ledger: &Budget,
+        part: Option<&(Quota, Group)>,
+        share: Share,
+        most: u64,
+        listener: Option<Listener<K, V>>,
+    ) -> Result<Placed<K, V>> {
+        let ceiling = part.and_then(|(quota, _)| quota.ceiling_bytes()).unwrap_or(u64::MAX);
+        let placed = self.alone(Capacity::bytes(most.min(ceiling).max(1)), listener);
+        let membership = match part {
+            Some((_, group)) => group.join(share, &placed.store),
+            None => ledger.join(share, &placed.store),
+        };
+        Ok(Placed { _membership: Some(membership?), ..placed })
+    }
+
+    fn alone<K: CacheKey, V: Send + Sync + 'static>(
+        &self,
+        capacity: Capacity,
+        listener: Option<Listener<K, V>>,
+    ) -> Placed<K, V> {
+        let mut config = StoreConfig::new(capacity);
         config.clock = self.clock.clone();
         config.listener = listener;
-        Ok(Arc::new(MemoryStore::new(config)))
+        Placed { store: Arc::new(MemoryStore::new(config)), _membership: None }
     }
-
-    /// The store of a cache for a tenant with a quota.
-    pub(crate) fn tenant_store<K: CacheKey, V: Send + Sync + 'static>(
-        &self,
-        core: &CacheCore<K, V>,
-        _tenant: &TenantState,
-        _quota: &Quota,
-    ) -> Result<Arc<MemoryStore<K, V>>> {
-        Ok(Arc::clone(&core.store))
-    }
-
-    /// Shares the capacity anew.
-    pub(crate) fn turn(&self) {}
-}
-
-/// A store for absent keys: an eighth of the capacity of the cache it belongs to.
-pub(crate) fn negatives<K: CacheKey, V: Send + Sync + 'static>(
-    store: &MemoryStore<K, V>,
-    weighs_bytes: bool,
-    clock: &Clock,
-) -> MemoryStore<K, ()> {
-    let share = (store.stats().capacity / 8).max(1);
-    let capacity = if weighs_bytes { Capacity::bytes(share) } else { Capacity::entries(share) };
-    let mut config = StoreConfig::new(capacity);
-    config.clock = clock.clone();
-    MemoryStore::new(config)
-}
-
-/// What an entry counts against the capacity.
-pub(crate) fn weight_of<K: CacheKey>(
-    weighs_bytes: bool,
-    key_heap_bytes: usize,
-    value_bytes: usize,
-) -> usize {
-    if !weighs_bytes {
-        return 1;
-    }
-    let fixed = size_of::<cache_enterprise_core::Scoped<K>>() + 96;
-    fixed + key_heap_bytes + value_bytes
-}
-
-/// Drops what has expired from a store.
-pub(crate) fn turn<K: CacheKey, V: Send + Sync + 'static>(store: &MemoryStore<K, V>, now: Millis) {
-    let mut leaving = Leaving::default();
-    store.turn(now, &mut leaving);
 }

@@ -25,6 +25,7 @@ mod error;
 mod facade;
 mod fetch;
 mod flight;
+mod holding;
 mod invalidate;
 mod level1;
 mod manager;
@@ -41,6 +42,7 @@ mod tiers;
 mod timer;
 #[cfg(not(feature = "tiers"))]
 mod untiered;
+mod weight;
 mod write;
 
 pub use blocking::Blocking;
@@ -59,7 +61,7 @@ pub use parking::block_on;
 pub use read::{Hit, Source};
 pub use set::{Lenient, Set, SetFuture, SetMode, Strict};
 pub use spec::CacheSpec;
-pub use tenant::Quota;
+pub use tenant::{Quota, TenantUsage};
 #[cfg(feature = "tiers")]
 pub use tiers::{
     Complete, LevelHealth, StoredEntry, StoredState, Tier, TierStats, Tiered, WritePolicy,

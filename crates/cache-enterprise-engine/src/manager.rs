@@ -16,10 +16,10 @@ use cache_enterprise_memory::Listener;
 use crate::builder::ManagerBuilder;
 use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic, View};
 use crate::flight::Flights;
+use crate::holding::Holdings;
 use crate::invalidate::{Receipt, Target};
 use crate::shared::{Registered, Shared, TenantState};
 use crate::spec::CacheSpec;
-use crate::tenant::Quota;
 use crate::ticker::Tick;
 
 /// A manager of caches, seen by one tenant: the root tenant, or one of
@@ -98,7 +98,8 @@ impl<C> CacheManager<C> {
     ///
     /// # Errors
     /// When neither spec nor manager says how long entries live, when the name is open with other
-    /// types, or when the manager was shut down.
+    /// types, when a capacity of its own does not fit into the budget, or when the manager was
+    /// shut down.
     pub fn open<K, V, S>(&self, spec: &CacheSpec<K, V, S>) -> Result<Cache<K, V>>
     where
         K: CacheKey,
@@ -145,12 +146,10 @@ impl<C> CacheManager<C> {
         }
         let space = KeySpace::new(&self.shared.name, &self.tenant.name, spec.name())?;
         let core = self.core(spec, listener)?;
-        let store = match &*self.tenant.quota.lock() {
-            Some(quota) => self.shared.level1.tenant_store(&core, &self.tenant, quota)?,
-            None => Arc::clone(&core.store),
-        };
+        let holding = core.holdings.of(&self.tenant)?;
         let view = View {
-            store,
+            store: Arc::clone(holding.values()),
+            holding,
             clock: self.shared.clock.clone(),
             tenant: Arc::clone(&self.tenant),
             cell: self.tenant.epochs.cache_cell(spec.name()),
@@ -186,13 +185,11 @@ impl<C> CacheManager<C> {
             let text = "a cache needs a life: give its spec `.ttl(..)` or `.forever()`";
             return Err(Error::config(text).with("cache", spec.name()));
         }
-        let store = self.shared.level1.store(spec.name(), spec.own_capacity(), listener)?;
+        let place = self.shared.level1.place(spec.name(), spec.own_capacity());
         let observer = Arc::clone(&self.shared.observer);
         let core = Arc::new(CacheCore {
             name: spec.name(),
-            weighs_bytes: self.shared.level1.weighs_bytes(spec.own_capacity()),
-            store,
-            negatives: std::sync::OnceLock::new(),
+            holdings: Holdings::new(place, listener)?,
             flights: Flights::new(self.shared.clock.clone(), spec.name(), observer),
             counts: Counts::default(),
             spec_options: *spec.options(),
@@ -201,7 +198,6 @@ impl<C> CacheManager<C> {
             schema: spec.schema_id(),
             codec: spec.codec_source().resolve(&self.codec),
             takeover_after: saturating_millis(options.takeover_after_or_default()),
-            clock: self.shared.clock.clone(),
         });
         let registered = Registered {
             core: Arc::clone(&core) as _,
@@ -271,23 +267,6 @@ impl<C: Clone> CacheManager<C> {
         check_name("tenant", name)?;
         let tenant = self.shared.tenant(name);
         Ok(Self { shared: Arc::clone(&self.shared), tenant, codec: self.codec.clone() })
-    }
-
-    /// Gives this tenant a part of level 1 of its own: its floor is kept for it, its ceiling
-    /// bounds it. Applies to caches opened after the call.
-    ///
-    /// # Errors
-    /// For the root tenant, when the floor is over the ceiling, or when all floors together are
-    /// over the budget.
-    pub fn quota(self, quota: Quota) -> Result<Self> {
-        quota.check()?;
-        if self.tenant.name.is_empty() {
-            return Err(Error::config(
-                "the root tenant takes no quota; set the manager's capacity",
-            ));
-        }
-        *self.tenant.quota.lock() = Some(quota);
-        Ok(self)
     }
 }
 

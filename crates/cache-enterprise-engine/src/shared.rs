@@ -15,6 +15,7 @@ use crate::cache::Periodic;
 use crate::fetch::Detached;
 use crate::level1::Level1;
 use crate::options::{Options, Origins};
+use crate::tenant::Allotment;
 use crate::ticker::Tick;
 #[cfg(feature = "tiers")]
 use crate::tiers::Stack;
@@ -31,7 +32,7 @@ pub(crate) struct TenantState {
     /// How far the epoch store's record is taken over.
     #[cfg(feature = "tiers")]
     pub(crate) restoring: crate::tiers::Restoring,
-    pub(crate) quota: Mutex<Option<crate::tenant::Quota>>,
+    pub(crate) allotment: Mutex<Allotment>,
 }
 
 /// A cache opened under a name: its typed core, and its types for the error of a second opening.
@@ -119,7 +120,7 @@ impl Shared {
             epochs: Arc::new(TenantEpochs::new(start)),
             #[cfg(feature = "tiers")]
             restoring: crate::tiers::Restoring::new(start, self.has_epoch_store()),
-            quota: Mutex::new(None),
+            allotment: Mutex::default(),
         });
         let everything = Sequence(self.everything.load(Ordering::Acquire));
         if everything > Sequence::ZERO {
@@ -223,7 +224,7 @@ impl Tick for Shared {
             cache.dissolve_overdue(now);
             cache.turn(now);
         }
-        self.level1.turn();
+        self.level1.turn(now);
     }
 }
 

@@ -123,7 +123,9 @@ impl<K, V, S: Copy> CacheSpec<K, V, S> {
         self
     }
 
-    /// A level 1 capacity of this cache's own. Default: a share of the manager's budget.
+    /// A level 1 capacity of this cache's own, all tenants without a quota together. Bytes are a
+    /// fixed part of the manager's budget, and a ceiling for a tenant with a quota; entries stand
+    /// outside of budget and quotas. Default: a part of the budget by use.
     #[must_use]
     pub const fn capacity(mut self, capacity: Capacity) -> Self {
         self.capacity = Some(capacity);
@@ -131,7 +133,8 @@ impl<K, V, S: Copy> CacheSpec<K, V, S> {
     }
 
     /// How many bytes a value holds, heap included; asked once per write. Default: its encoded
-    /// length when it is encoded, else `size_of::<V>()`.
+    /// length when it is encoded, and at least `size_of::<V>()`, with the heap of the common types
+    /// of bytes and text.
     #[must_use]
     pub const fn weigh(mut self, weigh: fn(&V) -> usize) -> Self {
         self.weigh = Some(weigh);

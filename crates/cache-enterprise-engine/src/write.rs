@@ -15,9 +15,9 @@ use std::sync::Arc;
 use crate::Fence;
 use crate::cache::{Cache, Leaving};
 use crate::flight::{Landing, Lead};
-use crate::level1;
 use crate::options::Options;
 use crate::read::{Answer, Call, Source};
+use crate::weight::value_bytes;
 
 /// What an entry remembers that was not compared with the epochs yet: the change counter starts
 /// above it.
@@ -202,36 +202,32 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let ttl = call.options.negative_ttl_or_default();
         let dates = Dates::lasting(self.view.clock.now(), Some(ttl));
         let (version, checked) = (lead.started(), epochs.changes());
+        // Made, if it was not yet, before the flight is locked: others make room for it.
+        let absences = self.view.holding.absences_or_new();
         let mut leaving = Leaving::<K, ()>::default();
         lead.land(Landing::Absent, |key| {
-            let weight =
-                level1::weight_of::<K>(self.view.core.weighs_bytes, key.key.heap_bytes(), 0);
+            let unit = self.view.core.holdings.unit();
+            let weight = unit.weight::<K>(key.key.heap_bytes(), 0, &Detail::default());
             let entry = Entry::new((), version, checked, dates).with_weight(weight);
-            self.negatives().insert(key, Arc::new(entry), &mut leaving)
+            absences.insert(key, Arc::new(entry), &mut leaving)
         });
     }
 
     /// Whether `key` was loaded before and found absent, and nothing has changed since.
     pub(crate) fn is_known_absent<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        let Some(negatives) = self.view.core.negatives.get() else { return false };
-        let Some(entry) = negatives.get(&self.scoped(key)) else { return false };
+        let Some(absences) = self.view.holding.absences() else { return false };
+        let Some(entry) = absences.get(&self.scoped(key)) else { return false };
         let is_fresh = entry.freshness(self.view.clock.now()) == Freshness::Fresh;
         is_fresh && self.view.tenant.epochs.is_valid(entry.version(), &self.view.cell, &[])
-    }
-
-    fn negatives(&self) -> &cache_enterprise_memory::MemoryStore<K, ()> {
-        let core = &self.view.core;
-        core.negatives
-            .get_or_init(|| level1::negatives(&*core.store, core.weighs_bytes, &core.clock))
     }
 
     fn forget_absence<Q>(&self, key: &Q)
     where
         Q: ?Sized + std::hash::Hash + equivalent::Equivalent<Scoped<K>>,
     {
-        if let Some(negatives) = self.view.core.negatives.get() {
+        if let Some(absences) = self.view.holding.absences() {
             let mut leaving = Leaving::<K, ()>::default();
-            negatives.remove(key, RemovalCause::Replaced, &mut leaving);
+            absences.remove(key, RemovalCause::Replaced, &mut leaving);
         }
     }
 
@@ -274,21 +270,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         plan: &Plan,
         encoded_len: Option<usize>,
     ) -> Entry<V> {
-        let value_bytes = match (self.view.core.weigh, encoded_len) {
+        let bytes = match (self.view.core.weigh, encoded_len) {
             (Some(weigh), _) => weigh(&value),
-            (None, Some(encoded_len)) => encoded_len.max(size_of::<V>()),
-            (None, None) => size_of::<V>(),
+            (None, encoded_len) => value_bytes(&value).max(encoded_len.unwrap_or(0)),
         };
-        let weight =
-            level1::weight_of::<K>(self.view.core.weighs_bytes, key_heap_bytes, value_bytes);
-        let entry = Entry::new(value, plan.version, plan.checked, plan.l1_dates())
+        let tags = match &*plan.tags {
+            [] => Box::default(),
+            tags => self.view.tenant.epochs.tag_cells(tags.iter().cloned()),
+        };
+        let detail = Detail { tags, idle_ms: plan.idle.map(saturating_millis) };
+        let weight = self.view.core.holdings.unit().weight::<K>(key_heap_bytes, bytes, &detail);
+        Entry::new(value, plan.version, plan.checked, plan.l1_dates())
             .with_weight(weight)
-            .with_priority(plan.priority);
-        if plan.tags.is_empty() && plan.idle.is_none() {
-            return entry;
-        }
-        let tags = self.view.tenant.epochs.tag_cells(plan.tags.iter().cloned());
-        entry.with_detail(Detail { tags, idle_ms: plan.idle.map(saturating_millis) })
+            .with_priority(plan.priority)
+            .with_detail(detail)
     }
 
     /// A handle on a value that no level stores.

@@ -9,6 +9,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::{BufMut, Bytes};
 use cache_enterprise_core::{Codec, Error, ErrorKind, Format, Result};
 
+use crate::weight::value_bytes;
+
 /// Number of the facade's codec in envelopes.
 const FACADE_CODEC: u8 = 7;
 
@@ -34,7 +36,7 @@ impl AnyValue {
         C: Codec<V>,
     {
         let bytes = codec.map(|codec| encode(&*value, codec)).transpose()?;
-        let typed = Typed { type_name: type_name::<V>(), value, size: size_of::<V>() };
+        let typed = Typed { type_name: type_name::<V>(), size: value_bytes(&*value), value };
         Ok(Self { bytes, typed: OnceLock::from(typed) })
     }
 
@@ -48,7 +50,8 @@ impl AnyValue {
             Some(typed) => typed,
             None => {
                 let value: Arc<V> = Arc::new(self.decode(codec)?);
-                let typed = Typed { type_name: type_name::<V>(), value, size: size_of::<V>() };
+                let typed =
+                    Typed { type_name: type_name::<V>(), size: value_bytes(&*value), value };
                 self.typed.get_or_init(|| typed)
             }
         };

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod absence_is_remembered_until_something_changes;
+mod caches_share_one_budget;
 mod callers_of_one_cold_key_share_one_load;
 mod colliding_keys_load_side_by_side;
 mod events_tell_of_lost_loaders;
@@ -13,6 +14,7 @@ mod listener_hears_each_cause_and_may_call_back;
 mod no_caller_waits_past_its_deadline;
 mod nobody_reads_behind_an_acknowledged_write;
 mod opening_says_what_is_wrong;
+mod quota_parts_a_tenant_from_the_others;
 mod reads_of_every_kind_agree;
 mod stale_answers_only_where_allowed;
 mod tenants_are_apart;
