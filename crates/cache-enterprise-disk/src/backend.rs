@@ -20,10 +20,10 @@ use crate::epochs::EpochLog;
 use crate::error;
 use crate::marks::Marks;
 use crate::record::{self, Head, KeyHash, Kind};
-use crate::shelf::{Page, Shelves, page};
+use crate::shelf::{Found, Page, Shelves, page};
 use crate::upkeep::{Sizes, Upkeep};
 
-const NAME: &str = "disk";
+pub(crate) const NAME: &str = "disk";
 /// Keys that one step of a clear removes.
 const CLEAR_KEYS: usize = 1_024;
 
@@ -137,19 +137,18 @@ impl DiskBackend {
     }
 
     /// The newest record under a key, checked. Damage is counted and an error.
-    fn find(
-        &self,
-        operation: &'static str,
-        key: &StoredKey,
-        hash: KeyHash,
-    ) -> Result<Option<(Head, Bytes)>> {
+    fn find(&self, operation: &'static str, key: &StoredKey) -> Result<Option<(Head, Bytes)>> {
         let found = {
             let shelves = self.upkeep.shelves.read();
             let shelves = shelves.as_ref().ok_or_else(|| error::closed(operation))?;
             shelves.find(key.as_str()).map_err(|cause| self.fjall(operation, cause))?
         };
-        let Some(found) = found else { return Ok(None) };
-        match record::open(hash, &found) {
+        let opened = match found {
+            None => return Ok(None),
+            Some(Found::InFront(record)) => record::open_trusted(record),
+            Some(Found::InGeneration(record)) => record::open(hash_of(key), record),
+        };
+        match opened {
             Some(record) => Ok(Some(record)),
             None => {
                 self.corrupt.fetch_add(1, Ordering::Relaxed);
@@ -163,9 +162,8 @@ impl DiskBackend {
         &self,
         operation: &'static str,
         key: &StoredKey,
-        hash: KeyHash,
     ) -> Result<Option<(Head, Bytes)>> {
-        match self.find(operation, key, hash) {
+        match self.find(operation, key) {
             Err(damage) if damage.kind() == ErrorKind::Corrupt => Ok(None),
             found => found,
         }
@@ -189,16 +187,16 @@ impl DiskBackend {
     }
 
     fn get_now(&self, key: &StoredKey) -> Result<Option<Bytes>> {
-        let found = self.find("get", key, KeyHash::of(key.as_str().as_bytes()))?;
-        let live = found.filter(|(head, _)| head.is_live(self.upkeep.wall_ms()));
+        let found = self.find("get", key)?;
+        let live = found.filter(|(head, _)| head.is_live(|| self.upkeep.wall_ms()));
         Ok(live.map(|(_, value)| value))
     }
 
     fn put_now(&self, key: &StoredKey, value: &[u8], how: Put) -> Result<PutOutcome> {
-        let hash = KeyHash::of(key.as_str().as_bytes());
+        let hash = hash_of(key);
         let now = self.upkeep.clock.tick();
         let lock = self.marks.lock(key, hash);
-        let stored = self.find_replaced("put", key, hash)?.map(|(head, _)| head);
+        let stored = self.find_replaced("put", key)?.map(|(head, _)| head);
         let newest = stored.map_or(Sequence::ZERO, |head| head.version).max(lock.removed_at(now));
         if how.version < newest {
             return Ok(PutOutcome::Fenced);
@@ -220,10 +218,10 @@ impl DiskBackend {
     }
 
     fn remove_now(&self, key: &StoredKey, at: Sequence) -> Result<bool> {
-        let hash = KeyHash::of(key.as_str().as_bytes());
+        let hash = hash_of(key);
         let now = self.upkeep.clock.tick();
         let mut lock = self.marks.lock(key, hash);
-        let stored = match self.find("remove", key, hash) {
+        let stored = match self.find("remove", key) {
             // Damage is hidden like a value, though nobody could have read it.
             Err(damage) if damage.kind() == ErrorKind::Corrupt => {
                 Some(Head { kind: Kind::Value, version: at, expires: Some(i64::MIN) })
@@ -238,15 +236,15 @@ impl DiskBackend {
         if is_value || version > known {
             self.insert("remove", key, record::seal(hash, Head::removed(version), b""))?;
         }
-        Ok(stored.is_some_and(|head| head.is_live(self.upkeep.wall_ms())))
+        Ok(stored.is_some_and(|head| head.is_live(|| self.upkeep.wall_ms())))
     }
 
     fn touch_now(&self, key: &StoredKey, ttl: Duration) -> Result<bool> {
-        let hash = KeyHash::of(key.as_str().as_bytes());
+        let hash = hash_of(key);
         self.upkeep.clock.tick();
         let _lock = self.marks.lock(key, hash);
-        let found = self.find("touch", key, hash)?;
-        let Some((head, value)) = found.filter(|(head, _)| head.is_live(self.upkeep.wall_ms()))
+        let found = self.find("touch", key)?;
+        let Some((head, value)) = found.filter(|(head, _)| head.is_live(|| self.upkeep.wall_ms()))
         else {
             return Ok(false);
         };
@@ -298,16 +296,7 @@ impl Backend for DiskBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            expiry: true,
-            fence: true,
-            touch: true,
-            scan: true,
-            clear_prefix: true,
-            durable: true,
-            shared: false,
-            value_bytes_max: Some(self.upkeep.sizes.value),
-        }
+        capabilities(self.upkeep.sizes.value)
     }
 
     async fn get(&self, key: &StoredKey, _: &OpContext) -> Result<Option<Bytes>> {
@@ -399,6 +388,20 @@ impl fmt::Debug for DiskBackend {
     }
 }
 
+/// What every disk can do, with the largest value its budget allows.
+pub(crate) fn capabilities(value_bytes_max: usize) -> Capabilities {
+    Capabilities {
+        expiry: true,
+        fence: true,
+        touch: true,
+        scan: true,
+        clear_prefix: true,
+        durable: true,
+        shared: false,
+        value_bytes_max: Some(value_bytes_max),
+    }
+}
+
 /// Runs `work` on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     operation: &'static str,
@@ -421,6 +424,10 @@ fn lock_directory(directory: &Path) -> Result<File> {
         Err(std::fs::TryLockError::WouldBlock) => Err(error::in_use(directory)),
         Err(std::fs::TryLockError::Error(cause)) => Err(error::from_io("open", &path, cause)),
     }
+}
+
+fn hash_of(key: &StoredKey) -> KeyHash {
+    KeyHash::of(key.as_str().as_bytes())
 }
 
 fn stored_key(text: &[u8]) -> Option<StoredKey> {

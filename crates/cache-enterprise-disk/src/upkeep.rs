@@ -314,7 +314,7 @@ impl Upkeep {
             let (key, record) = guard.into_inner()?;
             let bytes = u64::try_from(key.len() + record.len()).unwrap_or(u64::MAX);
             pass.bytes += bytes;
-            if Head::peek(&record).is_some_and(|head| !head.is_live(wall_ms)) {
+            if Head::peek(&record).is_some_and(|head| !head.is_live(|| wall_ms)) {
                 pass.dead_bytes += bytes;
             }
             pass.after = Some(key.to_vec());
@@ -389,7 +389,7 @@ fn survive(
     hides_nothing: bool,
 ) -> Option<bytes::Bytes> {
     match Head::peek(&record) {
-        Some(head) if !head.is_live(wall_ms) => match (hides_nothing, head.kind) {
+        Some(head) if !head.is_live(|| wall_ms) => match (hides_nothing, head.kind) {
             (true, _) => None,
             (false, Kind::Removed) => Some(record),
             (false, Kind::Value) => Some(seal(KeyHash::of(key), Head::removed(head.version), b"")),

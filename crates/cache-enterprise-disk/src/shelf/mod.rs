@@ -44,21 +44,18 @@ impl Shelves {
     }
 
     /// The newest record under `key`, as stored.
-    pub(crate) fn find(&self, key: &str) -> fjall::Result<Option<Bytes>> {
-        for records in self.sources() {
-            if let Some(record) = records.get(key)? {
-                return Ok(Some(record.into()));
+    pub(crate) fn find(&self, key: &str) -> fjall::Result<Option<Found>> {
+        for front in std::iter::once(&self.front).chain(&self.draining) {
+            if let Some(record) = front.records().get(key)? {
+                return Ok(Some(Found::InFront(record.into())));
+            }
+        }
+        for generation in &self.generations {
+            if let Some(record) = generation.records().get(key)? {
+                return Ok(Some(Found::InGeneration(record.into())));
             }
         }
         Ok(None)
-    }
-
-    /// Every place, newest first.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &Keyspace> {
-        std::iter::once(&self.front)
-            .chain(&self.draining)
-            .map(Front::records)
-            .chain(self.generations.iter().map(Generation::records))
     }
 
     /// Handles on every place, newest first, for a reader that takes its time.
@@ -77,6 +74,15 @@ impl Shelves {
     pub(crate) fn fronts_bytes(&self) -> u64 {
         self.front.bytes() + self.draining.as_ref().map_or(0, Front::bytes)
     }
+}
+
+/// A record with the kind of place it was found in, which decides what is to be checked.
+pub(crate) enum Found {
+    /// In memory: this process wrote it, or replayed it from a journal whose checksums fjall
+    /// compared.
+    InFront(Bytes),
+    /// Read from a file, now or when its block came into the block cache.
+    InGeneration(Bytes),
 }
 
 /// Keeps a place readable, also when it is dropped meanwhile.
@@ -124,7 +130,7 @@ pub(crate) fn page(
                 break;
             }
             let key = Bytes::from(key);
-            let is_live = Head::peek(&record).is_some_and(|head| head.is_live(wall_ms));
+            let is_live = Head::peek(&record).is_some_and(|head| head.is_live(|| wall_ms));
             newest.entry(key.clone()).or_insert(is_live);
             if count + 1 == limit {
                 border = Some(border.map_or(key.clone(), |border| border.min(key)));
