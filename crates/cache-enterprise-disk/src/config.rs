@@ -96,6 +96,11 @@ impl Disk {
             .with("bytes", self.budget))
     }
 
+    /// Largest value that is kept.
+    pub(crate) fn value_bytes_max(&self) -> usize {
+        Sizes::of(self.budget).value
+    }
+
     /// Opens the directory, or makes it, on a blocking thread. Needs a tokio runtime.
     ///
     /// Cost: the journal of the front is replayed, and that of one being copied when the process

@@ -36,12 +36,16 @@
 //! # What survives
 //!
 //! * The process is killed: everything that `put` or `remove` acknowledged is there; no torn
-//!   value is served (each record carries a checksum, fjall has its own).
+//!   value is served (fjall compares checksums when a journal is replayed and when a block is
+//!   read; each record carries one more, compared when it is not in memory any more).
 //! * Power is lost: what the system had not written back may be lost, entries *and removals* of
 //!   the last seconds. Sequence and epochs ([`EpochStore`]) are flushed before they are
 //!   acknowledged and survive.
 //! * The disk is full or turns read-only: writes answer an error, reads go on,
 //!   [`health`](cache_enterprise_core::Backend::health) says so, and writing resumes by itself.
+//! * The directory cannot be used when a manager is built (no permission, read-only, no room): the
+//!   manager is built, the level is down, and it opens by itself once the directory can be used.
+//!   [`Disk::open`] itself answers the error.
 //!
 //! # Where work runs
 //!
@@ -56,6 +60,7 @@ mod backend;
 mod config;
 mod epochs;
 mod error;
+mod late;
 mod marks;
 mod record;
 mod shelf;

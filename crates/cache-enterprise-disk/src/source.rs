@@ -4,18 +4,30 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_enterprise_core::{
-    BackendConfig, BackendFactory, BackendSource, Capacity, Clock, DescribedOption, Error, GIB,
-    OpenedBackend, Result,
+    BackendConfig, BackendFactory, BackendSource, Capacity, Clock, DescribedOption, Error,
+    ErrorKind, GIB, OpenedBackend, Result,
 };
 
 use crate::Disk;
+use crate::late::LateDisk;
 
 /// Opens on the manager's clock; the directory keeps sequence and epochs as well.
+///
+/// A directory that cannot be read or written is no reason for a service not to start: its calls
+/// fail until it opens. Wrong options, a directory in use and a damaged store are errors here,
+/// since only a person can mend them.
 #[async_trait]
 impl BackendSource for Disk {
     async fn open(self: Box<Self>, clock: &Clock) -> Result<OpenedBackend> {
-        let disk = (*self).clock(clock.clone()).open().await?;
-        Ok(OpenedBackend { backend: Arc::clone(&disk) as _, epochs: Some(disk) })
+        let disk = (*self).clock(clock.clone());
+        match disk.clone().open().await {
+            Ok(open) => Ok(OpenedBackend { backend: Arc::clone(&open) as _, epochs: Some(open) }),
+            Err(fault) if fault.kind() == ErrorKind::Io => {
+                let late = Arc::new(LateDisk::new(disk, clock.clone(), fault));
+                Ok(OpenedBackend { backend: Arc::clone(&late) as _, epochs: Some(late) })
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     fn describe(&self) -> Vec<DescribedOption> {

@@ -98,8 +98,8 @@ impl<C> ManagerBuilder<C, Tiered> {
     /// Opens the tiers and builds the manager.
     ///
     /// # Errors
-    /// When a setting cannot be used, outside a tokio runtime, or when a tier cannot be opened;
-    /// the error names the tier.
+    /// When a setting cannot be used, outside a tokio runtime, or when a tier's source answers an
+    /// error. A source may open later instead, as the disk does: its level is down until then.
     pub async fn build(self) -> Result<CacheManager<C>>
     where
         (C, Tiered): Complete,
@@ -138,7 +138,10 @@ impl<C> ManagerBuilder<C, Tiered> {
         life::watch(&stack);
         let (shared, codec) = Shared::new(untiered, Some(Arc::clone(&stack)));
         let manager = builder::finish(shared, codec)?;
-        stack.restore(&manager.tenant).await?;
+        if let Err(error) = stack.restore(&manager.tenant).await {
+            // As for any other tenant: until they are known, tiers are written and not read.
+            tracing::warn!(error = %error, "stored epochs are not known; the tiers are skipped");
+        }
         Ok(manager)
     }
 }
