@@ -102,7 +102,9 @@ pub(crate) struct DemoArgs {
     /// Milliseconds that the origin takes for a load. Default: 5, or 0 with --trace.
     #[arg(long, value_name = "MS", value_parser = value_parser!(u64).range(..=10_000))]
     pub(crate) origin_ms: Option<u64>,
-    /// How long the load lasts. Default: 10, or the whole file with --trace.
+    /// How long the load lasts; never shorter than the outage in its middle, about 4 seconds.
+    /// With --trace, the replay ends there though the file goes on. Default: 10, or the whole
+    /// file with --trace.
     #[arg(long, value_parser = value_parser!(u64).range(1..=3_600))]
     pub(crate) seconds: Option<u64>,
     /// What level 1 may hold, in MiB.

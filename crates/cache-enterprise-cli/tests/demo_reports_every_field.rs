@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashSet;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -75,6 +77,76 @@ fn a_csv_shorter_than_the_outage_is_counted_once() {
     let report = json(&replay(&path));
     assert_whole(&report);
     assert_eq!(number(&report, "/operations"), 300);
+}
+
+/// A line of an access log.
+fn visit(page: u64, bytes: &str) -> String {
+    let time = format!("10/Oct/2000:13:{:02}:{:02} -0700", page / 60 % 60, page % 60);
+    format!("192.0.2.{} - - [{time}] \"GET /page/{page} HTTP/1.1\" 200 {bytes}\n", page % 250)
+}
+
+#[test]
+fn an_access_log_is_replayed_and_its_skipped_lines_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let mut log = String::from("# a comment of somebody's rotation script\n");
+    for number in 0..400_u64 {
+        let bytes = if number % 4 == 0 { "-".into() } else { (700 + number).to_string() };
+        log.push_str(&visit(number * number % 40, &bytes));
+        if number % 100 == 0 {
+            log.push_str("192.0.2.1 - - cut off\n");
+        }
+    }
+    fs::write(&path, log).unwrap();
+    let output = replay(&path);
+    let report = json(&output);
+    assert_whole(&report);
+    assert_eq!(number(&report, "/operations"), 400);
+    assert_eq!(number(&report, "/origin_calls_without_cache"), 400);
+    let pages = (0..400_u64).map(|number| number * number % 40).collect::<HashSet<_>>().len();
+    assert!(number(&report, "/origin_calls") >= pages as u64);
+
+    let text = String::from_utf8(output.stdout).unwrap();
+    let file = text.lines().find(|line| line.starts_with("file: ")).unwrap();
+    assert!(
+        file.starts_with("file: 400 requests, 5 lines skipped (the first is line 1: "),
+        "{file}"
+    );
+    assert!(text.contains("sizes: recorded for 300 of 400 reads"), "{text}");
+}
+
+#[test]
+fn sizes_and_tenants_of_a_csv_are_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("visits.csv");
+    let mut csv = String::from("key,time,size,tenant\n");
+    // Each of the three tenants asks for the same ten keys a hundred times.
+    for i in 0..3_000 {
+        writeln!(csv, "{},{i},{},t{}", i / 3 % 10, 50_000 + i % 3, i % 3).unwrap();
+    }
+    fs::write(&path, csv).unwrap();
+    let output = replay(&path);
+    let report = json(&output);
+    assert_whole(&report);
+    assert_eq!(number(&report, "/operations"), 3_000);
+    assert!(number(&report, "/origin_calls") >= 30, "a key of three tenants is three objects");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("file: 3000 requests, 0 lines skipped\n"), "{text}");
+    assert!(text.contains("sizes: recorded for 3000 of 3000 reads"), "{text}");
+}
+
+#[test]
+fn seconds_end_a_replay_before_its_file_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.csv");
+    // Each key is cold: 256 loads of 20 ms at a time take 39 s for the whole file.
+    let total = 500_000_u64;
+    let keys: String = (0..total).map(|key| format!("{key}\n")).collect();
+    fs::write(&path, format!("key\n{keys}")).unwrap();
+    let arguments = ["--json", "--seconds", "1", "--origin-ms", "20", "--trace"];
+    let report = json(&demo(&[&arguments[..], &[path.to_str().unwrap()]].concat()));
+    assert_whole(&report);
+    assert!(number(&report, "/operations") < total);
 }
 
 #[test]

@@ -187,10 +187,31 @@ impl Catalogue {
     /// # Ok::<(), cache_enterprise_workload::ParameterError>(())
     /// ```
     pub fn payload(&self, tenant: usize, key: u64) -> Vec<u8> {
-        let size = self.value_size(tenant, key) as usize;
+        self.payload_of(tenant, key, self.value_size(tenant, key) as usize)
+    }
+
+    /// As [`payload`](Self::payload) for a value whose size in bytes is known otherwise, such as
+    /// from a log. Texts of two sizes part after their first words, so a text that was cut is not
+    /// taken for a shorter one.
+    ///
+    /// # Panics
+    /// When `tenant` is not an index of [`tenants`](Self::tenants).
+    ///
+    /// ```
+    /// use cache_enterprise_workload::{Catalogue, CatalogueConfig};
+    ///
+    /// let catalogue = Catalogue::new(CatalogueConfig::seeded(42))?;
+    /// let value = catalogue.payload_of(1, 17, 100);
+    /// assert!(value.starts_with(b"bolt:17 "));
+    /// assert_eq!(value.len(), 100);
+    /// assert_ne!(value, catalogue.payload_of(1, 17, 200)[..100]);
+    /// # Ok::<(), cache_enterprise_workload::ParameterError>(())
+    /// ```
+    pub fn payload_of(&self, tenant: usize, key: u64, size: usize) -> Vec<u8> {
         let mut text = format!("{}:{key} ", self.tenants()[tenant].name).into_bytes();
         text.reserve(size.saturating_sub(text.len()) + WORD_BYTES_MAX);
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.inner.object(tenant, key));
+        let seed = hash::pair(self.inner.object(tenant, key), size as u64);
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         while text.len() < size {
             text.extend_from_slice(WORDS[below(WORDS.len() as u64, rng.next_u64()) as usize]);
         }

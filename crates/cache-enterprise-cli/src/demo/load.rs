@@ -62,6 +62,8 @@ pub(crate) struct Tally {
     /// Answers that no level had: loaded, or waited for together with somebody's load.
     pub(crate) origin: Latency,
     pub(crate) writes: u64,
+    /// Reads whose request had a recorded size.
+    pub(crate) sized: u64,
     pub(crate) wrong: u64,
     pub(crate) outdated: u64,
     pub(crate) errors: u64,
@@ -85,6 +87,7 @@ impl Tally {
         self.disk.add(&other.disk);
         self.origin.add(&other.origin);
         self.writes += other.writes;
+        self.sized += other.sized;
         self.wrong += other.wrong;
         self.outdated += other.outdated;
         self.errors += other.errors;
@@ -235,7 +238,7 @@ async fn read(world: &World, gauge: &Gauge, ask: &Ask, tally: &mut Tally) -> Res
         tally.errors += u64::from(ask.is_counted);
         return Ok(());
     };
-    let body = (source != Source::Memory).then(|| world.plan.body(ask));
+    let body = (source != Source::Memory).then(|| world.plan.expected(ask, &item));
     let tenant = world.plan.tenant_name(ask);
     match item.judge(tenant, &ask.key.0, acknowledged, body.as_deref()) {
         Judgement::Right => {}
@@ -243,6 +246,7 @@ async fn read(world: &World, gauge: &Gauge, ask: &Ask, tally: &mut Tally) -> Res
         Judgement::Outdated => tally.outdated += 1,
     }
     if ask.is_counted {
+        tally.sized += u64::from(ask.bytes.is_some());
         tally.loads += u64::from(has_loaded.load(Ordering::Relaxed));
         match source {
             Source::Memory => tally.memory.record(took),

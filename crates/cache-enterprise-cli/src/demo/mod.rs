@@ -86,8 +86,9 @@ async fn play(
 ) -> Result<Report, Failure> {
     let origin_latency = Duration::from_millis(args.origin_ms());
     let world = World::open(args, plan, origin_latency, &directory).await?;
+    let recorded = world.plan.recorded.clone();
     let stampede = stampede::run(&world).await?;
     let (load, outage) = load::run(&world, args).await?;
     let restart = restart::run(world, args, &directory, load.recent.clone()).await?;
-    Ok(Report { load, stampede, outage, restart })
+    Ok(Report { recorded, load, stampede, outage, restart })
 }

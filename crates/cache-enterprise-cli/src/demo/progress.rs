@@ -35,8 +35,12 @@ impl Progress {
         let reads = gauge.answered();
         let per_second = reads as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
         let phase = if gauge.is_outage() { ", the disk is out of order" } else { "" };
-        let of = self.total.map_or(String::new(), |total| format!(" of {total}"));
-        let text = format!("{reads}{of} reads, {per_second:.0} a second{phase}");
+        let reads = match self.total {
+            None => format!("{reads} reads"),
+            Some(total) if reads <= total => format!("{reads} of {total} reads"),
+            Some(total) => format!("{total} reads and {} of the file again", reads - total),
+        };
+        let text = format!("{reads}, {per_second:.0} a second{phase}");
         match &self.bar {
             Some(bar) => {
                 bar.set_message(text);

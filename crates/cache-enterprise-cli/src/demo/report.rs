@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 
+use cache_enterprise_workload as workload;
 use serde::Serialize;
 
 use super::latency::Latency;
 use super::load::Tally;
 use super::outage::Outage;
+use super::requests::BODY_BYTES_MAX;
 use super::restart::Restart;
 use super::stampede::Stampede;
 use super::{LEVEL_1, LEVEL_2};
@@ -16,6 +18,8 @@ use crate::failure::Failure;
 /// Everything the demo found out.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// How the file was read, when one was replayed.
+    pub(crate) recorded: Option<workload::Report>,
     pub(crate) load: Tally,
     pub(crate) stampede: Stampede,
     pub(crate) outage: Outage,
@@ -98,12 +102,7 @@ impl Report {
     fn write(&self, out: &mut String, args: &DemoArgs) -> std::fmt::Result {
         let (load, outage, restart) = (&self.load, &self.outage, &self.restart);
         let reads = load.operations();
-        match &args.trace {
-            Some(path) => writeln!(out, "replay of {}, 256 requests in flight", path.display())?,
-            None => writeln!(out, "catalogue of 4 tenants, 40 000 keys, Zipf 0.99, 256 callers")?,
-        }
-        let origin_ms = args.origin_ms();
-        writeln!(out, "level 1: {} MiB, level 2: disk, origin: {origin_ms} ms\n", args.capacity)?;
+        self.write_head(out, args)?;
         let (seconds, rate) = (load.elapsed.as_secs_f64(), self.per_second());
         writeln!(
             out,
@@ -131,9 +130,10 @@ impl Report {
         }
         writeln!(out, "\norigin    {} calls with the cache, {reads} without", load.loads)?;
         let Stampede { callers, loader_calls, took, .. } = &self.stampede;
+        let calls = if *loader_calls == 1 { "call" } else { "calls" };
         writeln!(
             out,
-            "stampede  {callers} callers of one cold key at once: {loader_calls} loader call(s), {took:.0?}"
+            "stampede  {callers} callers of one cold key at once: {loader_calls} loader {calls}, {took:.0?}"
         )?;
         writeln!(
             out,
@@ -162,6 +162,31 @@ impl Report {
             load.wrong + self.stampede.wrong + restart.wrong,
             load.outdated,
         )
+    }
+
+    /// What was asked, and of what.
+    fn write_head(&self, out: &mut String, args: &DemoArgs) -> std::fmt::Result {
+        match &self.recorded {
+            Some(file) => self.write_file(out, file)?,
+            None => writeln!(out, "catalogue of 4 tenants, 40 000 keys, Zipf 0.99, 256 callers")?,
+        }
+        let origin_ms = args.origin_ms();
+        writeln!(out, "level 1: {} MiB, level 2: disk, origin: {origin_ms} ms\n", args.capacity)
+    }
+
+    fn write_file(&self, out: &mut String, file: &workload::Report) -> std::fmt::Result {
+        let workload::Report { path, read, skipped, first_skipped, .. } = file;
+        writeln!(out, "replay of {}, 256 requests in flight", path.display())?;
+        write!(out, "file: {read} requests, {skipped} lines skipped")?;
+        if let Some(first) = first_skipped {
+            write!(out, " (the first is line {}: {})", first.line, first.reason)?;
+        }
+        let (sized, reads) = (self.load.sized, self.load.operations());
+        let most = BODY_BYTES_MAX / 1024;
+        match sized {
+            0 => writeln!(out, "\nsizes: none recorded; values have 64 to 1024 bytes"),
+            _ => writeln!(out, "\nsizes: recorded for {sized} of {reads} reads, up to {most} KiB"),
+        }
     }
 
     /// An answer that was wrong, old or an error fails the demo.

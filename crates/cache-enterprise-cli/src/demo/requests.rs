@@ -9,7 +9,11 @@ use cache_enterprise_workload::{
     Request, RequestKey, Requests, TraceError,
 };
 
-use super::item::ItemKey;
+use super::item::{Item, ItemKey};
+
+/// Largest value of a replay. What was recorded larger is asked for with this size: values stay
+/// within what a level takes, and a log of downloads does not become one of compressing.
+pub(crate) const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// One question to the cache.
 #[derive(Clone, Debug)]
@@ -19,6 +23,8 @@ pub(crate) struct Ask {
     pub(crate) key: ItemKey,
     /// Tenant and key as one number.
     pub(crate) object: u64,
+    /// Bytes of the value, when they were recorded.
+    pub(crate) bytes: Option<usize>,
     pub(crate) is_write: bool,
     /// Whether it belongs to the load, or only keeps an outage busy after a file's end.
     pub(crate) is_counted: bool,
@@ -37,8 +43,8 @@ impl Plan {
         Ok(Self { catalogue, recorded: None })
     }
 
-    /// Replays the file of `scanned`. Values get sizes from the catalogue's law: recorded sizes
-    /// are missing as often as not, and are larger than a cache takes as often as not.
+    /// Replays the file of `scanned`. Values have the recorded sizes up to [`BODY_BYTES_MAX`];
+    /// where none was recorded, 64 to 1024 bytes by the catalogue's law.
     pub(crate) fn recorded(seed: u64, scanned: workload::Report) -> Result<Self, ParameterError> {
         let config = CatalogueConfig { sizes: 64..=1024, ..CatalogueConfig::seeded(seed) };
         Ok(Self { catalogue: Catalogue::new(config)?, recorded: Some(scanned) })
@@ -49,10 +55,23 @@ impl Plan {
         self.recorded.as_ref().map(|scanned| scanned.read)
     }
 
-    /// The text that belongs to an item: the same whenever it is asked for.
+    /// The text that the origin gives for an item.
     pub(crate) fn body(&self, ask: &Ask) -> String {
-        let index = ask.tenant.as_deref().map_or(0, |name| self.tenant_index(name));
-        let text = self.catalogue.payload(index, ask.object);
+        let law = || self.catalogue.value_size(self.tenant_index(ask), ask.object) as usize;
+        self.text(ask, ask.bytes.unwrap_or_else(law))
+    }
+
+    /// The text that `item` must have as an answer to `ask`. A recording may give one object
+    /// several sizes, and the origin is asked with one of them: there the size is the item's.
+    pub(crate) fn expected(&self, ask: &Ask, item: &Item) -> String {
+        match self.recorded {
+            Some(_) => self.text(ask, item.body.len()),
+            None => self.body(ask),
+        }
+    }
+
+    fn text(&self, ask: &Ask, bytes: usize) -> String {
+        let text = self.catalogue.payload_of(self.tenant_index(ask), ask.object, bytes);
         String::from_utf8(text).expect("payloads are made of words")
     }
 
@@ -61,7 +80,8 @@ impl Plan {
     }
 
     /// Tenants of a file that the catalogue does not know share the texts of its first one.
-    fn tenant_index(&self, name: &str) -> usize {
+    fn tenant_index(&self, ask: &Ask) -> usize {
+        let name = self.tenant_name(ask);
         self.catalogue.tenants().iter().position(|tenant| *tenant.name == *name).unwrap_or(0)
     }
 
@@ -92,8 +112,10 @@ impl Plan {
 impl Ask {
     fn of(request: Request, is_counted: bool) -> Self {
         let object = request.object_id();
+        // A reader says 1 where its source says nothing.
+        let bytes = (request.size > 1).then(|| BODY_BYTES_MAX.min(request.size as usize));
         let (tenant, key) = (request.tenant, ItemKey(request.key));
-        Self { tenant, key, object, is_write: false, is_counted }
+        Self { tenant, key, object, bytes, is_write: false, is_counted }
     }
 }
 
@@ -141,6 +163,9 @@ impl Feed {
 
     fn next(&self, goes_on: &AtomicBool) -> Result<Option<Ask>, TraceError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_over && !goes_on.load(Ordering::Acquire) {
+            return Ok(None);
+        }
         if let Some(request) = state.requests.next() {
             return Ok(Some(Ask::of(request?, !state.is_over)));
         }
@@ -150,5 +175,63 @@ impl Feed {
         }
         state.requests = workload::open(&self.path)?;
         state.requests.next().map(|request| Ok(Ask::of(request?, false))).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn recorded(csv: &str) -> (Plan, Vec<Ask>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("requests.csv");
+        std::fs::write(&path, csv).unwrap();
+        let plan = Plan::recorded(42, workload::scan(&path).unwrap()).unwrap();
+        let mut stream = plan.streams(1).unwrap().remove(0);
+        let once = AtomicBool::new(false);
+        let asks = std::iter::from_fn(|| stream.next(&plan, &once).unwrap()).collect();
+        (plan, asks)
+    }
+
+    fn item(plan: &Plan, ask: &Ask) -> Item {
+        let (tenant, key) = (plan.tenant_name(ask).to_owned(), ask.key.0.to_string());
+        Item { tenant, key, revision: 0, body: plan.body(ask) }
+    }
+
+    #[test]
+    fn sizes_and_tenants_of_a_csv_are_those_of_the_values() {
+        let (plan, asks) =
+            recorded("key,time,size,tenant\n/a,0,5000,acme\n/a,1,,\n/b,2,4000000000,bolt\n");
+        let tenants: Vec<_> = asks.iter().map(|ask| plan.tenant_name(ask)).collect();
+        assert_eq!(tenants, ["acme", "", "bolt"]);
+        let sizes: Vec<_> = asks.iter().map(|ask| plan.body(ask).len()).collect();
+        assert_eq!((sizes[0], sizes[2]), (5_000, BODY_BYTES_MAX));
+        assert!((64..=1_024).contains(&sizes[1]), "{}", sizes[1]);
+        assert_ne!(asks[0].object, asks[1].object, "one key of two tenants is two objects");
+    }
+
+    #[test]
+    fn an_object_of_two_sizes_is_right_with_either_and_wrong_when_cut() {
+        let (plan, asks) = recorded("key,size\n/a,5000\n/a,300\n");
+        let mut item = item(&plan, &asks[0]);
+        assert_eq!(plan.expected(&asks[1], &item), item.body);
+        item.body.truncate(300);
+        assert_ne!(plan.expected(&asks[1], &item), item.body);
+    }
+
+    #[test]
+    fn a_file_that_starts_anew_stops_when_nobody_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("requests.csv");
+        std::fs::write(&path, "key\n1\n2\n3\n").unwrap();
+        let feed = Feed::open(path).unwrap();
+        let goes_on = AtomicBool::new(true);
+        let is_counted = |feed: &Feed| feed.next(&goes_on).unwrap().map(|ask| ask.is_counted);
+        let first: Vec<_> = (0..4).map(|_| is_counted(&feed)).collect();
+        assert_eq!(first, [Some(true), Some(true), Some(true), Some(false)]);
+        goes_on.store(false, Ordering::Release);
+        assert_eq!(is_counted(&feed), None, "in the middle of its second reading");
     }
 }

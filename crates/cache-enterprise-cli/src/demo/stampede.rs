@@ -47,7 +47,8 @@ pub(crate) async fn run(world: &Arc<World>) -> Result<Stampede, Failure> {
                     world.origin.load(&world.plan, &ask).await
                 })
                 .await;
-            item.judge("", &ask.key.0, 0, Some(&world.plan.body(&ask))) == Judgement::Right
+            item.judge("", &ask.key.0, 0, Some(&world.plan.expected(&ask, &item)))
+                == Judgement::Right
         });
     }
     let begun = Instant::now();
