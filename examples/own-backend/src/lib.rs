@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
-    Backend, Capabilities, Error, ErrorKind, KeyPrefix, OpContext, Put, PutOutcome, Result,
-    Sequence, StoredKey,
+    Backend, BackendHealth, Capabilities, Error, ErrorKind, KeyPrefix, OpContext, Put, PutOutcome,
+    Result, Sequence, StoredKey,
 };
 
 type Entries = BTreeMap<StoredKey, Bytes>;
@@ -81,6 +81,13 @@ impl Backend for MapBackend {
 
     async fn clear_prefix(&self, prefix: &KeyPrefix) -> Result<()> {
         self.with("clear_prefix", |entries| entries.retain(|key, _| !prefix.contains(key)))
+    }
+
+    async fn health(&self) -> BackendHealth {
+        match self.with("health", |_| ()) {
+            Ok(()) => BackendHealth::Up,
+            Err(closed) => BackendHealth::Down(closed.to_string()),
+        }
     }
 
     async fn close(&self) -> Result<()> {
