@@ -1,5 +1,8 @@
 //! Threads that do whatever the scheduler draws for them: two writers, each with a key of its
 //! own, and two readers of both.
+//!
+//! It found a flight that forgot its leader's waker when it was taken; the short form of that is in
+//! `late_leader_stores_over_nobody`.
 
 use std::future::IntoFuture;
 

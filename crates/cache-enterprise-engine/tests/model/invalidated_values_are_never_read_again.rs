@@ -1,5 +1,9 @@
 //! A group's epoch raised while loads run, land and are hit: a read that begins after the
 //! invalidation was acknowledged never sees a value loaded before it.
+//!
+//! Slips it finds: `recheck` reads the change counter after the epochs; `TenantEpochs::raise`
+//! moves the counter before it writes the epoch; a follower takes what landed without comparing
+//! it with the epochs (`accept`).
 
 use std::future::IntoFuture;
 

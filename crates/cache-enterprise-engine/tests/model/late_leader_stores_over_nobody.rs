@@ -1,5 +1,8 @@
 //! A leader that is not polled loses its flight. Its followers load anew; when it comes back at
 //! last its value is its own caller's alone.
+//!
+//! Slips it finds: a flight that is taken forgets its leader's waker (`Flight::finish`; this one
+//! was real); `remove_level1` does not detach; `Lead::land` stores without its lock.
 
 use std::task::{Context, Waker};
 

@@ -1,6 +1,9 @@
 //! Leaders and followers that are dropped: whoever still waits is served, and the next caller
 //! finds no flight left behind. A caller that waits for ever is a deadlock to the checker.
 //!
+//! Slip it finds: a follower that was chosen to lead and leaves does not pass the lead on
+//! (`Drop for Follow`).
+//!
 //! Panicking loaders are not here: while a thread unwinds, the checker's locks are no longer given
 //! back. `tests/stories` plays them by hand.
 

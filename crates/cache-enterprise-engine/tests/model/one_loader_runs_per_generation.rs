@@ -1,4 +1,7 @@
 //! Callers of one key share one load until a removal begins the next generation.
+//!
+//! Slips it finds: a new leader does not look into level 1 again (`lead` in `read.rs`);
+//! `Lead::land` lets the lock go between leaving the flight map and storing.
 
 use shuttle::thread::scope;
 

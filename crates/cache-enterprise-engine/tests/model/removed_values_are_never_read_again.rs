@@ -1,5 +1,8 @@
 //! A writer changes the origin and then removes the key; a read that begins after the removal
 //! returned never sees the value from before it, whoever loaded it and whenever that landed.
+//!
+//! Slips it finds: `remove_level1` does not detach the key's flight, or empties level 1 before it
+//! takes the key's lock; `Lead::land` lets the lock go between asking and storing.
 
 use shuttle::thread::scope;
 

@@ -25,6 +25,8 @@ const REPLAYED: usize = 20;
 /// Plays `story` under each scheduler, or under the one schedule of `CACHE_MODEL_SCHEDULE`.
 pub(crate) fn explore(story: fn()) {
     if let Ok(schedule) = env::var("CACHE_MODEL_SCHEDULE") {
+        // It is printed in lines.
+        let schedule: String = schedule.split_whitespace().collect();
         return play("given", 0, ReplayScheduler::new_from_encoded(&schedule), story);
     }
     let seed = setting("CACHE_MODEL_SEED", SEED);

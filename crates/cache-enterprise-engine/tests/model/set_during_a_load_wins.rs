@@ -1,4 +1,7 @@
 //! A value that is set while a load runs stays: the load's value serves its own callers alone.
+//!
+//! Slips it finds: `set_level1` does not detach the key's flight; `Lead::land` lets the lock go
+//! between asking and storing.
 
 use std::future::IntoFuture;
 

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64 as Note, Ordering::SeqCst};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use cache_enterprise_core::{Capacity, Clock, Tag};
 use cache_enterprise_engine::{Cache, CacheManager, CacheSpec};
@@ -75,6 +75,15 @@ impl World {
         value
     }
 
+    /// As [`read`](Self::read), an origin that was never written being an absence.
+    pub(crate) fn ask(&self, key: u64) -> Option<u64> {
+        let oldest = self.origin.acknowledged(key);
+        let load = || async { Some(self.origin.load(key).await).filter(|value| *value > 0) };
+        let value = block_on(self.cache.get_opt_with(&key, load)).map(|value| *value);
+        not_before(oldest, value.unwrap_or(0), "get_opt_with");
+        value
+    }
+
     /// What level 1 holds of `key`, checked in the same way.
     pub(crate) fn look(&self, key: u64) -> Option<u64> {
         let oldest = self.origin.acknowledged(key);
@@ -91,7 +100,7 @@ impl World {
         let mut call = Box::pin(self.cache.get_with(&key, || self.origin.load(key)));
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..polls {
-            if let Poll::Ready(_) = call.as_mut().poll(&mut cx) {
+            if call.as_mut().poll(&mut cx).is_ready() {
                 return;
             }
             shuttle::thread::yield_now();
