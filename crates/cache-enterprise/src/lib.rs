@@ -1,4 +1,9 @@
-#![doc = include_str!("../../../README.md")]
+// The snippets of the README ask for features; without them the text would not compile.
+#![cfg_attr(feature = "full", doc = include_str!("../../../README.md"))]
+#![cfg_attr(
+    not(feature = "full"),
+    doc = "A multi-level, multi-tenant cache. The feature `full` shows the whole text here."
+)]
 
 pub use cache_enterprise_core as core;
 pub use cache_enterprise_core::{

@@ -1,4 +1,14 @@
-//! What most files of an application need: `use cache_enterprise::prelude::*;`
+//! What most files of an application need.
+//!
+//! ```
+//! use cache_enterprise::prelude::*;
+//!
+//! static NAMES: CacheSpec<u64, String> = CacheSpec::new("names").ttl(mins(5));
+//!
+//! let names = CacheManager::in_memory(Capacity::bytes(16 * MIB))?.open(&NAMES)?;
+//! assert!(names.peek(&7).is_none());
+//! # Ok::<(), cache_enterprise::Error>(())
+//! ```
 
 pub use cache_enterprise_core::{
     CacheKey, Cached, Capacity, GIB, KIB, KeyWriter, MIB, Priority, SetOutcome, Tag, days, hours,
