@@ -1,8 +1,8 @@
 //! All caches of a manager divide one number of bytes: never more than it at any moment, and most
 //! of it where it is used.
 //!
-//! Giving every store the whole capacity, by leaving out the `resize` of a newcomer in the
-//! budget's `divide`, turns the first two red.
+//! Giving every store the whole capacity, by a `resize` in the budget's `Member` of a store that
+//! does nothing, turns the first two red.
 
 use std::future::IntoFuture;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! A tenant with a quota has stores of its own: others cannot take its floor, it cannot pass its
 //! ceiling, and everything that is asked of the tenant is asked of those stores.
 //!
-//! Giving a tenant with a quota the shared holding, in `Holdings::of`, turns them red.
+//! Giving every tenant the shared holding, in `Holdings::of`, turns the first two red.
 
 use std::future::IntoFuture;
 
@@ -25,10 +25,14 @@ fn put(cache: &Bytes, key: u64) {
     block_on(cache.set(&key, vec![7; KIB as usize]).into_future());
 }
 
-/// Puts so many entries, with a turn of the ledger after each hundred.
+/// Puts and reads so many entries, so that they count as used, with a turn of the ledger after
+/// each hundred.
 fn flood(manager: &CacheManager, clock: &Clock, caches: &[&Bytes], entries: u64) {
     for key in 0..entries {
-        caches.iter().for_each(|cache| put(cache, key));
+        for cache in caches {
+            put(cache, key);
+            (0..3).for_each(|back| drop(block_on(cache.get(&key.saturating_sub(back * 100)))));
+        }
         if key % 100 == 99 {
             clock.advance(ms(100));
             manager.tick();
