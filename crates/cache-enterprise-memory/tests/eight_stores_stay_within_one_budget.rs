@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache_enterprise_core::{
-    Dates, Entry, KIB, LocalStore, MIB, Scoped, ScopedRef, Sequence, SetOutcome,
+    Dates, Entry, KIB, LocalStore, MIB, Priority, RemovalCause, Scoped, ScopedRef, Sequence,
+    SetOutcome,
 };
 use cache_enterprise_memory::{Budget, Leaving, MemoryStore, Share, StoreConfig};
 
@@ -164,6 +165,37 @@ fn a_store_whose_entries_are_refused_grows_until_they_are_not() {
     });
     assert!(turns.count() < 200, "{budget:?}");
     assert!(capacities(&[busy, shrunk]) <= BYTES);
+}
+
+#[test]
+fn pinned_entries_keep_their_room() {
+    let budget = Budget::new(BYTES);
+    let (pinned, busy) = (store(&budget), store(&budget));
+    let _memberships = [&pinned, &busy].map(|s| budget.join(Share::new("pair"), s).unwrap());
+    for key in 0..16 * KIB {
+        let entry = Entry::new((), Sequence(1), 0, Dates::lasting(0, None));
+        let entry = entry.with_weight(KIB as usize).with_priority(Priority::Pinned);
+        let scoped = Scoped { tenant: 0, key };
+        let outcome = pinned.insert(scoped, Arc::new(entry), &mut Leaving::default());
+        assert_eq!(outcome, SetOutcome::Stored);
+    }
+    assert_eq!(pinned.pinned_weight(), 16 * MIB);
+    for turn in 0..200 {
+        press(&busy, turn, 2_000);
+        budget.turn();
+        let held = pinned.stats().weight + busy.stats().weight;
+        assert!(held <= BYTES, "{held} after {turn}, {budget:?}");
+    }
+    let late = store(&budget);
+    let _late = budget.join(Share::new("late"), &late).unwrap();
+    assert!(pinned.stats().capacity >= 16 * MIB && pinned.len() == 16 * 1024, "{budget:?}");
+    pinned.retain(|_, _| false, RemovalCause::Removed, &mut Leaving::default());
+    assert_eq!(pinned.pinned_weight(), 0);
+    for turn in 0..200 {
+        press(&busy, 1_000 + turn, 2_000);
+        budget.turn();
+    }
+    assert!(pinned.stats().capacity < 8 * MIB, "{budget:?}");
 }
 
 #[test]

@@ -96,6 +96,7 @@ fn weights_survive_ten_million_operations_and_end_at_zero() {
         assert!(store.stats().expirations > 0);
         store.retain(|_, _| false, RemovalCause::Removed, &mut Leaving::default());
         assert_eq!((store.stats().weight, store.len()), (0, 0), "{shards} shards");
+        assert_eq!(store.pinned_weight(), 0, "{shards} shards");
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Demand {
     pub weight: u64,
     /// Entries held.
     pub entries: u64,
+    /// Those of the bytes that no smaller capacity makes leave.
+    pub pinned: u64,
     /// Entries evicted for want of room, ever.
     pub evictions: u64,
     /// Entries refused for want of room, ever.
@@ -36,6 +38,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Member for MemoryStore<K, V> {
         Demand {
             weight: stats.weight,
             entries: stats.entries,
+            pinned: self.pinned_weight(),
             evictions: stats.evictions,
             refusals: stats.refusals,
         }

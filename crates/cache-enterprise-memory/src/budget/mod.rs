@@ -248,6 +248,7 @@ impl Ledger {
     fn want_what_they_have(&mut self) {
         for member in &mut self.members {
             member.want = member.capacity;
+            member.last.pinned = member.demand().pinned;
         }
     }
 
@@ -332,7 +333,7 @@ impl Ledger {
         let outer = self.indices(None);
         let mut claims: Vec<Claim> = outer.iter().map(|index| self.claim(*index)).collect();
         for (group, members) in self.groups.iter().zip(&inner) {
-            let floors: u64 = members.iter().map(|index| self.members[*index].share.floor).sum();
+            let floors: u64 = members.iter().map(|index| self.claim(*index).floor).sum();
             let want = members.iter().map(|index| self.members[*index].want).sum();
             // An empty group keeps nothing back.
             let ceiling = if members.is_empty() { 0 } else { group.ceiling };
@@ -358,7 +359,9 @@ impl Ledger {
 
     fn claim(&self, index: usize) -> Claim {
         let member = &self.members[index];
-        Claim { floor: member.share.floor, ceiling: member.share.ceiling, want: member.want }
+        // What is pinned stays in any case: less than that would be no bound.
+        let floor = member.share.floor.max(member.last.pinned.min(member.capacity));
+        Claim { floor, ceiling: member.share.ceiling.max(floor), want: member.want }
     }
 }
 

@@ -49,6 +49,8 @@ struct Books {
     total: u64,
     reserve: u64,
     excess: u64,
+    /// The part of the excess that is pinned.
+    pinned: u64,
     /// Numbers heavy entries in the order they came.
     arrivals: u64,
     heavy: HashMap<usize, Heavy>,
@@ -129,6 +131,11 @@ impl Ledger {
         self.excess.load(Ordering::Relaxed)
     }
 
+    /// Weight that no change of the total makes leave.
+    pub(crate) fn pinned(&self) -> u64 {
+        self.books.lock().pinned
+    }
+
     /// What the shards together may hold now.
     pub(crate) fn shard_limit(&self) -> u64 {
         self.books.lock().shard_limit(self.shards)
@@ -171,6 +178,7 @@ impl Ledger {
         let mut books = self.books.lock();
         let weight = self.weight(entry);
         let told = if entry.priority() == Priority::Pinned {
+            books.pinned += weight;
             0
         } else {
             let told = weight.min(self.clamp(&books));
@@ -190,7 +198,9 @@ impl Ledger {
         let mut books = self.books.lock();
         let weight = self.weight(entry);
         let mut told = 0;
-        if entry.priority() != Priority::Pinned {
+        if entry.priority() == Priority::Pinned {
+            books.pinned -= weight;
+        } else {
             let Some(heavy) = books.heavy.get_mut(&address(entry)) else { return };
             told = heavy.told;
             heavy.count -= 1;

@@ -124,6 +124,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
         self.map.iter()
     }
 
+    /// Weight of the pinned entries held.
+    pub fn pinned_weight(&self) -> u64 {
+        self.ledger.pinned()
+    }
+
     /// Departures the listener was not told of because its queue was full.
     pub fn untold(&self) -> u64 {
         self.exit.teller.as_ref().map_or(0, Teller::untold)
