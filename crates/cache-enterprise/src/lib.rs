@@ -15,7 +15,7 @@ pub use cache_enterprise_core::{
 pub use cache_enterprise_engine::{
     Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption, Fetch, Hit, Life,
     Listener, LoadContext, LoadError, ManagerBuilder, Options, Origin, Quota, Receipt,
-    ShutdownReport, Source, Tenant, block_on,
+    ShutdownReport, Source, Tenant, TenantUsage, block_on,
 };
 
 #[cfg(feature = "tiers")]
