@@ -29,7 +29,7 @@ cargo xtask COMMAND
 
   test                      every test and every example, ending in `N passed, N failed`
   ci                        everything the CI runs, with the time of each step
-  tidy                      layers, clients, sizes, manifests, words and links
+  tidy                      layers, clients, manifests, unused dependencies, sizes, words, links
   features                  each feature alone, none, all; each crate alone
   licences                  licences and bans of every dependency
   budget                    what the default features of the umbrella pull in

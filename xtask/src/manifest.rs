@@ -99,15 +99,23 @@ impl Manifest {
 /// The renamed packages of the `[workspace.dependencies]` in the root manifest `text`.
 pub(crate) fn aliases(text: &str) -> Outcome<BTreeMap<String, String>> {
     let document = parse("Cargo.toml", text)?;
-    let shared = document
-        .get("workspace")
-        .and_then(|workspace| workspace.get_ref().get("dependencies"))
-        .and_then(|dependencies| dependencies.get_ref().as_table());
     let renamed = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
         let package = value.get_ref().get("package")?.get_ref().as_str()?;
         Some((key.get_ref().to_string(), package.to_owned()))
     };
-    Ok(shared.into_iter().flatten().filter_map(renamed).collect())
+    Ok(shared_table(&document).into_iter().flatten().filter_map(renamed).collect())
+}
+
+/// Packages of the `[workspace.dependencies]` in the root manifest `text`, with their lines; none
+/// where it cannot be read, which [`aliases`] tells.
+pub(crate) fn shared(text: &str) -> Vec<(String, usize)> {
+    let Ok(document) = parse("Cargo.toml", text) else { return Vec::new() };
+    let package = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+        let renamed = value.get_ref().get("package").and_then(|name| name.get_ref().as_str());
+        let name = renamed.map_or_else(|| key.get_ref().to_string(), str::to_owned);
+        (name, line_of(text, key.span().start))
+    };
+    shared_table(&document).into_iter().flatten().map(package).collect()
 }
 
 /// Line of the byte `offset` in `text`, counted from one.
@@ -126,6 +134,10 @@ fn entry<'d, 't>(
 ) -> Option<(usize, &'d DeValue<'t>)> {
     let (key, value) = table.get_key_value(name)?;
     Some((line_of(text, key.span().start), value.get_ref()))
+}
+
+fn shared_table<'d, 't>(document: &'d DeTable<'t>) -> Option<&'d DeTable<'t>> {
+    document.get("workspace")?.get_ref().get("dependencies")?.get_ref().as_table()
 }
 
 fn is_inherited(value: &DeValue<'_>) -> bool {

@@ -10,6 +10,7 @@ mod links;
 mod manifests;
 mod rust_text;
 mod sizes;
+mod unused;
 mod words;
 
 use std::fmt;
@@ -73,6 +74,7 @@ fn check(tree: &Tree) -> Outcome<Vec<Violation>> {
     violations.extend(layers::check(&manifests));
     violations.extend(clients::check(&manifests));
     violations.extend(manifests::check(&manifests, tree));
+    violations.extend(unused::check(&manifests, tree));
     violations.extend(sizes::check(tree));
     violations.extend(words::check(tree));
     violations.extend(links::check(tree));
@@ -106,7 +108,7 @@ cache-enterprise-core.workspace = true
     fn a_clean_tree_has_no_breach() {
         let tree = Tree::of(&[
             ("crates/cache-enterprise-memory/Cargo.toml", MEMORY),
-            ("crates/cache-enterprise-memory/src/lib.rs", "//! Level 1.\nfn one() {}\n"),
+            ("crates/cache-enterprise-memory/src/lib.rs", "use cache_enterprise_core::Entry;\n"),
         ]);
         assert!(check(&tree).unwrap().is_empty());
     }
@@ -114,7 +116,13 @@ cache-enterprise-core.workspace = true
     #[test]
     fn a_planted_layer_breach_is_found_and_says_where() {
         let planted = format!("{MEMORY}cache-enterprise-engine.workspace = true\n");
-        let tree = Tree::of(&[("crates/cache-enterprise-memory/Cargo.toml", &planted)]);
+        let tree = Tree::of(&[
+            ("crates/cache-enterprise-memory/Cargo.toml", &planted),
+            (
+                "crates/cache-enterprise-memory/src/lib.rs",
+                "use {cache_enterprise_core::Entry, cache_enterprise_engine::Hit};\n",
+            ),
+        ]);
         let violations = check(&tree).unwrap();
         assert_eq!(violations.len(), 1);
         assert_eq!(
