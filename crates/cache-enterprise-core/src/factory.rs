@@ -171,7 +171,8 @@ pub trait BackendFactory: fmt::Debug + Send + Sync + 'static {
     /// The backend that `config` describes, not opened yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when an option is missing, unknown or out of range, with the fix.
+    /// [`ErrorKind::Config`] when an option is missing, unknown or out of range, with the fix. A
+    /// pair of context called `option` leads people to the place where it was written.
     fn source(&self, config: &BackendConfig) -> Result<Box<dyn BackendSource>>;
 }
 

@@ -72,10 +72,11 @@ impl BackendFactory for DiskFactory {
             None => Disk::at(path),
             Some(Capacity::Bytes(bytes)) => Disk::at(path).budget(bytes),
             Some(Capacity::Entries(_)) => {
-                return Err(Error::config("a disk is limited in bytes; write a size with a unit"));
+                let text = "a disk is limited in bytes; write a size with a unit";
+                return Err(Error::config(text).with("option", "max_size"));
             }
         };
-        disk.check()?;
+        disk.check().map_err(|error| error.with("option", "max_size"))?;
         Ok(Box::new(disk))
     }
 }

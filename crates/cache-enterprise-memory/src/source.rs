@@ -34,7 +34,7 @@ impl BackendFactory for MemoryFactory {
             Capacity::Bytes(bytes) if bytes > 0 => Ok(Box::new(MemoryTier { bytes })),
             _ => {
                 let text = "a tier in memory is limited in bytes; write a size with a unit";
-                Err(Error::config(text).with("backend", config.kind()))
+                Err(Error::config(text).with("backend", config.kind()).with("option", "max_size"))
             }
         }
     }

@@ -152,9 +152,9 @@ fn known(name: &str, backends: &BackendRegistry) -> String {
 fn refused(settings: &Settings, level: &LevelSettings, error: &Error) -> String {
     let named = error.context().find(|(name, _)| *name == "option").map(|(_, option)| option);
     let first = named.and_then(|options| options.split(", ").next());
-    let key = first.map(|option| level.key(&format!("options.{option}")));
     let is_there = |key: &String| settings.describe().row(key).is_some();
-    key.filter(is_there).unwrap_or_else(|| level.key("kind"))
+    let keys = first.map(|option| [level.key(&format!("options.{option}")), level.key(option)]);
+    keys.into_iter().flatten().find(is_there).unwrap_or_else(|| level.key("kind"))
 }
 
 /// A tier as the settings use it.
