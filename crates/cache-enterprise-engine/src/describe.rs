@@ -80,6 +80,7 @@ impl<C> CacheManager<C> {
         shared.describe_below(&mut description);
         let inherited = options::effective(&Options::NONE, &shared.options, &shared.origins);
         description.rows.extend(inherited);
+        shared.correct_l1_ttl(&shared.options, &mut description);
         let mut data_types: Vec<_> = shared.data_types.iter().collect();
         data_types.sort();
         for (name, ttl) in data_types {

@@ -13,12 +13,13 @@ fn main() -> cache_enterprise::Result<()> {
         Options { ttl: Some(Life::For(hours(1))), negative_ttl: Some(secs(5)), ..Options::NONE };
     let manager = CacheManager::builder("site").options(defaults).build_in_memory()?;
     let news = manager.open(&NEWS)?;
-    for option in news.effective_options() {
-        println!("{:<16} {:<8} from the {}", option.name, option.value, option.origin);
-    }
+    println!("{}", manager.describe());
     cache_enterprise::block_on(async {
         news.set(&1, "this one lives a second").ttl(secs(1)).await;
     });
-    assert!(news.peek(&1).is_some());
+    let options = news.effective_options(&1);
+    println!("{options}");
+    let life = options.row("entry.life").map(|row| row.value.as_str());
+    assert_eq!(life, Some("1s"), "the entry has the life of its call");
     Ok(())
 }
