@@ -190,6 +190,10 @@ fn entries_weigh_what_they_hold() {
     assert_eq!(texts.stats().store.weight, 2 * light + 500 + 2_000);
     block_on(texts.set(&text(510), text(3_000)).tags(["a", "b"]).into_future());
     assert!(texts.stats().store.weight > 2 * light + 500 + 2_000, "tags weigh");
+    let set = manager.set("key", &text(5_000)).ttl(mins(5));
+    block_on(set.into_future()).unwrap();
+    let (_, facade) = manager.stats().into_iter().find(|(name, _)| name == "facade").unwrap();
+    assert!((5_000..5_400).contains(&facade.store.weight), "{facade:?}");
     let weighed = manager.open(&WEIGHED).unwrap();
     block_on(weighed.set(&1, vec![0; 1_000]).into_future());
     assert!((8_000..8_300).contains(&weighed.stats().store.weight));

@@ -4,8 +4,13 @@
 //! Giving every tenant the shared holding, in `Holdings::of`, turns the first two red.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use cache_enterprise_core::{Capacity, Clock, ErrorKind, KIB, MIB, mins, ms, secs, tag};
+use cache_enterprise_core::{
+    Cached, Capacity, Clock, ErrorKind, KIB, MIB, RemovalCause, mins, ms, secs, tag,
+};
 use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Memory, Quota, block_on};
 
 const BYTES: u64 = 8 * MIB;
@@ -134,6 +139,23 @@ fn everything_of_the_tenant_sees_its_own_store() {
     block_on(own.get_with(&9, || async { vec![9; 10] }));
     assert!(again.contains(&9) && !absent(&again));
     assert!(!root.contains(&9));
+}
+
+#[test]
+fn a_listener_hears_of_every_tenant() {
+    let (manager, _clock) = manager();
+    let acme = manager.tenant("acme").unwrap().quota(Quota::floor(MIB)).unwrap();
+    let (sender, told) = channel();
+    let listener = move |key: &u64, _: &Cached<Vec<u8>>, cause| {
+        let _ = sender.send((*key, cause));
+    };
+    let root = manager.open_listening(&PAGES, Arc::new(listener)).unwrap();
+    for (key, cache) in [(1, &root), (2, &acme.open(&PAGES).unwrap())] {
+        put(cache, key);
+        assert!(block_on(cache.remove(&key)));
+        let heard = told.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(heard, (key, RemovalCause::Removed));
+    }
 }
 
 #[test]
