@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{
@@ -244,6 +244,19 @@ impl<C> CacheManager<C> {
         }
         self.shared.wake_below().await;
         Ok(())
+    }
+
+    /// Ends the manager: queued writes are flushed, debts settled, tiers closed, all within
+    /// `deadline`. What could not be done in time is in the report. Handles stay readable in
+    /// level 1; opening caches is refused from now on. A second call finds nothing to do.
+    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        let begun = Instant::now();
+        let mut report = ShutdownReport::default();
+        if !self.shared.is_closed.swap(true, Ordering::AcqRel) {
+            self.shared.end_below(deadline, &mut report).await;
+        }
+        report.took = begun.elapsed();
+        report
     }
 
     /// Does at once what the ticker does each millisecond: deadlines, expiry, overdue loads. For

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{CacheKey, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag};
 
 use crate::cache::Cache;
 use crate::flight::Lead;
+use crate::manager::ShutdownReport;
 use crate::options::Options;
 use crate::read::{Below, Call};
 use crate::set::SetNow;
@@ -94,6 +97,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
 impl Shared {
     pub(crate) async fn wake_below(&self) {}
+
+    pub(crate) async fn end_below(&self, _: Duration, _: &mut ShutdownReport) {}
 
     pub(crate) async fn raise_below(
         &self,

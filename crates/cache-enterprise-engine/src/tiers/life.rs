@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cache_enterprise_core::BackendHealth;
 use cache_enterprise_resilience::BreakerState;
@@ -82,6 +82,13 @@ impl Shared {
             }
         }
     }
+
+    /// Flushes, settles and closes every tier before `deadline` is over.
+    pub(crate) async fn end_below(&self, deadline: Duration, report: &mut ShutdownReport) {
+        let Some(stack) = &self.stack else { return };
+        let until = tokio::time::Instant::now() + deadline;
+        stack.end(until, report).await;
+    }
 }
 
 impl<C> CacheManager<C> {
@@ -119,22 +126,6 @@ impl<C> CacheManager<C> {
             debts: stack.debts(index).len(),
         };
         stack.levels.iter().enumerate().map(stats).collect()
-    }
-
-    /// Ends the manager: queued writes are flushed, debts settled, tiers closed, all within
-    /// `deadline`. What could not be done in time is in the report. Handles stay readable in
-    /// level 1; opening caches is refused from now on.
-    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        let begun = Instant::now();
-        let mut report = ShutdownReport::default();
-        if !self.shared.is_closed.swap(true, Ordering::AcqRel)
-            && let Some(stack) = &self.shared.stack
-        {
-            let until = tokio::time::Instant::now() + deadline;
-            stack.end(until, &mut report).await;
-        }
-        report.took = begun.elapsed();
-        report
     }
 }
 

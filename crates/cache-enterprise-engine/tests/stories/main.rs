@@ -11,6 +11,7 @@ mod hit_is_ready_at_the_first_poll;
 mod invalidation_beats_the_load_it_overtakes;
 mod life_ends_at_its_border;
 mod listener_hears_each_cause_and_may_call_back;
+mod manager_starts_and_ends;
 mod no_caller_waits_past_its_deadline;
 mod nobody_reads_behind_an_acknowledged_write;
 mod opening_says_what_is_wrong;
