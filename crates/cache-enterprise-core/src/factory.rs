@@ -148,7 +148,8 @@ impl BackendConfig {
 }
 
 /// Makes the description of a backend from settings. Called once a level, before anything is
-/// opened: it judges every option and does no I/O, so that all that is wrong is told at once.
+/// opened: it judges every option, does no I/O and reads no secret, so that all that is wrong is told
+/// at once, also where the secrets are not at hand. Secrets are read when the source is opened.
 ///
 /// ```
 /// use cache_enterprise_core::{BackendConfig, BackendFactory, BackendSource, Result};

@@ -121,6 +121,11 @@ fn not_yet(later: &Later, leaf: Leaf) -> Problem {
 }
 
 fn unknown(parts: &[&str], leaf: Leaf) -> Problem {
+    if let ["levels", _, "compression", ..] = parts {
+        let what = "is not a key: the tiers share one compression";
+        let fix = "write `compression.algorithm` and `compression.threshold`";
+        return Problem::new(leaf.path.join("."), leaf.origin, what, fix);
+    }
     let fix = match nearest(parts) {
         Some(key) => format!("did you mean `{key}`?"),
         None => "remove it; KEYS.md of cache-enterprise-settings lists every key".to_owned(),

@@ -153,3 +153,12 @@ fn writes_are_settled_below_level_1_only() {
         ]
     );
 }
+
+#[test]
+fn a_compression_for_one_level_is_refused_with_the_one_there_is() {
+    assert_eq!(
+        problems("[levels.1]\nkind = \"disk\"\ncompression = \"lz4\"\n"),
+        ["text:3:1: `levels.1.compression`: is not a key: the tiers share one compression; write \
+          `compression.algorithm` and `compression.threshold`"]
+    );
+}

@@ -216,3 +216,25 @@ fn options(defaults: &EntryDefaults) -> Options {
         ..Options::NONE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_compressor_that_nobody_chose_may_be_missing_and_a_chosen_one_may_not() {
+        let (backends, is_built_in) = (BackendRegistry::new(), cfg!(feature = "zstd"));
+        let unset = Plan::of(&Settings::default(), &backends).unwrap();
+        assert_eq!(unset.compressor.is_some(), is_built_in);
+        let chosen = Settings::builder().set("compression.algorithm", "zstd").build().unwrap();
+        assert_eq!(Plan::of(&chosen, &backends).is_ok(), is_built_in);
+    }
+
+    #[test]
+    fn a_backend_whose_feature_is_off_is_told_by_the_feature() {
+        let settings = Settings::builder().set("levels.1.kind", "disk").build().unwrap();
+        let errors = Plan::of(&settings, &BackendRegistry::new()).unwrap_err();
+        assert!(errors.to_string().ends_with("enable the feature `disk`"), "{errors}");
+    }
+}

@@ -3,31 +3,50 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use cache_enterprise::core::{BackendConfig, BackendSource, Event, Observer};
+use async_trait::async_trait;
+use cache_enterprise::core::{Event, Observer, SecretSource};
 use cache_enterprise::prelude::*;
-use cache_enterprise::{BackendFactory, Error, Result};
+use cache_enterprise::{
+    BackendConfig, BackendFactory, BackendSource, Clock, Error, ErrorKind, OpenedBackend, Result,
+};
+use cache_enterprise_testkit::chaos::{ChaosBackend, Mode};
 
 use crate::World;
 
 const CANARY: &str = "hunter2-canary";
 
-/// Reads its token, as a backend that logs in does; then fails if it was told to.
+/// A backend that logs in with a token, unless it refuses every token.
 #[derive(Clone, Debug)]
 struct Vault {
-    world: Arc<cache_enterprise_testkit::chaos::ChaosBackend>,
+    shelf: Arc<ChaosBackend>,
     read: Arc<Mutex<Vec<u8>>>,
     refuses: bool,
+}
+
+/// The vault, before it reads its token.
+#[derive(Debug)]
+struct Locked {
+    vault: Vault,
+    token: Arc<dyn SecretSource>,
 }
 
 impl BackendFactory for Vault {
     fn source(&self, config: &BackendConfig) -> Result<Box<dyn BackendSource>> {
         let token =
             config.secret("token")?.ok_or_else(|| Error::config("a vault needs a token"))?;
-        token.reveal(&mut |bytes| *self.read.lock().unwrap() = bytes.to_vec())?;
-        if self.refuses {
-            return Err(Error::config("the vault does not know the token").with("option", "token"));
+        Ok(Box::new(Locked { vault: self.clone(), token: Arc::clone(token) }))
+    }
+}
+
+#[async_trait]
+impl BackendSource for Locked {
+    async fn open(self: Box<Self>, _: &Clock) -> Result<OpenedBackend> {
+        let Self { vault, token } = *self;
+        token.reveal(&mut |bytes| *vault.read.lock().unwrap() = bytes.to_vec())?;
+        if vault.refuses {
+            return Err(Error::config("the vault does not know the token"));
         }
-        Ok(Box::new(Arc::clone(&self.world)))
+        Ok(OpenedBackend { backend: vault.shelf, epochs: None })
     }
 }
 
@@ -62,7 +81,7 @@ async fn while_the_backend_reads_it() {
     static NOTES: CacheSpec<u64, String> = CacheSpec::new("notes");
     let (world, file, heard) = (World::new(), secret_file(), Heard::default());
     let read = Arc::new(Mutex::new(Vec::new()));
-    let vault = Vault { world: world.shelf.clone(), read: Arc::clone(&read), refuses: false };
+    let vault = Vault { shelf: world.shelf.clone(), read: Arc::clone(&read), refuses: false };
     let wiring = world.wiring().backend("vault", vault).unwrap().observer(heard.clone());
     let settings = settings(&file);
     let manager = wiring.manager(&settings).await.unwrap();
@@ -71,9 +90,7 @@ async fn while_the_backend_reads_it() {
     let row = manager.describe().row("l2.token").unwrap().clone();
     assert!(row.value.starts_with("*** (file:"), "{}", row.value);
     assert_eq!(manager.describe().row("l2.label").unwrap().value, "blue");
-    world
-        .shelf
-        .set(cache_enterprise_testkit::chaos::Mode::Fail(cache_enterprise::ErrorKind::Unavailable));
+    world.shelf.set(Mode::Fail(ErrorKind::Unavailable));
     let failed = manager.open(&NOTES).unwrap().set(&1, String::new()).strict().await;
     let shown = format!(
         "{} {:?} {settings:?} {} {wiring:?} {manager:?} {:?} {:?} {}",
@@ -88,20 +105,36 @@ async fn while_the_backend_reads_it() {
     assert!(!shown.contains(CANARY), "{shown}");
 }
 
-#[test]
-fn nor_when_the_backend_refuses_it_or_it_cannot_be_read() {
+#[tokio::test]
+async fn nor_when_the_backend_refuses_it_or_it_cannot_be_read() {
     let (world, file) = (World::new(), secret_file());
-    let vault = Vault { world: world.shelf.clone(), read: Arc::default(), refuses: true };
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let vault = Vault { shelf: world.shelf.clone(), read: Arc::clone(&read), refuses: true };
     let wiring = world.wiring().backend("vault", vault).unwrap();
-    let refused = wiring.check(&settings(&file)).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "1 problem with the settings\n  code: `levels.1.options.token`: the vault does not know \
-         the token (option: token); correct it"
-    );
     let settings = settings(&file);
+    wiring.check(&settings).unwrap();
+    assert!(read.lock().unwrap().is_empty(), "a check reads no secret");
+    let refused = wiring.manager(&settings).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the vault does not know the token");
+    assert_eq!(*read.lock().unwrap(), CANARY.as_bytes());
+
     file.close().unwrap();
-    let unread = wiring.check(&settings).unwrap_err().to_string();
-    assert!(unread.contains("cannot read the file of the secret"), "{unread}");
-    assert!(!format!("{unread} {refused:?}").contains(CANARY));
+    let unread = wiring.manager(&settings).await.unwrap_err();
+    assert_eq!(unread.message(), "cannot read the file of the secret");
+    assert!(!format!("{unread} {unread:?} {refused:?}").contains(CANARY));
+}
+
+#[test]
+fn nor_when_it_stands_in_clear() {
+    let token = "levels.1.options.token";
+    let in_clear = Settings::builder().set("levels.1.kind", "vault").set(token, CANARY).build();
+    let refused = in_clear.unwrap_err();
+    assert!(!format!("{refused} {refused:?}").contains(CANARY));
+
+    // The name of an option may say nothing of a secret; a factory that cannot read it does not
+    // repeat it either.
+    let shelf = Settings::builder().set("levels.1.kind", "shelf");
+    let settings = shelf.set("levels.1.options.pool_size", CANARY).build().unwrap();
+    let refused = World::new().wiring().check(&settings).unwrap_err();
+    assert!(!format!("{refused} {refused:?}").contains(CANARY), "{refused}");
 }
