@@ -113,6 +113,7 @@ fn an_access_log_is_replayed_and_its_skipped_lines_are_reported() {
         "{file}"
     );
     assert!(text.contains("sizes: recorded for 300 of 400 reads"), "{text}");
+    assert!(text.contains("the file was read again meanwhile"), "{text}");
 }
 
 #[test]

@@ -148,6 +148,9 @@ impl Report {
             "          {} errors seen by callers, slowest {:.0?}, {} calls to the disk spoiled, {back}",
             load.outage_errors, load.outage_slowest, outage.spoiled_calls,
         )?;
+        if self.recorded.is_some() && load.outage_operations > reads {
+            writeln!(out, "          the file was read again meanwhile, to keep callers busy")?;
+        }
         writeln!(
             out,
             "restart   {} of {} keys were answered by {LEVEL_2}, opened in {:.0?}; shutdown {}",
