@@ -277,12 +277,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: &Q,
         call: &Call,
     ) -> Option<Cached<V>> {
-        let grace = saturating_millis(call.options.stale_if_error?);
         let entry = self.view.store.peek(&self.scoped(key))?;
         let now = self.view.clock.now();
-        let is_in_grace = now < entry.dates().fresh_until.saturating_add(grace);
+        let is_in_grace = self.is_in_grace(entry.dates().fresh_until, call);
         let is_kept = entry.freshness(now) != Freshness::Expired;
         (is_in_grace && is_kept && self.is_valid(&entry)).then(|| Cached::new(entry, now))
+    }
+
+    /// Whether a value whose fresh life ended then may still answer this call.
+    pub(crate) fn is_in_grace(&self, fresh_until: Millis, call: &Call) -> bool {
+        let Some(grace) = call.options.stale_if_error else { return false };
+        self.view.clock.now() < fresh_until.saturating_add(saturating_millis(grace))
     }
 
     async fn look_below<Q>(&self, key: &Q) -> Result<Option<(Cached<V>, Source)>>

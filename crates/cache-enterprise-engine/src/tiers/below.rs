@@ -93,7 +93,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                         self.climb_from(lead, index, pass, opened, bytes).await,
                     );
                 }
-                Found::Stale(opened) if call.options.stale_if_error.is_some() => {
+                Found::Stale(opened) if self.is_in_grace(opened.plan.fresh_until, call) => {
                     fallback = Some(self.cached_from(lead.key_heap_bytes(), opened).0);
                 }
                 Found::Stale(_) | Found::Nothing => {}

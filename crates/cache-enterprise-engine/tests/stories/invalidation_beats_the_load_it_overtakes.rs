@@ -56,6 +56,14 @@ fn a_set_during_the_load_wins() {
 }
 
 #[test]
+fn an_expiry_during_the_load_keeps_it_out() {
+    let after = after_a_load_with(vec![], |_, cache| {
+        block_on(cache.expire(&1));
+    });
+    assert_eq!(after, None);
+}
+
+#[test]
 fn a_tag_invalidated_during_the_load_makes_it_a_miss() {
     let after = after_a_load_with(vec![tag!("org:7")], |manager, _| {
         block_on(manager.invalidate(tag!("org:7")));
@@ -91,8 +99,8 @@ fn a_caller_after_the_remove_does_not_join_the_load_before_it() {
     let mut old = Box::pin(cache.get_with(&1, || async { origin.await.unwrap() }));
     waits(&mut old);
     block_on(cache.remove(&1));
-    let new = block_on(cache.get_with(&1, || async { 11_u64 }));
-    assert_eq!(*new, 11);
+    let mut new = Box::pin(cache.get_with(&1, || async { 11_u64 }));
+    assert_eq!(*ready(&mut new), 11);
     answer.send(10).unwrap();
     assert_eq!(*ready(&mut old), 10);
     assert_eq!(cache.peek(&1).map(|value| *value), Some(11));
@@ -112,7 +120,8 @@ fn a_caller_after_a_clear_does_not_join_the_load_before_it() {
                 false => cache.clear().await,
             }
         });
-        assert_eq!(*block_on(cache.get_with(&1, || async { 11_u64 })), 11);
+        let mut new = Box::pin(cache.get_with(&1, || async { 11_u64 }));
+        assert_eq!(*ready(&mut new), 11);
         answer.send(10).unwrap();
         assert_eq!(*ready(&mut old), 10);
         assert_eq!(cache.peek(&1).map(|value| *value), Some(11));

@@ -128,6 +128,24 @@ fn a_load_with_a_longer_limit_of_its_own_is_stored() {
 }
 
 #[test]
+fn a_flight_that_is_taken_over_has_the_limit_of_its_new_leader() {
+    let (manager, clock) = manager();
+    let cache = manager.open(&SPEC).unwrap();
+    let mut gone = Box::pin(cache.get_with(&1, std::future::pending::<u64>));
+    waits(&mut gone);
+    let (answer, origin) = oneshot::channel::<u64>();
+    let mut patient = Box::pin(cache.fetch(&1).hard_timeout(secs(60)).with(|| origin));
+    waits(&mut patient);
+    drop(gone);
+    waits(&mut patient);
+    clock.advance(secs(30));
+    manager.tick();
+    answer.send(1).unwrap();
+    assert_eq!(*ready(&mut patient).unwrap(), 1);
+    assert_eq!(cache.peek(&1).map(|value| *value), Some(1));
+}
+
+#[test]
 fn a_follower_that_gives_up_falls_back_on_what_is_past_its_life() {
     static GRACE: CacheSpec<u64, u64> =
         CacheSpec::new("grace").ttl(secs(10)).stale_if_error(mins(5)).hard_timeout(secs(2));

@@ -1,12 +1,13 @@
 //! Threads set, remove, load and read a few keys of one cache. Values grow, so a reader can tell:
 //! what it reads is never older than the last write acknowledged before it began to read.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use std::future::IntoFuture;
 
-use cache_enterprise_core::mins;
-use cache_enterprise_engine::{CacheSpec, block_on};
+use cache_enterprise_core::{SetOutcome, mins};
+use cache_enterprise_engine::{Cache, CacheSpec, block_on};
 use cache_enterprise_testkit::Seed;
 use rand::RngExt;
 
@@ -64,4 +65,28 @@ fn reads_after_an_acknowledged_write_are_never_older() {
             });
         }
     });
+}
+
+thread_local! {
+    /// Whom the weigher below tells of a value on its way into level 1.
+    static OVERTAKER: RefCell<Option<Cache<u64, u64>>> = const { RefCell::new(None) };
+}
+
+/// Weighing comes after a set took its number and before it takes the key's lock: the place where
+/// another set overtakes it.
+fn overtaken(_: &u64) -> usize {
+    if let Some(cache) = OVERTAKER.take() {
+        block_on(cache.set(&1, 2_u64).into_future());
+    }
+    8
+}
+
+#[test]
+fn a_set_that_is_overtaken_by_a_later_one_does_not_win() {
+    static WEIGHED: CacheSpec<u64, u64> = CacheSpec::new("weighed").ttl(mins(5)).weigh(overtaken);
+    let (manager, _clock) = manager();
+    let cache = manager.open(&WEIGHED).unwrap();
+    OVERTAKER.set(Some(cache.clone()));
+    assert_eq!(block_on(cache.set(&1, 1_u64).into_future()), SetOutcome::Fenced);
+    assert_eq!(cache.peek(&1).map(|value| *value), Some(2));
 }

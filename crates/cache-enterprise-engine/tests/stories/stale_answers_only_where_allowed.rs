@@ -111,3 +111,26 @@ fn an_owned_load_outlives_its_caller() {
     answer.send(4).unwrap();
     wait::until("the load has landed", || cache.contains(&1));
 }
+
+#[test]
+fn what_is_invalidated_while_a_caller_waits_is_no_fallback_for_it() {
+    let (manager, clock) = manager();
+    let cache = manager.open(&GRACE).unwrap();
+    block_on(cache.set(&1, 1_u64).tags(["t"]).into_future());
+    clock.advance(secs(11));
+    let mut leader = Box::pin(cache.get_with(&1, std::future::pending::<u64>));
+    waits(&mut leader);
+    let hangs = std::future::pending::<Result<u64, String>>;
+    let mut early = Box::pin(cache.fetch(&1).hard_timeout(secs(1)).with(hangs));
+    let mut late = Box::pin(cache.fetch(&1).hard_timeout(secs(2)).with(hangs));
+    waits(&mut early);
+    waits(&mut late);
+    clock.advance(secs(1));
+    manager.tick();
+    let std::task::Poll::Ready(value) = poll(&mut early) else { panic!("its limit is over") };
+    assert_eq!(*value.unwrap(), 1);
+    block_on(manager.invalidate("t"));
+    clock.advance(secs(1));
+    manager.tick();
+    assert!(matches!(poll(&mut late), std::task::Poll::Ready(Err(_))));
+}

@@ -13,6 +13,7 @@ mod life_is_one_at_every_level;
 mod newer_envelope_is_a_miss_and_not_an_error;
 mod removal_a_tier_did_not_hear_is_never_undone;
 mod scripted;
+mod stale_bytes_answer_only_within_their_grace;
 mod tenant_without_its_epochs_is_cold_never_stale;
 mod tenants_share_a_tier_and_no_entry;
 mod values_climb_and_travel_as_told;

@@ -39,6 +39,46 @@ async fn the_old_bytes_of_a_tier_that_missed_a_write_stay_a_miss() {
     assert_eq!(get(&cache, 1).await, Some(3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn batches_that_a_tier_missed_are_remembered_as_single_calls_are() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    cache.set_many((0..4_u64).map(|key| (key, key))).await;
+    disk.set(Mode::Fail);
+    cache.remove_many(&[0, 1]).await;
+    cache.set_many([(2_u64, 22_u64), (3, 33)]).await;
+    disk.set(Mode::Work);
+    cache.drop_level1();
+    assert_eq!(disk.len(), 4, "the tier still holds all");
+    for key in 0..4 {
+        assert_eq!(get(&cache, key).await, None);
+    }
+    assert!(cache.get_many(&[0, 1, 2, 3]).await.unwrap().iter().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn bytes_read_while_a_remove_is_under_way_are_not_taken_up() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    set(&cache, 1, 1).await;
+    disk.set(Mode::HoldRemoves);
+    let remover = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.remove(&1).await }
+    });
+    wait::until_async("the removal is held", async || disk.held.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(disk.len(), 1, "the tier still holds it");
+    assert_eq!(get(&cache, 1).await, None);
+    assert_eq!(cache.get_many(&[1]).await.unwrap()[0].as_deref(), None);
+    disk.pass.add_permits(1);
+    remover.await.unwrap();
+    assert!(!cache.contains(&1));
+}
+
 #[tokio::test]
 async fn bytes_read_before_a_remove_are_not_taken_up_after_it() {
     let (clock, disk) = (Clock::manual(), tier("disk"));

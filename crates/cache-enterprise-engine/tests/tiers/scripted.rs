@@ -21,6 +21,7 @@ pub(crate) enum Mode {
     /// Looks the answer of a `get` up, and gives it when the test lets it pass.
     HoldGets = 3,
     HoldPuts = 4,
+    HoldRemoves = 5,
 }
 
 #[derive(Debug)]
@@ -109,6 +110,7 @@ impl Backend for Scripted {
 
     async fn remove(&self, key: &StoredKey, _: Sequence, _: &OpContext) -> Result<bool> {
         self.enter().await?;
+        self.hold(Mode::HoldRemoves).await;
         Ok(self.values.lock().remove(key).is_some())
     }
 
