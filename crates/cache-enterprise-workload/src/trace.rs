@@ -198,9 +198,7 @@ impl<W: Write> TraceWriter<W> {
     /// # Errors
     /// [`TraceError::Io`] when the output refuses the bytes.
     pub fn write(&mut self, request: &Request) -> Result<(), TraceError> {
-        self.output
-            .write_all(&encode(request))
-            .map_err(TraceError::io(&self.path, "write"))
+        self.output.write_all(&encode(request)).map_err(TraceError::io(&self.path, "write"))
     }
 
     /// Ends the stream and gives the output back.
