@@ -73,8 +73,10 @@ pub struct Detail {
 
 /// A value in level 1 with all a hit must check, in one allocation.
 ///
-/// The head is 48 bytes. Dates are kept as offsets from the creation in units of 2^n milliseconds
-/// (n = 0 up to a life of 49 days), so that two of them fit where one absolute date would.
+/// The head is 48 bytes and stands before the value: with the two counts of its `Arc` it is what a
+/// hit touches, 64 bytes whatever the value's size. Dates are kept as offsets from the creation in
+/// units of 2^n milliseconds (n = 0 up to a life of 49 days), so that two of them fit where one
+/// absolute date would.
 ///
 /// ```
 /// use cache_enterprise_core::{Dates, Entry, Freshness, Sequence};
@@ -86,6 +88,7 @@ pub struct Detail {
 /// assert_eq!(entry.freshness(1_000), Freshness::Stale);
 /// assert_eq!(entry.freshness(5_000), Freshness::Expired);
 /// ```
+#[repr(C)]
 pub struct Entry<V> {
     /// The tenant's change counter when validity was last checked.
     checked: AtomicU64,
