@@ -93,7 +93,7 @@ impl Expiry {
         let stripe = &self.stripes[number];
         let is_full = {
             let mut stripe = stripe.lock();
-            stripe.sift_above = stripe.sift_above.max(live_max * 2);
+            stripe.expect_live(live_max);
             stripe.is_overfull()
         };
         // A turn that is under way sifts already.
@@ -106,14 +106,21 @@ impl Expiry {
     pub(crate) fn turn(&self, now: Millis, shelf: &mut impl Shelf) {
         let Some(mut sifting) = self.turning.try_lock() else { return };
         let mut records_left = TURN_RECORDS_MAX;
+        let live_max = shelf.len() / self.stripes.len();
         for (stripe, sifting) in self.stripes.iter().zip(&mut *sifting) {
             fire(stripe, now, &mut records_left, shelf);
+            stripe.lock().expect_live(live_max);
             records_left -= sift(stripe, sifting, records_left, shelf);
         }
     }
 }
 
 impl Stripe {
+    /// Leaves a store alone that was just filled: its records are all live.
+    fn expect_live(&mut self, live_max: usize) {
+        self.sift_above = self.sift_above.max(live_max * 2);
+    }
+
     fn is_overfull(&self) -> bool {
         self.wheel.len() > self.sift_above + self.sift_above / 2
     }
