@@ -25,6 +25,8 @@ mod error;
 mod facade;
 mod fetch;
 mod flight;
+mod get;
+mod hit_or;
 mod holding;
 mod invalidate;
 mod level1;

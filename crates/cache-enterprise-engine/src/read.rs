@@ -105,149 +105,31 @@ pub struct Hit<V> {
 }
 
 impl<V> Hit<V> {
-    fn new(value: Cached<V>, source: Source) -> Self {
+    pub(crate) fn new(value: Cached<V>, source: Source) -> Self {
         Self { age: value.age(), stale: value.is_stale(), version: value.version(), source, value }
     }
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
-    /// The value under `key` from any level, or `None` when no level holds it.
-    ///
-    /// # Errors
-    /// When the key is over its length limit and tiers would have to be asked. A tier that fails
-    /// is not an error: the next level is asked.
-    pub async fn get<Q>(&self, key: &Q) -> Result<Option<Cached<V>>>
-    where
-        Q: Lookup<K> + ?Sized,
-    {
-        if let Some(hit) = self.hit(key) {
-            return Ok(Some(hit));
-        }
-        Ok(self.look_below(key).await?.map(|(value, _)| value))
-    }
-
-    /// As [`get`](Self::get), with level, age and version.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub async fn get_entry<Q>(&self, key: &Q) -> Result<Option<Hit<V>>>
-    where
-        Q: Lookup<K> + ?Sized,
-    {
-        if let Some(hit) = self.hit(key) {
-            return Ok(Some(Hit::new(hit, Source::Memory)));
-        }
-        Ok(self.look_below(key).await?.map(|(value, source)| Hit::new(value, source)))
-    }
-
-    /// The value under `key` if level 1 holds it: synchronous, and without effect on eviction.
-    pub fn peek<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
-        let entry = self.view.store.peek(&self.scoped(key))?;
-        let now = self.view.clock.now();
-        self.is_usable(&entry, now).then(|| Cached::new(entry, now))
-    }
-
-    /// Whether level 1 would answer `key` now.
-    pub fn contains<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        self.peek(key).is_some()
-    }
-
-    /// The value under `key`, loaded when no level holds it. Callers of one key share one load.
-    ///
-    /// The loader runs inside this task; when this call is dropped the next waiter's own loader
-    /// takes over. Cannot fail: a loader that asks for its own key runs unshared and stores
-    /// nothing.
-    ///
-    /// # Panics
-    /// With the loader's own panic, in the caller whose loader panicked.
-    pub async fn get_with<Q, F, Fut, O>(&self, key: &Q, load: F) -> Cached<V>
-    where
-        Q: Lookup<K> + ?Sized,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = O>,
-        O: Into<V>,
-    {
-        if let Some(hit) = self.hit(key) {
-            return hit;
-        }
-        let call = self.call(Want::Value);
-        let loader = || async { Ok(Some(load().await.into())) };
-        match Box::pin(self.climb(key, loader, call)).await {
-            Answer::Value(value, _) => value,
-            Answer::Absent | Answer::Failed(_) | Answer::Recursive | Answer::TimedOut => {
-                unreachable!("an infallible loader gives a value: recursion runs it unshared")
-            }
-        }
-    }
-
-    /// As [`get_with`](Self::get_with) for loaders that can fail. An error is shared by all who
-    /// waited for the load, and never stored. With `stale_if_error` on the spec, a value past its
-    /// life answers instead of the error.
-    ///
-    /// # Errors
-    /// The loader's, [`LoadError::Recursive`], or [`LoadError::Timeout`] after the hard timeout.
-    ///
-    /// # Panics
-    /// With the loader's own panic, in the caller whose loader panicked.
-    pub async fn try_get_with<Q, F, Fut, O, E>(
-        &self,
-        key: &Q,
-        load: F,
-    ) -> std::result::Result<Cached<V>, LoadError<E>>
-    where
-        Q: Lookup<K> + ?Sized,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = std::result::Result<O, E>>,
-        O: Into<V>,
-        E: Send + Sync + 'static,
-    {
-        if let Some(hit) = self.hit(key) {
-            return Ok(hit);
-        }
-        let call = self.timed(self.call(Want::Value));
-        Box::pin(self.try_climb(key, load, call)).await
-    }
-
-    /// As [`get_with`](Self::get_with) for loaders that may find nothing. That there is nothing is
-    /// remembered for the spec's `negative_ttl`, in level 1, in a store of its own that is bounded
-    /// to an eighth of the cache's.
-    ///
-    /// # Panics
-    /// With the loader's own panic, in the caller whose loader panicked.
-    pub async fn get_opt_with<Q, F, Fut, O>(&self, key: &Q, load: F) -> Option<Cached<V>>
-    where
-        Q: Lookup<K> + ?Sized,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Option<O>>,
-        O: Into<V>,
-    {
-        if let Some(hit) = self.hit(key) {
-            return Some(hit);
-        }
-        if self.is_known_absent(key) {
-            return None;
-        }
-        let call = self.call(Want::Option);
-        let loader = || async { Ok(load().await.map(Into::into)) };
-        match Box::pin(self.climb(key, loader, call)).await {
-            Answer::Value(value, _) => Some(value),
-            _ => None,
-        }
-    }
-
     /// Level 1's answer: one look-up, one compare of counters, one of dates.
+    ///
+    /// The clock and the change counter are read first: the look-up ends with a locked
+    /// instruction, and what is loaded after it waits for it. An invalidation that is acknowledged
+    /// between the two runs beside this read, which may answer as of its start.
     #[inline]
     pub(crate) fn hit<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
         let view = &*self.view;
-        let entry = view.store.get(&self.scoped(key))?;
         let now = view.clock.now();
-        let is_current = entry.checked() == view.tenant.epochs.changes();
-        if (is_current || self.recheck(&entry)) && entry.freshness(now) == Freshness::Fresh {
-            entry.touch(now);
-            view.core.counts.hits.add(1);
-            return Some(Cached::new(entry, now));
+        let changes = view.tenant.epochs.changes();
+        let hits = &view.core.counts.hits;
+        let entry = view.store.get(&self.scoped(key))?;
+        let is_current = entry.checked() == changes || self.recheck(&entry);
+        if !is_current || entry.freshness(now) != Freshness::Fresh {
+            return None;
         }
-        None
+        entry.touch(now);
+        hits.add(1);
+        Some(Cached::new(entry, now))
     }
 
     /// Compares an entry with the epochs that apply to it, and remembers a good answer. The
@@ -290,19 +172,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.view.clock.now() < fresh_until.saturating_add(saturating_millis(grace))
     }
 
-    async fn look_below<Q>(&self, key: &Q) -> Result<Option<(Cached<V>, Source)>>
+    /// What the levels below level 1 hold under `key`.
+    pub(crate) async fn look_below<Q>(&self, key: &Q) -> Result<Option<(Cached<V>, Source)>>
     where
         Q: Lookup<K> + ?Sized,
     {
-        if !self.view.shared.has_tiers() {
-            self.view.core.counts.misses.add(1);
-            self.bury(key);
-            return Ok(None);
-        }
         self.view.space.key(&key.to_key())?;
         let call = self.call(Want::Lookup);
         let nothing = || std::future::ready(Ok(None));
-        Ok(match Box::pin(self.climb(key, nothing, call)).await {
+        Ok(match self.climb(key, nothing, call).await {
             Answer::Value(value, source) => Some((value, source)),
             _ => None,
         })
@@ -366,7 +244,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         answer_of(self.climb_as::<Q, _, _, E>(key, loader, call).await)
     }
 
-    async fn climb<Q, L, Fut>(&self, key: &Q, loader: L, call: Call) -> Answer<V>
+    /// [`climb_as`](Self::climb_as) for a loader that cannot fail.
+    pub(crate) async fn climb<Q, L, Fut>(&self, key: &Q, loader: L, call: Call) -> Answer<V>
     where
         Q: Lookup<K> + ?Sized,
         L: FnOnce() -> Fut,

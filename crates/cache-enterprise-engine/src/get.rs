@@ -1,0 +1,171 @@
+//! The reads a caller sees. Each asks level 1 first, at its first poll and without awaiting
+//! anything; what follows a miss is told in `read`.
+
+use std::future::Future;
+
+use cache_enterprise_core::{CacheKey, Cached, LocalStore, Lookup, Result};
+
+use crate::cache::Cache;
+use crate::error::LoadError;
+use crate::hit_or::HitOr;
+use crate::read::{Answer, Hit, Source, Want};
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// The value under `key` from any level, or `None` when no level holds it.
+    ///
+    /// # Errors
+    /// When the key is over its length limit and tiers would have to be asked. A tier that fails
+    /// is not an error: the next level is asked.
+    #[inline]
+    pub fn get<'a, Q>(
+        &'a self,
+        key: &'a Q,
+    ) -> impl Future<Output = Result<Option<Cached<V>>>> + use<'a, K, V, Q>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let hit = move || match self.hit(key) {
+            Some(hit) => Some(Ok(Some(hit))),
+            None => self.is_missed_by_all(key).then_some(Ok(None)),
+        };
+        let climb = move || async move { Ok(self.look_below(key).await?.map(|(value, _)| value)) };
+        HitOr::new(hit, climb)
+    }
+
+    /// As [`get`](Self::get), with level, age and version.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn get_entry<'a, Q>(
+        &'a self,
+        key: &'a Q,
+    ) -> impl Future<Output = Result<Option<Hit<V>>>> + use<'a, K, V, Q>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        let hit = move || match self.hit(key) {
+            Some(hit) => Some(Ok(Some(Hit::new(hit, Source::Memory)))),
+            None => self.is_missed_by_all(key).then_some(Ok(None)),
+        };
+        let climb = move || async move {
+            Ok(self.look_below(key).await?.map(|(value, source)| Hit::new(value, source)))
+        };
+        HitOr::new(hit, climb)
+    }
+
+    /// The value under `key` if level 1 holds it: synchronous, and without effect on eviction.
+    pub fn peek<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
+        let entry = self.view.store.peek(&self.scoped(key))?;
+        let now = self.view.clock.now();
+        self.is_usable(&entry, now).then(|| Cached::new(entry, now))
+    }
+
+    /// Whether level 1 would answer `key` now.
+    pub fn contains<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// The value under `key`, loaded when no level holds it. Callers of one key share one load.
+    ///
+    /// The loader runs inside this task; when this call is dropped the next waiter's own loader
+    /// takes over. Cannot fail: a loader that asks for its own key runs unshared and stores
+    /// nothing.
+    ///
+    /// # Panics
+    /// With the loader's own panic, in the caller whose loader panicked.
+    #[inline]
+    pub fn get_with<'a, Q, F, Fut, O>(
+        &'a self,
+        key: &'a Q,
+        load: F,
+    ) -> impl Future<Output = Cached<V>> + use<'a, K, V, Q, F, Fut, O>
+    where
+        Q: Lookup<K> + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = O>,
+        O: Into<V>,
+    {
+        let climb = move || async move {
+            let loader = || async { Ok(Some(load().await.into())) };
+            match self.climb(key, loader, self.call(Want::Value)).await {
+                Answer::Value(value, _) => value,
+                Answer::Absent | Answer::Failed(_) | Answer::Recursive | Answer::TimedOut => {
+                    unreachable!("an infallible loader gives a value: recursion runs it unshared")
+                }
+            }
+        };
+        HitOr::new(move || self.hit(key), climb)
+    }
+
+    /// As [`get_with`](Self::get_with) for loaders that can fail. An error is shared by all who
+    /// waited for the load, and never stored. With `stale_if_error` on the spec, a value past its
+    /// life answers instead of the error.
+    ///
+    /// # Errors
+    /// The loader's, [`LoadError::Recursive`], or [`LoadError::Timeout`] after the hard timeout.
+    ///
+    /// # Panics
+    /// With the loader's own panic, in the caller whose loader panicked.
+    #[inline]
+    pub fn try_get_with<'a, Q, F, Fut, O, E>(
+        &'a self,
+        key: &'a Q,
+        load: F,
+    ) -> impl Future<Output = std::result::Result<Cached<V>, LoadError<E>>>
+    + use<'a, K, V, Q, F, Fut, O, E>
+    where
+        Q: Lookup<K> + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = std::result::Result<O, E>>,
+        O: Into<V>,
+        E: Send + Sync + 'static,
+    {
+        let climb = move || self.try_climb(key, load, self.timed(self.call(Want::Value)));
+        HitOr::new(move || self.hit(key).map(Ok), climb)
+    }
+
+    /// As [`get_with`](Self::get_with) for loaders that may find nothing. That there is nothing is
+    /// remembered for the spec's `negative_ttl`, in level 1, in a store of its own that is bounded
+    /// to an eighth of the cache's.
+    ///
+    /// # Panics
+    /// With the loader's own panic, in the caller whose loader panicked.
+    #[inline]
+    pub fn get_opt_with<'a, Q, F, Fut, O>(
+        &'a self,
+        key: &'a Q,
+        load: F,
+    ) -> impl Future<Output = Option<Cached<V>>> + use<'a, K, V, Q, F, Fut, O>
+    where
+        Q: Lookup<K> + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Option<O>>,
+        O: Into<V>,
+    {
+        let hit = move || match self.hit(key) {
+            Some(hit) => Some(Some(hit)),
+            None => self.is_known_absent(key).then_some(None),
+        };
+        let climb = move || async move {
+            let loader = || async { Ok(load().await.map(Into::into)) };
+            match self.climb(key, loader, self.call(Want::Option)).await {
+                Answer::Value(value, _) => Some(value),
+                _ => None,
+            }
+        };
+        HitOr::new(hit, climb)
+    }
+
+    /// Whether a miss in level 1 is the answer, because there is no other level; counts it then.
+    #[cold]
+    #[inline(never)]
+    fn is_missed_by_all<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        let is_alone = !self.view.shared.has_tiers();
+        if is_alone {
+            self.view.core.counts.misses.add(1);
+            self.bury(key);
+        }
+        is_alone
+    }
+}
