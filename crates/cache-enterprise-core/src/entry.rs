@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Millis, NEVER};
 use crate::coherence::{EpochCell, Sequence};
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How much an entry wants to stay when level 1 is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,12 +71,35 @@ pub struct Detail {
     pub idle_ms: Option<Millis>,
 }
 
+impl Detail {
+    /// Whether there is nothing to carry.
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.idle_ms.is_none()
+    }
+
+    /// Bytes that an entry with this detail takes beside its own; the cells of tags are shared.
+    ///
+    /// ```
+    /// assert_eq!(cache_enterprise_core::Detail::default().heap_bytes(), 0);
+    /// ```
+    pub fn heap_bytes(&self) -> usize {
+        if self.is_empty() { 0 } else { size_of::<Carried>() + size_of_val(&*self.tags) }
+    }
+}
+
+#[derive(Debug)]
+struct Carried {
+    detail: Detail,
+    /// When the entry was read last, for idle expiry.
+    touched: AtomicU64,
+}
+
 /// A value in level 1 with all a hit must check, in one allocation.
 ///
-/// The head is 48 bytes and stands before the value: with the two counts of its `Arc` it is what a
-/// hit touches, 64 bytes whatever the value's size. Dates are kept as offsets from the creation in
-/// units of 2^n milliseconds (n = 0 up to a life of 49 days), so that two of them fit where one
-/// absolute date would.
+/// The head is 48 bytes and stands before the value, what a hit checks in front: with the two
+/// counts of its `Arc` that is 32 bytes, so in most places one cache line. The date of expiry is an
+/// offset from the creation in units of 2^n milliseconds; a unit is one millisecond up to a life of
+/// 49 days.
 ///
 /// ```
 /// use cache_enterprise_core::{Dates, Entry, Freshness, Sequence};
@@ -92,45 +115,41 @@ pub struct Detail {
 pub struct Entry<V> {
     /// The tenant's change counter when validity was last checked.
     checked: AtomicU64,
+    /// First millisecond at which it is no longer fresh, shifted left by 1; the low bit says that
+    /// the entry has idle expiry.
+    fresh: AtomicU64,
     version: Sequence,
     /// Creation in milliseconds, shifted left by 8; the low byte holds unit and priority.
     birth: u64,
-    fresh_for: AtomicU32,
     keep_for: u32,
     weight: u32,
-    /// Last read as an offset like the others; kept only for entries with idle expiry.
-    touched: AtomicU32,
-    detail: Option<Box<Detail>>,
+    carried: Option<Box<Carried>>,
     value: V,
 }
 
 /// Offset that stands for no end.
 const ENDLESS: u32 = u32::MAX;
+/// Fresh for ever, as kept in `fresh` above its low bit.
+const FRESH_FOR_EVER: u64 = NEVER >> 1;
+const IDLE_BIT: u64 = 1;
 const UNIT_BITS: u64 = 0x1f;
 const PRIORITY_SHIFT: u32 = 5;
-/// Low bit 7: the entry has idle expiry, so a read must note itself.
-const IDLE_BIT: u64 = 0x80;
 
 impl<V> Entry<V> {
     /// An entry that was last checked at `checked` (see
     /// [`TenantEpochs::changes`](crate::coherence::TenantEpochs::changes)).
     pub fn new(value: V, version: Sequence, checked: u64, dates: Dates) -> Self {
-        let longest = [dates.fresh_until, dates.expires]
-            .into_iter()
-            .filter(|date| *date != NEVER)
-            .map(|date| date.saturating_sub(dates.created))
-            .max()
-            .unwrap_or(0);
-        let unit = unit_for(longest);
+        let is_endless = dates.expires == NEVER;
+        let unit =
+            unit_for(if is_endless { 0 } else { dates.expires.saturating_sub(dates.created) });
         Self {
             checked: AtomicU64::new(checked),
+            fresh: AtomicU64::new(dates.fresh_until.min(FRESH_FOR_EVER) << 1),
             version,
             birth: dates.created << 8 | u64::from(Priority::Normal as u8) << PRIORITY_SHIFT | unit,
-            fresh_for: AtomicU32::new(offset(dates.created, dates.fresh_until, unit)),
             keep_for: offset(dates.created, dates.expires, unit),
             weight: 0,
-            touched: AtomicU32::new(0),
-            detail: None,
+            carried: None,
             value,
         }
     }
@@ -153,11 +172,11 @@ impl<V> Entry<V> {
     /// Sets tags and idle expiry; an empty detail costs nothing.
     #[must_use]
     pub fn with_detail(mut self, detail: Detail) -> Self {
-        if detail.idle_ms.is_some() {
-            self.birth |= IDLE_BIT;
-        }
-        let is_empty = detail.tags.is_empty() && detail.idle_ms.is_none();
-        self.detail = (!is_empty).then(|| Box::new(detail));
+        let idle = u64::from(detail.idle_ms.is_some()) * IDLE_BIT;
+        let fresh = self.fresh.get_mut();
+        *fresh = *fresh & !IDLE_BIT | idle;
+        let touched = AtomicU64::new(self.created());
+        self.carried = (!detail.is_empty()).then(|| Box::new(Carried { detail, touched }));
         self
     }
 
@@ -189,17 +208,13 @@ impl<V> Entry<V> {
 
     /// Epoch cells of the entry's tags.
     pub fn tags(&self) -> &[Arc<EpochCell>] {
-        self.detail.as_ref().map_or(&[], |detail| &detail.tags)
+        self.carried.as_ref().map_or(&[], |carried| &carried.detail.tags)
     }
 
-    /// The entry's dates, exact to its unit.
+    /// The entry's dates; the expiry is exact to its unit.
     pub fn dates(&self) -> Dates {
         let created = self.created();
-        Dates {
-            created,
-            fresh_until: self.date(self.fresh_for.load(Ordering::Relaxed)),
-            expires: self.date(self.keep_for),
-        }
+        Dates { created, fresh_until: self.fresh_until(), expires: self.expires() }
     }
 
     /// When the value was made.
@@ -218,58 +233,76 @@ impl<V> Entry<V> {
         self.checked.store(changes, Ordering::Relaxed);
     }
 
-    /// Whether the entry may be served at `now`. Two loads and two compares for most entries.
+    /// Whether the entry may be served at `now`: one load and one compare for most that may.
     #[inline]
     pub fn freshness(&self, now: Millis) -> Freshness {
-        let age = self.age_units(now);
-        let fresh_for = self.fresh_for.load(Ordering::Relaxed);
-        if (age < u64::from(fresh_for) || fresh_for == ENDLESS) && !self.is_idle(now) {
-            return Freshness::Fresh;
+        if self.is_plainly_fresh(now) { Freshness::Fresh } else { self.freshness_in_full(now) }
+    }
+
+    /// As [`freshness`](Self::freshness), and notes the read of a fresh entry that has idle expiry.
+    #[inline]
+    pub fn read(&self, now: Millis) -> Freshness {
+        if self.is_plainly_fresh(now) { Freshness::Fresh } else { self.read_in_full(now) }
+    }
+
+    /// Fresh, and without idle expiry.
+    #[inline]
+    fn is_plainly_fresh(&self, now: Millis) -> bool {
+        let fresh = self.fresh.load(Ordering::Relaxed);
+        now < fresh >> 1 && fresh & IDLE_BIT == 0
+    }
+
+    #[cold]
+    fn read_in_full(&self, now: Millis) -> Freshness {
+        let freshness = self.freshness_in_full(now);
+        if freshness == Freshness::Fresh {
+            self.touch(now);
         }
-        if (age < u64::from(self.keep_for) || self.keep_for == ENDLESS) && !self.is_idle(now) {
-            return Freshness::Stale;
+        freshness
+    }
+
+    #[cold]
+    fn freshness_in_full(&self, now: Millis) -> Freshness {
+        let lives_until = |end: Millis| now < end || end == NEVER;
+        if self.is_idle(now) || !lives_until(self.expires().max(self.fresh_until())) {
+            return Freshness::Expired;
         }
-        Freshness::Expired
+        if lives_until(self.fresh_until()) { Freshness::Fresh } else { Freshness::Stale }
     }
 
     /// Notes a read, for idle expiry. Does nothing for entries without it.
-    #[inline]
     pub fn touch(&self, now: Millis) {
-        if self.birth & IDLE_BIT != 0 {
-            let age = u32::try_from(self.age_units(now)).unwrap_or(u32::MAX);
-            self.touched.fetch_max(age, Ordering::Relaxed);
+        if let Some(carried) = &self.carried {
+            carried.touched.fetch_max(now, Ordering::Relaxed);
         }
     }
 
     /// Ends the fresh part of the life at `now`; the entry stays usable as a fallback until it
     /// expires.
     pub fn end_freshness(&self, now: Millis) {
-        let age = u32::try_from(self.age_units(now)).unwrap_or(ENDLESS - 1);
-        self.fresh_for.fetch_min(age, Ordering::Relaxed);
+        let idle = self.fresh.load(Ordering::Relaxed) & IDLE_BIT;
+        self.fresh.fetch_min(now.min(FRESH_FOR_EVER) << 1 | idle, Ordering::Relaxed);
     }
 
     #[inline]
-    fn age_units(&self, now: Millis) -> u64 {
-        now.saturating_sub(self.birth >> 8) >> (self.birth & UNIT_BITS)
-    }
-
-    #[inline]
-    fn is_idle(&self, now: Millis) -> bool {
-        if self.birth & IDLE_BIT == 0 {
-            return false;
+    fn fresh_until(&self) -> Millis {
+        match self.fresh.load(Ordering::Relaxed) >> 1 {
+            FRESH_FOR_EVER => NEVER,
+            date => date,
         }
-        let Some(idle_ms) = self.detail.as_ref().and_then(|detail| detail.idle_ms) else {
-            return false;
-        };
-        let last_read = self.date(self.touched.load(Ordering::Relaxed));
-        now >= last_read.saturating_add(idle_ms)
     }
 
-    fn date(&self, offset: u32) -> Millis {
-        if offset == ENDLESS {
+    fn expires(&self) -> Millis {
+        if self.keep_for == ENDLESS {
             return NEVER;
         }
-        (self.birth >> 8).saturating_add(u64::from(offset) << (self.birth & UNIT_BITS))
+        self.created().saturating_add(u64::from(self.keep_for) << (self.birth & UNIT_BITS))
+    }
+
+    fn is_idle(&self, now: Millis) -> bool {
+        let Some(carried) = &self.carried else { return false };
+        let last_read = carried.touched.load(Ordering::Relaxed);
+        carried.detail.idle_ms.is_some_and(|idle| now >= last_read.saturating_add(idle))
     }
 }
 

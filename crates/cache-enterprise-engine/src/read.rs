@@ -124,10 +124,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let hits = &view.core.counts.hits;
         let entry = view.store.get(&self.scoped(key))?;
         let is_current = entry.checked() == changes || self.recheck(&entry);
-        if !is_current || entry.freshness(now) != Freshness::Fresh {
+        if !is_current || entry.read(now) != Freshness::Fresh {
             return None;
         }
-        entry.touch(now);
         hits.add(1);
         Some(Cached::new(entry, now))
     }

@@ -24,19 +24,11 @@ impl Unit {
     ) -> usize {
         match self {
             Self::Bytes => {
-                entry_overhead::<K>() + key_heap_bytes + value_bytes + detail_bytes(detail)
+                entry_overhead::<K>() + key_heap_bytes + value_bytes + detail.heap_bytes()
             }
             Self::Entries => 1,
         }
     }
-}
-
-/// Tags and idle expiry stand in an allocation of their own; the cells of tags are shared.
-fn detail_bytes(detail: &Detail) -> usize {
-    if detail.tags.is_empty() && detail.idle_ms.is_none() {
-        return 0;
-    }
-    size_of::<Detail>() + size_of_val(&*detail.tags)
 }
 
 /// Bytes of a value as far as its type tells: the common types of bytes and text with their heap,
