@@ -20,7 +20,7 @@ use crate::tenant::TenantUsage;
 /// What leaves level 1 on a call; dropped when no lock is held.
 pub(crate) type Leaving<K, V> = <MemoryStore<K, V> as LocalStore<K, V>>::Leaving;
 
-/// A typed, named cache of one tenant. A clone costs one reference count; handles are
+/// A typed, named cache of one tenant. A clone costs two reference counts; handles are
 /// `Send + Sync` and meant to be kept.
 ///
 /// ```
@@ -40,19 +40,26 @@ pub(crate) type Leaving<K, V> = <MemoryStore<K, V> as LocalStore<K, V>>::Leaving
 /// # Ok::<(), cache_enterprise_core::Error>(())
 /// ```
 pub struct Cache<K: CacheKey, V: Send + Sync + 'static> {
+    /// With the number of the tenant, where the look-up of a hit begins: one step from the handle,
+    /// since each further step is waited for before the key is hashed.
+    pub(crate) store: Arc<MemoryStore<K, V>>,
+    pub(crate) tenant_id: u32,
     pub(crate) view: Arc<View<K, V>>,
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Clone for Cache<K, V> {
     fn clone(&self) -> Self {
-        Self { view: Arc::clone(&self.view) }
+        Self {
+            store: Arc::clone(&self.store),
+            tenant_id: self.tenant_id,
+            view: Arc::clone(&self.view),
+        }
     }
 }
 
-/// A cache as one tenant sees it: what a hit needs, one pointer away.
+/// A cache as one tenant sees it.
 pub(crate) struct View<K: CacheKey, V: Send + Sync + 'static> {
-    /// The values of `holding`.
-    pub(crate) store: Arc<MemoryStore<K, V>>,
+    /// Whose values `Cache::store` is.
     pub(crate) holding: Arc<Holding<K, V>>,
     pub(crate) clock: Clock,
     pub(crate) tenant: Arc<TenantState>,
@@ -138,7 +145,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// whole store: for administration, not for requests.
     pub fn len(&self) -> usize {
         let mut len = 0;
-        self.view.store.for_each(|key, _| len += usize::from(key.tenant == self.view.tenant.id));
+        self.store.for_each(|key, _| len += usize::from(key.tenant == self.tenant_id));
         len
     }
 
@@ -151,8 +158,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub fn keys(&self) -> Vec<K> {
         let mut keys = Vec::new();
         let now = self.view.clock.now();
-        self.view.store.for_each(|key, entry| {
-            if key.tenant == self.view.tenant.id && self.is_usable(entry, now) {
+        self.store.for_each(|key, entry| {
+            if key.tenant == self.tenant_id && self.is_usable(entry, now) {
                 keys.push(key.key.clone());
             }
         });
@@ -163,13 +170,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// the tiers again. For tests and for measuring.
     pub fn drop_level1(&self) {
         let mut leaving = Leaving::<K, V>::default();
-        let tenant = self.view.tenant.id;
+        let tenant = self.tenant_id;
         let keep = |key: &cache_enterprise_core::Scoped<K>, _: &_| key.tenant != tenant;
-        self.view.store.retain(keep, RemovalCause::Evicted, &mut leaving);
+        self.store.retain(keep, RemovalCause::Evicted, &mut leaving);
     }
 
     pub(crate) fn scoped<'a, Q: ?Sized>(&self, key: &'a Q) -> ScopedRef<'a, Q> {
-        ScopedRef { tenant: self.view.tenant.id, key }
+        ScopedRef { tenant: self.tenant_id, key }
     }
 }
 

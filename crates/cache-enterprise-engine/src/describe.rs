@@ -135,7 +135,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let mut description = Description { rows };
         shared.correct_l1_ttl(&core.options, &mut description);
         let now = self.view.clock.now();
-        let held = self.view.store.peek(&self.scoped(key));
+        let held = self.store.peek(&self.scoped(key));
         if let Some(entry) = held.filter(|entry| self.is_usable(entry, now)) {
             describe_entry(&entry, now, &mut description);
         }

@@ -24,12 +24,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     where
         Q: Lookup<K> + ?Sized,
     {
-        let hit = move || match self.hit(key) {
-            Some(hit) => Some(Ok(Some(hit))),
-            None => self.is_missed_by_all(key).then_some(Ok(None)),
-        };
-        let climb = move || async move { Ok(self.look_below(key).await?.map(|(value, _)| value)) };
-        HitOr::new(hit, climb)
+        HitOr::new(
+            (self, key),
+            |(cache, key)| match cache.hit(*key) {
+                Some(hit) => Some(Ok(Some(hit))),
+                None => cache.is_missed_by_all(*key).then_some(Ok(None)),
+            },
+            |(cache, key)| async move { Ok(cache.look_below(key).await?.map(|(value, _)| value)) },
+        )
     }
 
     /// As [`get`](Self::get), with level, age and version.
@@ -44,19 +46,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     where
         Q: Lookup<K> + ?Sized,
     {
-        let hit = move || match self.hit(key) {
-            Some(hit) => Some(Ok(Some(Hit::new(hit, Source::Memory)))),
-            None => self.is_missed_by_all(key).then_some(Ok(None)),
-        };
-        let climb = move || async move {
-            Ok(self.look_below(key).await?.map(|(value, source)| Hit::new(value, source)))
-        };
-        HitOr::new(hit, climb)
+        HitOr::new(
+            (self, key),
+            |(cache, key)| match cache.hit(*key) {
+                Some(hit) => Some(Ok(Some(Hit::new(hit, Source::Memory)))),
+                None => cache.is_missed_by_all(*key).then_some(Ok(None)),
+            },
+            |(cache, key)| async move {
+                let found = cache.look_below(key).await?;
+                Ok(found.map(|(value, source)| Hit::new(value, source)))
+            },
+        )
     }
 
     /// The value under `key` if level 1 holds it: synchronous, and without effect on eviction.
     pub fn peek<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
-        let entry = self.view.store.peek(&self.scoped(key))?;
+        let entry = self.store.peek(&self.scoped(key))?;
         let now = self.view.clock.now();
         self.is_usable(&entry, now).then(|| Cached::new(entry, now))
     }
@@ -86,16 +91,19 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Fut: Future<Output = O>,
         O: Into<V>,
     {
-        let climb = move || async move {
-            let loader = || async { Ok(Some(load().await.into())) };
-            match self.climb(key, loader, self.call(Want::Value)).await {
-                Answer::Value(value, _) => value,
-                Answer::Absent | Answer::Failed(_) | Answer::Recursive | Answer::TimedOut => {
-                    unreachable!("an infallible loader gives a value: recursion runs it unshared")
+        HitOr::new(
+            (self, key, load),
+            |(cache, key, _)| cache.hit(*key),
+            |(cache, key, load)| async move {
+                let loader = || async { Ok(Some(load().await.into())) };
+                match cache.climb(key, loader, cache.call(Want::Value)).await {
+                    Answer::Value(value, _) => value,
+                    Answer::Absent | Answer::Failed(_) | Answer::Recursive | Answer::TimedOut => {
+                        unreachable!("an infallible loader gives a value: recursion is unshared")
+                    }
                 }
-            }
-        };
-        HitOr::new(move || self.hit(key), climb)
+            },
+        )
     }
 
     /// As [`get_with`](Self::get_with) for loaders that can fail. An error is shared by all who
@@ -121,8 +129,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         O: Into<V>,
         E: Send + Sync + 'static,
     {
-        let climb = move || self.try_climb(key, load, self.timed(self.call(Want::Value)));
-        HitOr::new(move || self.hit(key).map(Ok), climb)
+        HitOr::new(
+            (self, key, load),
+            |(cache, key, _)| cache.hit(*key).map(Ok),
+            |(cache, key, load)| cache.try_climb(key, load, cache.timed(cache.call(Want::Value))),
+        )
     }
 
     /// As [`get_with`](Self::get_with) for loaders that may find nothing. That there is nothing is
@@ -143,18 +154,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Fut: Future<Output = Option<O>>,
         O: Into<V>,
     {
-        let hit = move || match self.hit(key) {
-            Some(hit) => Some(Some(hit)),
-            None => self.is_known_absent(key).then_some(None),
-        };
-        let climb = move || async move {
-            let loader = || async { Ok(load().await.map(Into::into)) };
-            match self.climb(key, loader, self.call(Want::Option)).await {
-                Answer::Value(value, _) => Some(value),
-                _ => None,
-            }
-        };
-        HitOr::new(hit, climb)
+        HitOr::new(
+            (self, key, load),
+            |(cache, key, _)| match cache.hit(*key) {
+                Some(hit) => Some(Some(hit)),
+                None => cache.is_known_absent(*key).then_some(None),
+            },
+            |(cache, key, load)| async move {
+                let loader = || async { Ok(load().await.map(Into::into)) };
+                match cache.climb(key, loader, cache.call(Want::Option)).await {
+                    Answer::Value(value, _) => Some(value),
+                    _ => None,
+                }
+            },
+        )
     }
 
     /// Whether a miss in level 1 is the answer, because there is no other level; counts it then.

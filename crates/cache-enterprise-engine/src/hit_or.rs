@@ -9,37 +9,43 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Answers from `hit` if that gives an answer, else becomes the future that `climb` makes.
-pub(crate) struct HitOr<H, C, F> {
-    state: State<H, C, F>,
+/// Answers `hit` of the arguments if there is such an answer, else becomes the future that `climb`
+/// makes of them. Both are functions without state, so that a hit has only the arguments to write
+/// down.
+pub(crate) struct HitOr<A, H, C, F> {
+    state: State<A, F>,
+    hit: H,
+    climb: C,
 }
 
-enum State<H, C, F> {
-    Start { hit: H, climb: C },
+enum State<A, F> {
+    Start(A),
     Climbing(Pin<Box<F>>),
     Done,
 }
 
-// Neither closure is ever pinned: both are moved out before they are called.
-impl<H, C, F> Unpin for HitOr<H, C, F> {}
+// The arguments are never pinned: they are moved out before the climb is made.
+impl<A, H, C, F> Unpin for HitOr<A, H, C, F> {}
 
-impl<H, C, F> HitOr<H, C, F>
+impl<A, H, C, F> HitOr<A, H, C, F>
 where
-    H: FnOnce() -> Option<F::Output>,
-    C: FnOnce() -> F,
+    H: Fn(&A) -> Option<F::Output>,
+    C: Fn(A) -> F,
     F: Future,
 {
     #[inline(always)]
-    pub(crate) fn new(hit: H, climb: C) -> Self {
-        Self { state: State::Start { hit, climb } }
+    pub(crate) fn new(arguments: A, hit: H, climb: C) -> Self {
+        Self { state: State::Start(arguments), hit, climb }
     }
 
     /// The first poll when nothing was hit, and every later one.
     #[cold]
     #[inline(never)]
-    fn climb(&mut self, start: Option<C>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        if let Some(climb) = start {
-            self.state = State::Climbing(Box::pin(climb()));
+    fn climb(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if let State::Start(_) = self.state
+            && let State::Start(arguments) = std::mem::replace(&mut self.state, State::Done)
+        {
+            self.state = State::Climbing(Box::pin((self.climb)(arguments)));
         }
         let State::Climbing(climb) = &mut self.state else {
             unreachable!("a future is not polled again after its answer");
@@ -52,26 +58,22 @@ where
     }
 }
 
-impl<H, C, F> Future for HitOr<H, C, F>
+impl<A, H, C, F> Future for HitOr<A, H, C, F>
 where
-    H: FnOnce() -> Option<F::Output>,
-    C: FnOnce() -> F,
+    H: Fn(&A) -> Option<F::Output>,
+    C: Fn(A) -> F,
     F: Future,
 {
     type Output = F::Output;
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        if !matches!(self.state, State::Start { .. }) {
-            return self.climb(None, cx);
+        if let State::Start(arguments) = &self.state
+            && let Some(answer) = (self.hit)(arguments)
+        {
+            return Poll::Ready(answer);
         }
-        let State::Start { hit, climb } = std::mem::replace(&mut self.state, State::Done) else {
-            unreachable!("the state was looked at above");
-        };
-        match hit() {
-            Some(answer) => Poll::Ready(answer),
-            None => self.climb(Some(climb), cx),
-        }
+        self.climb(cx)
     }
 }
 
@@ -86,20 +88,19 @@ mod tests {
 
     #[test]
     fn a_hit_is_ready_at_the_first_poll_and_makes_no_climb() {
-        let climb = || -> std::future::Ready<u8> { unreachable!("nothing was missed") };
-        assert_eq!(poll(&mut HitOr::new(|| Some(1), climb)), Poll::Ready(1));
+        let climb = |_| -> std::future::Ready<u8> { unreachable!("nothing was missed") };
+        assert_eq!(poll(&mut HitOr::new(1, |n| Some(n + 1), climb)), Poll::Ready(2));
     }
 
     #[test]
     fn a_miss_climbs_until_the_climb_answers() {
-        let mut polls = 0;
-        let climb = || {
+        let climb = |mut polls| {
             std::future::poll_fn(move |_| {
                 polls += 1;
                 if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
             })
         };
-        let mut read = HitOr::new(|| None, climb);
+        let mut read = HitOr::new(0, |_| None, climb);
         assert!(poll(&mut read).is_pending());
         assert!(poll(&mut read).is_pending());
         assert_eq!(poll(&mut read), Poll::Ready(3));
@@ -107,7 +108,7 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_before_the_first_poll() {
-        let hit = || -> Option<u8> { unreachable!("the read was never polled") };
-        drop(HitOr::new(hit, || std::future::ready(1)));
+        let hit = |_: &u8| -> Option<u8> { unreachable!("the read was never polled") };
+        drop(HitOr::new(7, hit, std::future::ready));
     }
 }

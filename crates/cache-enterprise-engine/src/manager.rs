@@ -147,8 +147,8 @@ impl<C> CacheManager<C> {
         let space = KeySpace::new(&self.shared.name, &self.tenant.name, spec.name())?;
         let core = self.core(spec, listener)?;
         let holding = core.holdings.of(&self.tenant)?;
+        let store = Arc::clone(holding.values());
         let view = View {
-            store: Arc::clone(holding.values()),
             holding,
             clock: self.shared.clock.clone(),
             tenant: Arc::clone(&self.tenant),
@@ -157,7 +157,7 @@ impl<C> CacheManager<C> {
             space,
             shared: Arc::clone(&self.shared),
         };
-        Ok(Cache { view: Arc::new(view) })
+        Ok(Cache { store, tenant_id: self.tenant.id, view: Arc::new(view) })
     }
 
     fn core<K, V, S>(

@@ -122,7 +122,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let now = view.clock.now();
         let changes = view.tenant.epochs.changes();
         let hits = &view.core.counts.hits;
-        let entry = view.store.get(&self.scoped(key))?;
+        let entry = self.store.get(&self.scoped(key))?;
         let is_current = entry.checked() == changes || self.recheck(&entry);
         if !is_current || entry.read(now) != Freshness::Fresh {
             return None;
@@ -158,7 +158,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: &Q,
         call: &Call,
     ) -> Option<Cached<V>> {
-        let entry = self.view.store.peek(&self.scoped(key))?;
+        let entry = self.store.peek(&self.scoped(key))?;
         let now = self.view.clock.now();
         let is_in_grace = self.is_in_grace(entry.dates().fresh_until, call);
         let is_kept = entry.freshness(now) != Freshness::Expired;
@@ -262,7 +262,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         E: Send + Sync + 'static,
     {
         self.view.core.counts.misses.add(1);
-        if let Raced::TimedOut = self.in_time(&call, self.prepare_below()).await {
+        // What only tiers ask for is boxed here and below, so that the future of a climb is small
+        // where there are none: it is moved into its own box whole.
+        if self.view.shared.has_tiers()
+            && let Raced::TimedOut = Box::pin(self.in_time(&call, self.prepare_below())).await
+        {
             return self.give_up(key, &call);
         }
         loop {
@@ -316,7 +320,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return Answer::Value(hit, Source::Memory);
         }
         self.bury(key);
-        let below = match self.in_time(call, self.read_below(key, lead, call)).await {
+        if !self.view.shared.has_tiers() && call.want != Want::Lookup {
+            return self.load(key, lead, None, loader, call).await;
+        }
+        let below = match Box::pin(self.in_time(call, self.read_below(key, lead, call))).await {
             Raced::Done(below) => below,
             // The lead has gone to the next waiter, or the value landed and was still climbing.
             Raced::TimedOut => {
@@ -393,7 +400,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     pub(crate) fn join<Q: Lookup<K> + ?Sized>(&self, key: &Q, arrival: Arrival) -> Join<V> {
-        let make = || Scoped { tenant: self.view.tenant.id, key: key.to_key() };
+        let make = || Scoped { tenant: self.tenant_id, key: key.to_key() };
         self.view.core.flights.join(&self.scoped(key), make, arrival)
     }
 

@@ -74,7 +74,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let scoped = self.scoped(key);
         let mut lock = self.view.core.flights.lock(&scoped);
         lock.detach(&scoped);
-        let Some(entry) = self.view.store.peek(&scoped) else { return false };
+        let Some(entry) = self.store.peek(&scoped) else { return false };
         let now = self.view.clock.now();
         let was_fresh = self.is_usable(&entry, now);
         entry.end_freshness(now);
@@ -88,14 +88,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return;
         }
         let scoped = self.scoped(key);
-        let is_invalid = || self.view.store.peek(&scoped).is_some_and(|held| !self.recheck(&held));
+        let is_invalid = || self.store.peek(&scoped).is_some_and(|held| !self.recheck(&held));
         if !is_invalid() {
             return;
         }
         let mut leaving = Leaving::<K, V>::default();
         let lock = self.view.core.flights.lock(&scoped);
         if is_invalid() {
-            self.view.store.remove(&scoped, RemovalCause::Invalidated, &mut leaving);
+            self.store.remove(&scoped, RemovalCause::Invalidated, &mut leaving);
         }
         drop(lock);
         drop(leaving);
@@ -107,7 +107,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let mut lock = self.view.core.flights.lock(&scoped);
         let at = self.view.tenant.epochs.sequence().take();
         lock.detach(&scoped);
-        let held = self.view.store.remove(&scoped, RemovalCause::Removed, &mut leaving);
+        let held = self.store.remove(&scoped, RemovalCause::Removed, &mut leaving);
         self.forget_absence(&scoped);
         let fence = self.fence_below(key, at);
         drop(lock);
@@ -132,17 +132,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let encoded_len = encoded(&value, &plan);
         let entry = Arc::new(self.entry(key.heap_bytes(), value, &plan, encoded_len));
         let mut leaving = Leaving::<K, V>::default();
-        let scoped = Scoped { tenant: self.view.tenant.id, key };
+        let scoped = Scoped { tenant: self.tenant_id, key };
         let outcome = {
             let borrowed = self.scoped(&scoped.key);
             let mut lock = self.view.core.flights.lock(&borrowed);
             lock.detach(&borrowed);
             self.forget_absence(&borrowed);
-            let newer = self.view.store.peek(&borrowed);
+            let newer = self.store.peek(&borrowed);
             if newer.is_some_and(|held| held.version() > at) {
                 SetOutcome::Fenced
             } else {
-                self.view.store.insert(scoped, Arc::clone(&entry), &mut leaving)
+                self.store.insert(scoped, Arc::clone(&entry), &mut leaving)
             }
         };
         drop(leaving);
@@ -175,7 +175,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let stored = self.store_landed(lead, entry, Landing::Value(cached.clone()));
         if let (true, Some(sealed)) = (stored, sealed) {
             // The value is in hand, and the tiers are told by a task of their own.
-            let _ = self.in_time(call, self.fill_below(sealed)).await;
+            let _ = Box::pin(self.in_time(call, self.fill_below(sealed))).await;
         }
         Answer::Value(cached, Source::Loader)
     }
@@ -190,7 +190,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let mut leaving = Leaving::<K, V>::default();
         let stored = lead.land(landing, |key| {
             self.forget_absence(&self.scoped(&key.key));
-            self.view.store.insert(key, entry, &mut leaving)
+            self.store.insert(key, entry, &mut leaving)
         });
         drop(leaving);
         stored.is_some()
