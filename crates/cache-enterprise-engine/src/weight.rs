@@ -78,7 +78,9 @@ mod tests {
         let plain = Unit::Bytes.weight::<u64>(0, 100, &Detail::default());
         assert_eq!(plain, entry_overhead::<u64>() + 100);
         let idle = Detail { idle_ms: Some(5), ..Detail::default() };
-        assert_eq!(Unit::Bytes.weight::<u64>(0, 100, &idle), plain + size_of::<Detail>());
+        let detail = idle.heap_bytes();
+        assert!(detail > 0);
+        assert_eq!(Unit::Bytes.weight::<u64>(0, 100, &idle), plain + detail);
         assert_eq!(Unit::Entries.weight::<u64>(10, 100, &idle), 1);
     }
 }
