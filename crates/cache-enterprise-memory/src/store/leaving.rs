@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cache_enterprise_core::{Clock, Counter, Entry, RemovalCause, Scoped};
 use quick_cache::Lifecycle;
 
-use super::held::Held;
 use super::ledger::Ledger;
 use crate::listener::Teller;
 
@@ -131,15 +130,15 @@ impl<K, V> Clone for Hooks<K, V> {
     }
 }
 
-impl<K, V> Lifecycle<Scoped<K>, Held<V>> for Hooks<K, V> {
+impl<K, V> Lifecycle<Scoped<K>, Arc<Entry<V>>> for Hooks<K, V> {
     type RequestState = Leaving<K, V>;
 
     #[inline]
-    fn before_evict(&self, leaving: &mut Leaving<K, V>, _: &Scoped<K>, entry: &mut Held<V>) {
+    fn before_evict(&self, leaving: &mut Leaving<K, V>, _: &Scoped<K>, entry: &mut Arc<Entry<V>>) {
         leaving.picked = Arc::as_ptr(entry).addr();
     }
 
-    fn on_evict(&self, leaving: &mut Leaving<K, V>, key: Scoped<K>, Held(entry): Held<V>) {
+    fn on_evict(&self, leaving: &mut Leaving<K, V>, key: Scoped<K>, entry: Arc<Entry<V>>) {
         let address = Arc::as_ptr(&entry).addr();
         if leaving.picked != address {
             return self.0.depart(key, entry, RemovalCause::Replaced, leaving);

@@ -20,8 +20,6 @@ use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Capacity, Entry, Priority};
 use quick_cache::Weighter;
 
-use super::held::Held;
-
 /// Weights up to this are always told in full and never looked up.
 const PLAIN_WEIGHT_MAX: u64 = 4 * 1024;
 
@@ -289,9 +287,9 @@ fn address<V>(entry: &Arc<Entry<V>>) -> usize {
 #[derive(Clone, Debug)]
 pub(crate) struct EntryWeighter(pub(crate) Arc<Ledger>);
 
-impl<K, V> Weighter<K, Held<V>> for EntryWeighter {
+impl<K, V> Weighter<K, Arc<Entry<V>>> for EntryWeighter {
     #[inline]
-    fn weight(&self, _: &K, entry: &Held<V>) -> u64 {
+    fn weight(&self, _: &K, entry: &Arc<Entry<V>>) -> u64 {
         self.0.told(entry)
     }
 }

@@ -3,7 +3,6 @@
 mod config;
 mod expiry;
 mod hash;
-mod held;
 mod leaving;
 mod ledger;
 mod wheel;
@@ -29,12 +28,11 @@ use quick_cache::sync::Cache;
 
 use self::expiry::{End, Expiry, Shelf};
 use self::hash::{HashedKey, KeyHashBuilder};
-use self::held::Held;
 use self::leaving::Hooks;
 use self::ledger::{EntryWeighter, Ledger, Room};
 use crate::listener::Teller;
 
-type Map<K, V> = Cache<Scoped<K>, Held<V>, EntryWeighter, KeyHashBuilder, Hooks<K, V>>;
+type Map<K, V> = Cache<Scoped<K>, Arc<Entry<V>>, EntryWeighter, KeyHashBuilder, Hooks<K, V>>;
 
 /// Rounds of making room before an entry is refused.
 const ROOM_ROUNDS_MAX: usize = 4_096;
@@ -123,7 +121,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
 
     /// The keys and entries, in no order. No lock is held between two items.
     pub fn iter(&self) -> impl Iterator<Item = (Scoped<K>, Arc<Entry<V>>)> {
-        self.map.iter().map(|(key, held)| (key, held.0))
+        self.map.iter()
     }
 
     /// Weight of the pinned entries held.
@@ -187,7 +185,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
         leaving: &mut Leaving<K, V>,
     ) -> SetOutcome {
         leaving.watch(&entry);
-        self.map.insert_with_lifecycle(key, Held(entry), leaving);
+        self.map.insert_with_lifecycle(key, entry, leaving);
         if leaving.end_watch() { SetOutcome::Refused } else { SetOutcome::Stored }
     }
 
@@ -203,7 +201,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
     }
 
     fn evict_hash(&self, hash: u64, leaving: &mut Leaving<K, V>) {
-        if let Some((key, Held(entry))) = self.map.remove(&self.hashed(hash)) {
+        if let Some((key, entry)) = self.map.remove(&self.hashed(hash)) {
             self.exit.depart(key, entry, RemovalCause::Evicted, leaving);
         }
     }
@@ -218,12 +216,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for MemoryStore<K, 
 
     #[inline]
     fn get<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<Arc<Entry<V>>> {
-        Some(self.map.get(key)?.0)
+        self.map.get(key)
     }
 
     #[inline]
     fn peek<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<Arc<Entry<V>>> {
-        Some(self.map.peek(key)?.0)
+        self.map.peek(key)
     }
 
     fn insert(
@@ -271,7 +269,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for MemoryStore<K, 
         cause: RemovalCause,
         leaving: &mut Leaving<K, V>,
     ) -> Option<Arc<Entry<V>>> {
-        let (key, Held(entry)) = self.map.remove(key)?;
+        let (key, entry) = self.map.remove(key)?;
         self.exit.depart(key, Arc::clone(&entry), cause, leaving);
         Some(entry)
     }
@@ -347,13 +345,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Shelf for Turning<'_, K, V> {
     }
 
     fn end_of(&self, hash: u64) -> Option<End> {
-        End::of(&self.store.map.peek(&self.store.hashed(hash))?.0)
+        End::of(&self.store.map.peek(&self.store.hashed(hash))?)
     }
 
     fn drop_ended(&mut self, hash: u64) {
         let store = self.store;
-        let has_ended = |entry: &Held<V>| entry.freshness(self.now) == Freshness::Expired;
-        if let Some((key, Held(entry))) = store.map.remove_if(&store.hashed(hash), has_ended) {
+        let has_ended = |entry: &Arc<Entry<V>>| entry.freshness(self.now) == Freshness::Expired;
+        if let Some((key, entry)) = store.map.remove_if(&store.hashed(hash), has_ended) {
             store.exit.depart(key, entry, RemovalCause::Expired, self.leaving);
         }
     }
