@@ -113,9 +113,8 @@ impl<V> Hit<V> {
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Level 1's answer: one look-up, one compare of counters, one of dates.
     ///
-    /// The clock and the change counter are read first: the look-up ends with a locked
-    /// instruction, and what is loaded after it waits for it. An invalidation that is acknowledged
-    /// between the two runs beside this read, which may answer as of its start.
+    /// The clock and the change counter are read first, so the answer is as of the start of the
+    /// read: an invalidation that is acknowledged while it looks runs beside it.
     #[inline]
     pub(crate) fn hit<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
         let view = &*self.view;
