@@ -276,7 +276,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             let seat = match self.join(key, arrival) {
                 Join::Lead(seat) => seat,
                 Join::Follow(seat) if seat.flight.is_recursion() => {
-                    return self.recurse(loader, &call).await;
+                    return Box::pin(self.recurse(loader, &call)).await;
                 }
                 Join::Follow(seat) => {
                     let follow = Follow::new(Arc::clone(&seat.flight));
@@ -285,7 +285,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                         Raced::Done(Followed::Lead) => seat,
                         Raced::Done(Followed::Rejoin) => continue,
                         Raced::Done(Followed::Alone) => {
-                            return self.load_alone(loader, &call).await;
+                            return Box::pin(self.load_alone(loader, &call)).await;
                         }
                         Raced::Done(Followed::Landed(landing)) => {
                             match self.accept::<E>(landing, &seat, arrival, &call) {
@@ -296,7 +296,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     }
                 }
             };
-            return self.lead(key, seat, loader, &call).await;
+            // Boxed, so that ten thousand followers of one load do not carry room to lead.
+            return Box::pin(self.lead(key, seat, loader, &call)).await;
         }
     }
 
