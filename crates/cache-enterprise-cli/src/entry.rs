@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_enterprise::core::coherence::EpochTarget;
-use cache_enterprise::core::{Backend, Clock, Compressor, Format};
+use cache_enterprise::core::{Backend, Clock, Format};
 use cache_enterprise::disk::DiskBackend;
 use cache_enterprise::prelude::*;
 use cache_enterprise::settings::{LevelKind, WriteSettings};
@@ -186,7 +186,7 @@ fn describe(copy: &StoredEntry) -> String {
         copy.stored_bytes,
         copy.payload.len(),
         codec_name(copy.codec),
-        compressor_name(copy.compressor),
+        CompressionAlgorithm::of_id(copy.compressor),
         copy.schema,
     )
 }
@@ -239,17 +239,6 @@ fn codec_name(id: u8) -> String {
         None if id == Raw.id() => Raw.name().into(),
         None if id == Protobuf.id() => Protobuf.name().into(),
         None => format!("number {id}"),
-    }
-}
-
-fn compressor_name(id: u8) -> String {
-    match id {
-        0 => "none".into(),
-        id if id == Zstd::over(0).id() => "zstd".into(),
-        id if id == Lz4::over(0).id() => "lz4".into(),
-        id if id == Snap::over(0).id() => "snap".into(),
-        id if id == Gzip::over(0).id() => "gzip".into(),
-        other => format!("number {other}"),
     }
 }
 

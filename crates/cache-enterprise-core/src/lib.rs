@@ -22,6 +22,7 @@ pub mod envelope;
 mod error;
 mod factory;
 mod key;
+mod level;
 mod observe;
 mod source;
 mod store;
@@ -48,6 +49,7 @@ pub use key::{
     CacheKey, KEY_BYTES_MAX, KeyPrefix, KeySpace, KeyWriter, Lookup, NAME_BYTES_MAX, Scoped,
     ScopedRef, StoredKey, check_name,
 };
+pub use level::CacheLevel;
 pub use observe::{Event, NoObserver, Observer};
 pub use source::{BackendSource, DescribedOption, OpenedBackend};
 pub use store::{Capacity, LocalStore, RemovalCause, SetOutcome, StoreStats};

@@ -13,8 +13,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    CacheKey, Cached, Entry, Freshness, LocalStore, Lookup, Millis, Result, Scoped, Sequence, Tag,
-    saturating_millis,
+    CacheKey, CacheLevel, Cached, Entry, Freshness, LocalStore, Lookup, Millis, Result, Scoped,
+    Sequence, Tag, saturating_millis,
 };
 
 use crate::cache::Cache;
@@ -46,6 +46,17 @@ pub enum Source {
     Tier(u8),
     /// The loader, or another caller's loader.
     Loader,
+}
+
+impl Source {
+    /// The level, when it was one.
+    pub fn level(self) -> Option<CacheLevel> {
+        match self {
+            Self::Memory => Some(CacheLevel::L1),
+            Self::Tier(number) => CacheLevel::numbered(number),
+            Self::Loader => None,
+        }
+    }
 }
 
 /// How one call wants to read.
@@ -94,8 +105,10 @@ pub(crate) enum Want {
 pub struct Hit<V> {
     /// The value.
     pub value: Cached<V>,
-    /// The level that answered.
+    /// Where the value came from.
     pub source: Source,
+    /// The level that answered; none when another caller's loader did.
+    pub level: Option<CacheLevel>,
     /// How old the value was.
     pub age: std::time::Duration,
     /// Whether it was past its life.
@@ -106,7 +119,14 @@ pub struct Hit<V> {
 
 impl<V> Hit<V> {
     pub(crate) fn new(value: Cached<V>, source: Source) -> Self {
-        Self { age: value.age(), stale: value.is_stale(), version: value.version(), source, value }
+        Self {
+            source,
+            level: source.level(),
+            age: value.age(),
+            stale: value.is_stale(),
+            version: value.version(),
+            value,
+        }
     }
 }
 

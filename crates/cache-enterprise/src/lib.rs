@@ -8,9 +8,9 @@
 pub use cache_enterprise_core as core;
 pub use cache_enterprise_core::{
     Backend, BackendConfig, BackendFactory, BackendHealth, BackendOption, BackendSource, CacheKey,
-    Cached, Capabilities, Capacity, Clock, Codec, Compressor, Error, ErrorKind, Event, KeyWriter,
-    Lookup, MemoryOnly, Observer, OpenedBackend, Priority, RemovalCause, Result, SetOutcome, Tag,
-    tag,
+    CacheLevel, Cached, Capabilities, Capacity, Clock, Codec, Compressor, Error, ErrorKind, Event,
+    KeyWriter, Lookup, MemoryOnly, Observer, OpenedBackend, Priority, RemovalCause, Result,
+    SetOutcome, Tag, tag,
 };
 pub use cache_enterprise_engine::{
     Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption, Fetch, Hit, Life,

@@ -1,6 +1,6 @@
 //! Absolute expiry travels with the value: climbing does not make it younger.
 
-use cache_enterprise_core::{Clock, mins, ms, secs};
+use cache_enterprise_core::{CacheLevel, Clock, mins, ms, secs};
 use cache_enterprise_engine::{CacheSpec, Source};
 use cache_enterprise_serializers::MessagePack;
 
@@ -21,6 +21,7 @@ async fn a_value_that_climbs_late_ends_when_it_would_have() {
     clock.advance(secs(59));
     let hit = cache.get_entry(&1).await.unwrap().unwrap();
     assert_eq!((*hit.value, hit.source, hit.age), (7, Source::Tier(3), secs(59)));
+    assert_eq!(hit.level, Some(CacheLevel::L3));
     let climbed = upper.values.lock().values().next().map(|(_, how)| how.ttl);
     assert_eq!(climbed, Some(Some(secs(1))), "the tier above keeps it for the rest of its life");
     assert_eq!(cache.get_entry(&1).await.unwrap().unwrap().source, Source::Memory);

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use cache_enterprise_core::{Compressor, Error, Result};
 
-/// The compressors of this crate by name, built in or not.
+/// A way to compress, as an envelope and settings tell it: those of this crate, built in or not,
+/// and those of an application.
 ///
 /// ```
 /// use cache_enterprise_serializers::CompressionAlgorithm;
 ///
 /// let algorithm: CompressionAlgorithm = "none".parse()?;
 /// assert!(algorithm.compressor(1024)?.is_none());
+/// assert_eq!(CompressionAlgorithm::of_id(2), CompressionAlgorithm::Lz4);
+/// assert_eq!(CompressionAlgorithm::of_id(200), CompressionAlgorithm::Custom(200));
 /// # Ok::<(), cache_enterprise_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,10 +32,12 @@ pub enum CompressionAlgorithm {
     Snappy,
     /// gzip at its default level; feature `gzip`.
     Gzip,
+    /// A compressor this crate does not know, by its number in the envelope.
+    Custom(u8),
 }
 
 impl CompressionAlgorithm {
-    /// All of them, built in or not.
+    /// All that have a name here, built in or not.
     pub const ALL: [Self; 5] = [Self::None, Self::Zstd, Self::Lz4, Self::Snappy, Self::Gzip];
 
     /// The name in settings.
@@ -43,7 +48,26 @@ impl CompressionAlgorithm {
             Self::Lz4 => "lz4",
             Self::Snappy => "snappy",
             Self::Gzip => "gzip",
+            Self::Custom(_) => "custom",
         }
+    }
+
+    /// The number in the envelope; zero for none.
+    pub fn id(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Zstd => 1,
+            Self::Lz4 => 2,
+            Self::Snappy => 3,
+            Self::Gzip => 4,
+            Self::Custom(id) => id,
+        }
+    }
+
+    /// The algorithm of this number.
+    pub fn of_id(id: u8) -> Self {
+        let known = Self::ALL.into_iter().find(|algorithm| algorithm.id() == id);
+        known.unwrap_or(Self::Custom(id))
     }
 
     /// The compressor, for payloads of at least `threshold` bytes; `None` for
@@ -51,12 +75,16 @@ impl CompressionAlgorithm {
     ///
     /// # Errors
     /// [`ErrorKind::Config`](cache_enterprise_core::ErrorKind::Config) when the feature of the
-    /// compressor is off; the error names it.
+    /// compressor is off, which the error names, or when it is not of this crate.
     pub fn compressor(self, threshold: usize) -> Result<Option<Arc<dyn Compressor>>> {
         // Only read when at least one compressor is built in.
         let _ = threshold;
         match self {
             Self::None => Ok(None),
+            Self::Custom(id) => Err(Error::config(
+                "the compressor is not of this crate; give it to the builder's `compression`",
+            )
+            .with("id", id)),
             #[cfg(feature = "zstd")]
             Self::Zstd => Ok(Some(Arc::new(crate::Zstd::over(threshold)))),
             #[cfg(feature = "lz4")]
@@ -80,7 +108,10 @@ impl CompressionAlgorithm {
 
 impl fmt::Display for CompressionAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self {
+            Self::Custom(id) => write!(f, "custom ({id})"),
+            named => f.write_str(named.name()),
+        }
     }
 }
 
@@ -110,6 +141,22 @@ mod tests {
         assert_eq!("snap".parse::<CompressionAlgorithm>().unwrap(), CompressionAlgorithm::Snappy);
         let error = "zip".parse::<CompressionAlgorithm>().unwrap_err();
         assert!(error.to_string().contains("none, zstd, lz4, snappy, gzip"), "{error}");
+    }
+
+    #[test]
+    fn an_algorithm_has_the_number_of_its_compressor_and_the_rest_are_custom() {
+        for algorithm in CompressionAlgorithm::ALL {
+            assert_eq!(CompressionAlgorithm::of_id(algorithm.id()), algorithm);
+            if let Ok(Some(compressor)) = algorithm.compressor(0) {
+                assert_eq!(compressor.id(), algorithm.id());
+            }
+        }
+        let own = CompressionAlgorithm::of_id(130);
+        assert_eq!(
+            (own, own.to_string()),
+            (CompressionAlgorithm::Custom(130), "custom (130)".into())
+        );
+        assert!(own.compressor(0).unwrap_err().to_string().contains("builder"));
     }
 
     #[test]
