@@ -4,12 +4,13 @@
 //! manager   opens caches, invalidates tags, shuts down          builder, tenant, invalidate
 //! cache     the handle applications keep                        spec, options
 //! describe  the options in force and who set them
-//! read      level 1, then the flight, the tiers, the loader     flight, timer, ticker
+//! get       the reads a caller sees: a hit at once              hit_or
+//! read      else the flight, the tiers, the loader              flight, timer, ticker
 //! write     set, remove, expire, landing
 //! tiers     everything below level 1 (feature `tiers`)
 //! ```
 //!
-//! Start with `read`: it tells the story top to bottom.
+//! Start with `get`, then `read`: they tell the story top to bottom.
 
 #![cfg_attr(
     not(feature = "tiers"),
