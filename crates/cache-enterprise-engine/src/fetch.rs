@@ -215,6 +215,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 None => {
                     arrival = self.arrival(&call);
                     match self.join(&key, arrival) {
+                        Join::Known(value) => return Ok(value),
                         Join::Lead(seat) => {
                             let Some(loader) = loader.take() else {
                                 return Err(self.without_loader(seat, &call));

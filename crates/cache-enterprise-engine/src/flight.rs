@@ -200,8 +200,16 @@ impl<K: CacheKey, V> Flights<K, V> {
     }
 
     /// Joins the flight of `key`, or starts one. A flight older than the newest epoch known
-    /// without the value is left alone. `make` gives the owned key, for a new flight only.
-    pub(crate) fn join<Q>(&self, key: &Q, make: impl FnOnce() -> Scoped<K>, at: Arrival) -> Join<V>
+    /// without the value is left alone. `known` looks into level 1 under the lock, which removals
+    /// take too: a value that landed since the caller missed it is found, or was removed, and
+    /// then the flight belongs to what came after. `make` gives the owned key, for a new flight.
+    pub(crate) fn join<Q>(
+        &self,
+        key: &Q,
+        known: impl FnOnce() -> Option<Cached<V>>,
+        make: impl FnOnce() -> Scoped<K>,
+        at: Arrival,
+    ) -> Join<V>
     where
         Q: ?Sized + Hash + Equivalent<Scoped<K>>,
     {
@@ -211,6 +219,9 @@ impl<K: CacheKey, V> Flights<K, V> {
                 return Join::Follow(Seat { flight: Arc::clone(flight), hash: lock.hash });
             }
             lock.detach(key);
+        }
+        if let Some(value) = known() {
+            return Join::Known(value);
         }
         let owned = make();
         let heap_bytes = owned.key.heap_bytes();
@@ -263,6 +274,8 @@ impl<V> Clone for Seat<V> {
 
 /// What a caller found at the door.
 pub(crate) enum Join<V> {
+    /// Level 1 holds the value by now.
+    Known(Cached<V>),
     Lead(Seat<V>),
     Follow(Seat<V>),
 }

@@ -294,6 +294,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
             let arrival = self.arrival(&call);
             let seat = match self.join(key, arrival) {
+                Join::Known(value) => return Answer::Value(value, Source::Memory),
                 Join::Lead(seat) => seat,
                 Join::Follow(seat) if seat.flight.is_recursion() => {
                     return Box::pin(self.recurse(loader, &call)).await;
@@ -420,8 +421,23 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     pub(crate) fn join<Q: Lookup<K> + ?Sized>(&self, key: &Q, arrival: Arrival) -> Join<V> {
+        // What is of no use is dropped when no lock is held.
+        let mut useless = None;
+        let known = || {
+            let entry = self.store.get(&self.scoped(key))?;
+            let now = self.view.clock.now();
+            if !self.is_usable(&entry, now) {
+                useless = Some(entry);
+                return None;
+            }
+            entry.touch(now);
+            self.view.core.counts.hits.add(1);
+            Some(Cached::new(entry, now))
+        };
         let make = || Scoped { tenant: self.tenant_id, key: key.to_key() };
-        self.view.core.flights.join(&self.scoped(key), make, arrival)
+        let joined = self.view.core.flights.join(&self.scoped(key), known, make, arrival);
+        drop(useless);
+        joined
     }
 
     /// A follower's look at what the flight gave; `None` sends it round once more.

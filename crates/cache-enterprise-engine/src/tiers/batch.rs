@@ -49,6 +49,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     let lead = Lead::new(&self.view.core.flights, seat, until);
                     wanted.push(Wanted { index, lead, pass: stack.gates.enter(&stored) });
                 }
+                Join::Known(value) => found[index] = Some(value),
                 Join::Follow(_) => others.push(index),
             }
         }

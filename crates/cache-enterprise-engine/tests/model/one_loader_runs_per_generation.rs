@@ -1,6 +1,7 @@
 //! Callers of one key share one load until a removal begins the next generation.
 //!
-//! Slips it finds: a new leader does not look into level 1 again (`lead` in `read.rs`);
+//! Slips it finds: a new flight starts without a look into level 1 under the key's lock (`join` in
+//! `flight.rs`); the look in `lead` alone comes too late for a removal in between;
 //! `Lead::land` lets the lock go between leaving the flight map and storing.
 
 use shuttle::thread::scope;
