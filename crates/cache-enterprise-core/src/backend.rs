@@ -169,6 +169,24 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// What this backend can do; the same answer for its whole life.
     fn capabilities(&self) -> Capabilities;
 
+    /// The part of the backend that serves `key` and fails by itself: a shard of a cluster, one
+    /// server of several. Keys of one node share its fate, so a circuit breaker keeps a circuit
+    /// each. The number is below [`nodes`](Self::nodes) and stays the key's while the topology
+    /// stays, also when the node's master is replaced; after a change it may be another.
+    ///
+    /// Asked once or twice a key and call, before anything is sent: costs no more than a hash of
+    /// the key and a look-up, never blocks. Default: one node, 0.
+    fn node(&self, key: &StoredKey) -> u32 {
+        let _ = key;
+        0
+    }
+
+    /// How many nodes there are now, at least 1; it moves with the topology, so a number that
+    /// [`node`](Self::node) gave a moment ago may have left the range. Costs a load. Default: 1.
+    fn nodes(&self) -> u32 {
+        1
+    }
+
     /// The bytes under `key`.
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>>;
 

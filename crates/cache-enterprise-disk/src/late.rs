@@ -115,6 +115,14 @@ impl Backend for LateDisk {
         self.capabilities
     }
 
+    fn node(&self, _: &StoredKey) -> u32 {
+        0
+    }
+
+    fn nodes(&self) -> u32 {
+        1
+    }
+
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
         self.opened("get").await?.get(key, ctx).await
     }

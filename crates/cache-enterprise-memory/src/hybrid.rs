@@ -144,6 +144,14 @@ impl Backend for HybridBackend {
         self.back.capabilities()
     }
 
+    fn node(&self, key: &StoredKey) -> u32 {
+        self.back.node(key)
+    }
+
+    fn nodes(&self) -> u32 {
+        self.back.nodes()
+    }
+
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
         if let Some(value) = self.front.get_now(key)? {
             return Ok(Some(value));

@@ -250,6 +250,14 @@ impl Backend for CircuitBreaker {
         self.inner.capabilities()
     }
 
+    fn node(&self, key: &StoredKey) -> u32 {
+        self.inner.node(key)
+    }
+
+    fn nodes(&self) -> u32 {
+        self.inner.nodes()
+    }
+
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
         self.guarded("get", self.inner.get(key, ctx)).await
     }

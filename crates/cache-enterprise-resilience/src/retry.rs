@@ -153,6 +153,14 @@ impl Backend for Retry {
         self.inner.capabilities()
     }
 
+    fn node(&self, key: &StoredKey) -> u32 {
+        self.inner.node(key)
+    }
+
+    fn nodes(&self) -> u32 {
+        self.inner.nodes()
+    }
+
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
         self.repeated(ctx, |ctx| async move { self.inner.get(key, &ctx).await }).await
     }

@@ -110,6 +110,14 @@ impl Backend for Timeout {
         self.inner.capabilities()
     }
 
+    fn node(&self, key: &StoredKey) -> u32 {
+        self.inner.node(key)
+    }
+
+    fn nodes(&self) -> u32 {
+        self.inner.nodes()
+    }
+
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
         let (limit, ctx) = bound(ctx, self.config.read);
         self.bounded("get", limit, self.inner.get(key, &ctx)).await

@@ -172,6 +172,14 @@ impl Backend for ChaosBackend {
         self.inner.capabilities()
     }
 
+    fn node(&self, key: &StoredKey) -> u32 {
+        self.inner.node(key)
+    }
+
+    fn nodes(&self) -> u32 {
+        self.inner.nodes()
+    }
+
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
         self.pass(Operation::Get).await?;
         Ok(self.read(self.inner.get(key, ctx).await?))
