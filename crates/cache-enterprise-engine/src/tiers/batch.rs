@@ -201,7 +201,7 @@ impl Stack {
         for (index, job) in jobs {
             let copy = Job {
                 pass: self.gates.enter(job.pass.key()),
-                bytes: job.bytes.clone(),
+                forms: job.forms.clone(),
                 version: job.version,
                 expires: job.expires,
             };

@@ -9,6 +9,7 @@ use cache_enterprise_core::{
     Tag,
 };
 
+use super::forms::Forms;
 use super::gate::Pass;
 use super::pipeline::{Opened, SealedValue, format_of};
 use super::stack::{Job, Stack};
@@ -162,7 +163,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let is_stored = self.store_landed(lead, entry, landing);
         if is_stored && index > 0 {
-            let job = Job { pass, bytes, version, expires };
+            let job = Job { pass, forms: Forms::One(bytes), version, expires };
             // The value is in hand; a tier above that did not take it was reported.
             let _ = stack.promote(job, 0..index).await;
         }
@@ -219,9 +220,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let stored = self.view.space.key(&key.to_key()).ok()?;
         let format = format_of(&self.view.core);
         match stack.pipeline.seal(&stored, value, plan, load_ms, &format) {
-            Ok(SealedValue { bytes, plain_len }) => {
+            Ok(SealedValue { forms, plain_len }) => {
                 let pass = stack.gates.enter(&stored);
-                let job = Job { pass, bytes, version: plan.version, expires: plan.dates.expires };
+                let job = Job { pass, forms, version: plan.version, expires: plan.dates.expires };
                 Some(Sealed { job, plain_len })
             }
             Err(error) => {
@@ -328,8 +329,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> (SetBelow, Option<usize>) {
         let pass = stack.gates.fence(stored, plan.version);
         match stack.pipeline.seal(stored, value, plan, 0, &format_of(&self.view.core)) {
-            Ok(SealedValue { bytes, plain_len }) => {
-                let job = Job { pass, bytes, version: plan.version, expires: plan.dates.expires };
+            Ok(SealedValue { forms, plain_len }) => {
+                let job = Job { pass, forms, version: plan.version, expires: plan.dates.expires };
                 (SetBelow::Put(job), Some(plain_len))
             }
             Err(error) => {

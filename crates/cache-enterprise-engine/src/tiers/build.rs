@@ -6,7 +6,8 @@ use cache_enterprise_core::envelope::Limits;
 use cache_enterprise_core::{BackendHealth, Compressor, Error, Format, Result, Transform};
 
 use super::tier::Tier;
-use super::{Level, Pipeline, Stack, StackParts, life, open};
+use super::tier::WritePolicy;
+use super::{Level, Packings, Pipeline, Stack, StackParts, life, open, shared};
 use crate::builder::{self, ManagerBuilder, NoTiers};
 use crate::manager::CacheManager;
 use crate::options::{L1_TTL_UNHEARD, Origin};
@@ -65,10 +66,11 @@ impl<C> ManagerBuilder<C, Tiered> {
         self
     }
 
-    /// Compresses payloads from the compressor's threshold on. Default: none.
+    /// Compresses payloads from the compressor's threshold on, for every tier that has no
+    /// [`compression`](Tier::compression) of its own. Default: none.
     #[must_use]
     pub fn compression(mut self, compressor: impl Compressor) -> Self {
-        let compressor: Arc<dyn Compressor> = Arc::new(compressor);
+        let compressor = shared(compressor);
         self.below.readers.push(Arc::clone(&compressor));
         self.below.compressor = Some(compressor);
         self.origin("compression", Origin::Manager)
@@ -77,7 +79,7 @@ impl<C> ManagerBuilder<C, Tiered> {
     /// Also reads what this compressor wrote earlier.
     #[must_use]
     pub fn reads_compression(mut self, compressor: impl Compressor) -> Self {
-        self.below.readers.push(Arc::new(compressor));
+        self.below.readers.push(shared(compressor));
         self
     }
 
@@ -110,16 +112,19 @@ impl<C> ManagerBuilder<C, Tiered> {
             Error::config("a manager with tiers needs a tokio runtime; build it inside one")
         })?;
         let (untiered, below) = self.with_below(NoTiers);
-        let Tiered { tiers, compressor, readers, transform, limits } = below;
+        let Tiered { tiers, compressor, mut readers, transform, limits } = below;
         if tiers.len() > 8 {
             return Err(Error::config("more than eight tiers; remove some"));
         }
-        let (levels, opened) = open_all(tiers, &untiered.clock).await?;
+        let (levels, opened, packings) =
+            open_all(tiers, &untiered.clock, compressor.as_ref()).await?;
+        readers.extend(levels.iter().filter_map(|level| level.compressor.clone()));
         let is_shared = opened.iter().any(|opened| opened.backend.capabilities().shared);
         let epochs = opened.into_iter().find_map(|opened| opened.epochs);
         let pipeline = Pipeline {
             codec_id: untiered.codec.id(),
             compressor,
+            packings,
             readers,
             transform,
             limits,
@@ -146,19 +151,27 @@ impl<C> ManagerBuilder<C, Tiered> {
     }
 }
 
+/// The levels with what they opened, and the forms in which they want values.
 async fn open_all(
     tiers: Vec<Tier>,
     clock: &cache_enterprise_core::Clock,
-) -> Result<(Vec<Level>, Vec<cache_enterprise_core::OpenedBackend>)> {
+    compressor: Option<&Arc<dyn Compressor>>,
+) -> Result<(Vec<Level>, Vec<cache_enterprise_core::OpenedBackend>, Packings)> {
     let mut levels = Vec::with_capacity(tiers.len());
     let mut all = Vec::with_capacity(tiers.len());
+    let mut packings = Packings::default();
     for (number, tier) in (2_u8..).zip(tiers) {
-        let (level, opened) = open(tier, number, clock).await?;
+        let compressor = tier.config.compression.under(compressor);
+        let (mut level, opened) = open(tier, number, clock, compressor).await?;
+        // What is written around takes only what climbs, in the form it has.
+        if level.config.write != WritePolicy::Around {
+            level.packing = packings.number_of(level.compressor.clone());
+        }
         if let BackendHealth::Down(why) = opened.backend.health().await {
             tracing::warn!(tier = %level.name, why, "a tier is down; it is skipped until it answers");
         }
         levels.push(level);
         all.push(opened);
     }
-    Ok((levels, all))
+    Ok((levels, all, packings))
 }

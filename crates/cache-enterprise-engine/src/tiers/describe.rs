@@ -66,6 +66,9 @@ impl Rows<'_> {
                 self.push("write.queue_max", queue_max.to_string());
             }
         }
+        let compressor = self.level.compressor.as_ref();
+        let name = compressor.map_or("none", |compressor| compressor.name());
+        self.push("compression", name.to_owned());
         self.push("promote_after", config.promote_after.to_string());
         self.push_timeout(config.timeout.as_ref());
         self.push_retry(config.retry.as_ref());

@@ -1,7 +1,7 @@
 //! Levels below level 1.
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
-//! values into bytes, `behind` writes later, `debts` remembers what a failing tier was not told,
+//! values into bytes in the `forms` that tiers ask for, `behind` writes later, `debts` remembers what a failing tier was not told,
 //! `restore` takes over what a tenant's last process left, `inspect` shows what lies in a tier and
 //! whether it may be served.
 
@@ -11,6 +11,7 @@ mod below;
 mod build;
 mod debts;
 mod describe;
+mod forms;
 mod gate;
 mod inspect;
 mod life;
@@ -23,6 +24,7 @@ mod tier;
 
 pub(crate) use below::Fence;
 pub use build::{Complete, Tiered};
+pub(crate) use forms::{Packings, shared};
 pub use inspect::{StoredEntry, StoredState};
 pub use life::{LevelHealth, TierStats};
 pub(crate) use pipeline::Pipeline;

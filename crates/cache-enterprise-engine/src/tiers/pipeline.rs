@@ -1,7 +1,7 @@
 //! From values to sealed bytes and back: the only place that knows both.
 //!
-//! A value is encoded at most once per write and decoded at most once per climb. The same bytes
-//! serve every tier.
+//! A value is encoded at most once per write and decoded at most once per climb. How often it is
+//! compressed is told in `forms`.
 
 use std::sync::Arc;
 
@@ -12,14 +12,17 @@ use cache_enterprise_core::{
     StoredKey, Tag, Transform,
 };
 
+use super::forms::{Forms, Packings};
 use crate::write::Plan;
 
 /// What a manager does to every value on its way to the tiers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
     pub(crate) codec_id: u8,
-    /// Compresses new payloads; `None` stores them as they are.
+    /// What the manager compresses with where a tier does not say; for the description.
     pub(crate) compressor: Option<Arc<dyn Compressor>>,
+    /// What compresses new payloads, by form.
+    pub(crate) packings: Packings,
     /// Every compressor that may have written what is stored.
     pub(crate) readers: Vec<Arc<dyn Compressor>>,
     pub(crate) transform: Option<Arc<dyn Transform>>,
@@ -37,7 +40,7 @@ pub(crate) struct ValueFormat<'a, V> {
 /// A value sealed for the tiers.
 #[derive(Clone, Debug)]
 pub(crate) struct SealedValue {
-    pub(crate) bytes: Bytes,
+    pub(crate) forms: Forms,
     pub(crate) plain_len: usize,
 }
 
@@ -75,8 +78,7 @@ impl Pipeline {
                 .with("bytes", plain_len)
                 .with("limit", self.limits.plain_bytes_max));
         }
-        let (compressor, payload) = self.compress(plain)?;
-        let envelope = Envelope {
+        let mut envelope = Envelope {
             header: Header {
                 suite: self.transform.as_ref().map_or(0, |transform| transform.suite()),
                 key_id: 0,
@@ -87,22 +89,53 @@ impl Pipeline {
                 tags: plan.tags.clone(),
                 schema: format.schema,
                 codec: format.own_id.unwrap_or(self.codec_id),
-                compressor,
+                compressor: 0,
                 dictionary: 0,
                 created_wall_ms: self.clock.wall_of(plan.dates.created),
                 fresh_until_wall_ms: self.to_wall(plan.dates.fresh_until),
                 load_us: u32::try_from(load_ms.saturating_mul(1_000)).unwrap_or(u32::MAX),
                 plain_len: u32::try_from(plain_len).unwrap_or(u32::MAX),
-                payload,
+                payload: plain.into(),
             },
         };
+        let forms = self.forms(key, &mut envelope)?;
+        Ok(SealedValue { forms, plain_len })
+    }
+
+    /// Seals `envelope`, whose payload is plain, once for each form. Forms in which the payload
+    /// stayed as it was share their bytes.
+    fn forms(&self, key: &StoredKey, envelope: &mut Envelope) -> Result<Forms> {
+        let plain = envelope.body.payload.clone();
+        let mut unpacked: Option<Bytes> = None;
+        let mut forms = Vec::with_capacity(1);
+        for compressor in self.packings.iter() {
+            let packed = compressor.map_or(Ok(None), |compressor| pack(compressor, &plain))?;
+            let form = match (packed, &unpacked) {
+                (None, Some(same)) => same.clone(),
+                (None, None) => unpacked.insert(self.seal_form(key, envelope, 0, &plain)?).clone(),
+                (Some((id, payload)), _) => self.seal_form(key, envelope, id, &payload)?,
+            };
+            forms.push(form);
+        }
+        Ok(Forms::new(forms))
+    }
+
+    fn seal_form(
+        &self,
+        key: &StoredKey,
+        envelope: &mut Envelope,
+        compressor: u8,
+        payload: &Bytes,
+    ) -> Result<Bytes> {
+        envelope.body.compressor = compressor;
+        envelope.body.payload = payload.clone();
         let bytes = envelope.seal(key, self.transform.as_deref())?;
         if bytes.len() > self.limits.stored_bytes_max {
             return Err(Error::new(ErrorKind::TooLarge, "the sealed value is over the limit")
                 .with("bytes", bytes.len())
                 .with("limit", self.limits.stored_bytes_max));
         }
-        Ok(SealedValue { bytes, plain_len })
+        Ok(bytes)
     }
 
     pub(crate) fn open<V: 'static>(
@@ -151,20 +184,6 @@ impl Pipeline {
         envelope.seal(key, transform)
     }
 
-    /// The compressed payload when it is smaller, else the payload itself.
-    fn compress(&self, plain: Vec<u8>) -> Result<(u8, Bytes)> {
-        let Some(compressor) = &self.compressor else { return Ok((0, plain.into())) };
-        if plain.len() < compressor.threshold() {
-            return Ok((0, plain.into()));
-        }
-        let mut packed = Vec::with_capacity(plain.len() / 2);
-        compressor.compress(&plain, &mut packed)?;
-        if packed.len() < plain.len() {
-            return Ok((compressor.id(), packed.into()));
-        }
-        Ok((0, plain.into()))
-    }
-
     fn decompress(&self, compressor: u8, payload: Bytes, plain_len: usize) -> Result<Bytes> {
         if compressor == 0 {
             return Ok(payload);
@@ -184,6 +203,17 @@ impl Pipeline {
     fn date(&self, wall_ms: Option<i64>) -> Millis {
         wall_ms.map_or(NEVER, |wall_ms| self.clock.at_wall(wall_ms))
     }
+}
+
+/// The compressed payload with the number of its compressor; `None` when it is too short for it or
+/// would not get smaller.
+fn pack(compressor: &Arc<dyn Compressor>, plain: &Bytes) -> Result<Option<(u8, Bytes)>> {
+    if plain.len() < compressor.threshold() {
+        return Ok(None);
+    }
+    let mut packed = Vec::with_capacity(plain.len() / 2);
+    compressor.compress(plain, &mut packed)?;
+    Ok((packed.len() < plain.len()).then(|| (compressor.id(), packed.into())))
 }
 
 /// How a cache's values are written; see [`ValueFormat`].

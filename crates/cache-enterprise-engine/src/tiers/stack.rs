@@ -14,6 +14,7 @@ use cache_enterprise_core::{
 
 use super::behind::Behind;
 use super::debts::{DEBTS_MAX, Debts};
+use super::forms::Forms;
 use super::gate::{Gates, Pass};
 use super::tier::WritePolicy;
 use super::{Level, Pipeline};
@@ -51,7 +52,7 @@ pub(crate) struct StackParts {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) pass: Pass,
-    pub(crate) bytes: Bytes,
+    pub(crate) forms: Forms,
     pub(crate) version: Sequence,
     pub(crate) expires: Millis,
 }
@@ -200,10 +201,11 @@ impl Stack {
         if rest == Some(0) {
             return None;
         }
+        let bytes = job.forms.of(self.levels[index].packing);
         let bytes = if job.pass.has_ended(job.version) {
-            self.pipeline.end_freshness(job.pass.key(), &job.bytes).ok()?
+            self.pipeline.end_freshness(job.pass.key(), bytes).ok()?
         } else {
-            job.bytes.clone()
+            bytes.clone()
         };
         Some((bytes, Put { ttl: self.levels[index].life(rest), version: job.version }))
     }

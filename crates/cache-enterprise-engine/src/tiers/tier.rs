@@ -7,13 +7,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    Backend, BackendSource, Clock, Counter, DescribedOption, OpenedBackend, Result,
+    Backend, BackendSource, Clock, Compressor, Counter, DescribedOption, OpenedBackend, Result,
     saturating_millis,
 };
 use cache_enterprise_resilience::{
     BackendExt, CircuitBreaker, CircuitBreakerConfig, RetryConfig, TimeoutConfig,
 };
 
+use super::forms::{Compression, shared};
 use super::promote::Heat;
 use crate::options::{Origin, Origins};
 
@@ -53,6 +54,7 @@ pub(crate) struct TierConfig {
     pub(crate) ttl: Option<Duration>,
     pub(crate) write: WritePolicy,
     pub(crate) promote_after: u32,
+    pub(crate) compression: Compression,
     pub(crate) timeout: Option<TimeoutConfig>,
     pub(crate) retry: Option<RetryConfig>,
     pub(crate) breaker: Option<CircuitBreakerConfig>,
@@ -67,6 +69,7 @@ impl Tier {
             ttl: None,
             write: WritePolicy::Through,
             promote_after: 1,
+            compression: Compression::Inherited,
             timeout: Some(TimeoutConfig::default()),
             retry: Some(RetryConfig::default()),
             breaker: Some(CircuitBreakerConfig::default()),
@@ -94,6 +97,23 @@ impl Tier {
     pub fn promote_after(mut self, hits: u32) -> Self {
         self.config.promote_after = hits.max(1);
         self.origin("promote_after", Origin::Manager)
+    }
+
+    /// Compresses what this tier is written, whatever the manager compresses with. Tiers that are
+    /// given clones of one `Arc<dyn Compressor>` share its work: a value is compressed once for
+    /// all of them. Bytes that climb from a deeper tier keep the form they have there. Default:
+    /// the manager's.
+    #[must_use]
+    pub fn compression(mut self, compressor: impl Compressor) -> Self {
+        self.config.compression = Compression::Own(shared(compressor));
+        self.origin("compression", Origin::Manager)
+    }
+
+    /// Stores values in this tier as they are, whatever the manager compresses with.
+    #[must_use]
+    pub fn without_compression(mut self) -> Self {
+        self.config.compression = Compression::Off;
+        self.origin("compression", Origin::Manager)
     }
 
     /// Longest a call may take. Default: 250 ms.
@@ -175,6 +195,9 @@ pub(crate) struct Level {
     /// The options of the backend itself, for the description.
     pub(crate) options: Vec<DescribedOption>,
     pub(crate) heat: Heat,
+    /// What compresses what is written to it, and the number of that form.
+    pub(crate) compressor: Option<Arc<dyn Compressor>>,
+    pub(crate) packing: usize,
     pub(crate) counts: LevelCounts,
     /// Whether its last call failed.
     pub(crate) is_failing: AtomicBool,
@@ -191,7 +214,12 @@ pub(crate) struct LevelCounts {
 }
 
 /// Opens a tier and puts its wrappers around it: timeout inside, retry around it, breaker outside.
-pub(crate) async fn open(tier: Tier, number: u8, clock: &Clock) -> Result<(Level, OpenedBackend)> {
+pub(crate) async fn open(
+    tier: Tier,
+    number: u8,
+    clock: &Clock,
+    compressor: Option<Arc<dyn Compressor>>,
+) -> Result<(Level, OpenedBackend)> {
     let Tier { source, config } = tier;
     let options = source.describe();
     let opened = source.open(clock).await?;
@@ -211,7 +239,19 @@ pub(crate) async fn open(tier: Tier, number: u8, clock: &Clock) -> Result<(Level
     let heat = Heat::new(config.promote_after);
     let counts = LevelCounts::default();
     let is_failing = AtomicBool::new(false);
-    let level = Level { number, name, backend, breaker, config, options, heat, counts, is_failing };
+    let level = Level {
+        number,
+        name,
+        backend,
+        breaker,
+        config,
+        options,
+        heat,
+        compressor,
+        packing: 0,
+        counts,
+        is_failing,
+    };
     Ok((level, opened))
 }
 

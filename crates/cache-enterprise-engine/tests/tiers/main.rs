@@ -4,6 +4,8 @@
 mod aged_backfill_keeps_its_original_expiry;
 mod batches_write_as_single_calls_do;
 mod changed_struct_gives_misses_not_errors;
+mod each_tier_has_its_own_compression;
+mod events_tell_of_troubled_tiers;
 mod expired_value_is_fresh_at_no_level;
 mod failing_codec_costs_the_tiers_and_no_caller;
 mod hung_tier_holds_no_caller_past_its_deadline;

@@ -1,0 +1,136 @@
+//! The forms in which a value travels to the tiers.
+//!
+//! A value is encoded once. It is compressed once for each distinct compressor among the tiers
+//! that are written, so that a tier in the same machine need not pay for the thrift of one behind
+//! a network. Bytes that climb keep the form in which they were found: every manager reads every
+//! compressor it was told of, and packing a value anew on each climb would cost more than it saves.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache_enterprise_core::Compressor;
+
+/// What compresses values for a tier.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Compression {
+    /// What the manager says.
+    #[default]
+    Inherited,
+    /// Nothing: values are stored as they are.
+    Off,
+    /// A compressor of the tier's own.
+    Own(Arc<dyn Compressor>),
+}
+
+impl Compression {
+    /// The compressor in force under a manager that says this.
+    pub(crate) fn under(
+        &self,
+        managers: Option<&Arc<dyn Compressor>>,
+    ) -> Option<Arc<dyn Compressor>> {
+        match self {
+            Self::Inherited => managers.cloned(),
+            Self::Off => None,
+            Self::Own(compressor) => Some(Arc::clone(compressor)),
+        }
+    }
+}
+
+/// The distinct compressors among the tiers of a stack, each with the number of its form. Without
+/// a tier there is one form: the value as it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Packings(Vec<Option<Arc<dyn Compressor>>>);
+
+impl Packings {
+    /// The number of the form that this compressor makes; a new one when no tier had it before.
+    pub(crate) fn number_of(&mut self, compressor: Option<Arc<dyn Compressor>>) -> usize {
+        let is_same = |known: &Option<Arc<dyn Compressor>>| match (known, &compressor) {
+            (Some(known), Some(wanted)) => Arc::ptr_eq(known, wanted),
+            (known, wanted) => known.is_none() && wanted.is_none(),
+        };
+        let known = self.0.iter().position(is_same);
+        known.unwrap_or_else(|| {
+            self.0.push(compressor);
+            self.0.len() - 1
+        })
+    }
+
+    /// The compressors in the order of their numbers; at least one place.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&Arc<dyn Compressor>>> {
+        let stands_in = self.0.is_empty().then_some(None);
+        self.0.iter().map(Option::as_ref).chain(stands_in)
+    }
+}
+
+/// The sealed bytes of one value in every form that is asked for.
+#[derive(Clone, Debug)]
+pub(crate) enum Forms {
+    /// The same bytes for every tier.
+    One(Bytes),
+    /// By the number of the form.
+    Several(Arc<[Bytes]>),
+}
+
+impl Forms {
+    pub(crate) fn new(forms: Vec<Bytes>) -> Self {
+        match <[Bytes; 1]>::try_from(forms) {
+            Ok([bytes]) => Self::One(bytes),
+            Err(forms) => Self::Several(forms.into()),
+        }
+    }
+
+    /// The bytes for a tier whose form has this number.
+    pub(crate) fn of(&self, packing: usize) -> &Bytes {
+        match self {
+            Self::One(bytes) => bytes,
+            Self::Several(forms) => &forms[packing],
+        }
+    }
+}
+
+/// A compressor behind a pointer, and one that is behind a pointer already as it is: tiers that
+/// are given clones of one pointer share its work.
+pub(crate) fn shared(compressor: impl Compressor) -> Arc<dyn Compressor> {
+    let any: &dyn std::any::Any = &compressor;
+    match any.downcast_ref::<Arc<dyn Compressor>>() {
+        Some(pointer) => Arc::clone(pointer),
+        None => Arc::new(compressor),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache_enterprise_core::Result;
+
+    #[derive(Debug)]
+    struct Idle;
+
+    impl Compressor for Idle {
+        fn id(&self) -> u8 {
+            200
+        }
+        fn name(&self) -> &'static str {
+            "idle"
+        }
+        fn compress(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
+            out.extend_from_slice(bytes);
+            Ok(())
+        }
+        fn decompress(&self, bytes: &[u8], _: usize) -> Result<Vec<u8>> {
+            Ok(bytes.to_vec())
+        }
+    }
+
+    #[test]
+    fn clones_of_one_pointer_are_one_form_and_two_compressors_are_two() {
+        let pointer = shared(Idle);
+        let mut packings = Packings::default();
+        let numbers =
+            [Some(shared(Arc::clone(&pointer))), None, Some(pointer), Some(shared(Idle)), None]
+                .map(|compressor| packings.number_of(compressor));
+        assert_eq!(numbers, [0, 1, 0, 2, 1]);
+        assert_eq!(packings.iter().count(), 3);
+        assert_eq!(Packings::default().iter().count(), 1, "a value without tiers is as it is");
+    }
+}
