@@ -17,6 +17,8 @@ pub mod chaos;
 pub mod conformance;
 mod model;
 mod seed;
+#[cfg(all(unix, feature = "servers"))]
+pub mod servers;
 pub mod wait;
 
 pub use cache_enterprise_core::Clock;

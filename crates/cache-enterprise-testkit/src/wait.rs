@@ -28,11 +28,30 @@ const REST: Duration = Duration::from_millis(1);
 /// # Panics
 /// When the condition does not hold within [`PATIENCE`]; the text names `what`.
 #[track_caller]
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(holds_within(PATIENCE, condition), "waited {PATIENCE:?} in vain until {what}");
+}
+
+/// Blocks the thread until `condition` holds, and says whether it did so within `patience`; for a
+/// waiter who has more to say than [`until`] when it does not.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut asked = 0;
+/// let holds = cache_enterprise_testkit::wait::holds_within(Duration::from_secs(10), || {
+///     asked += 1;
+///     asked == 3
+/// });
+/// assert!(holds);
+/// ```
+pub fn holds_within(patience: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
     let mut round = 0;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain until {what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         if round < EAGER_ROUNDS {
             std::thread::yield_now();
         } else {
@@ -40,6 +59,7 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
         }
         round += 1;
     }
+    true
 }
 
 /// Waits in a task until `condition` holds; other tasks of the runtime go on.

@@ -1,0 +1,171 @@
+//! A primary and two replicas that three Sentinels watch.
+
+use std::time::Duration;
+
+use super::redis::{RedisOptions, RedisServer, Role};
+use crate::wait;
+
+const MASTER_NAME: &str = "tested";
+const REPLICAS: usize = 2;
+const SENTINELS: usize = 3;
+/// How many Sentinels have to agree that the primary is down.
+const QUORUM: usize = 2;
+/// How long the primary may be silent before a Sentinel calls it down.
+const DOWN_AFTER: Duration = Duration::from_millis(1_000);
+
+/// How often the whole start is tried when somebody else took a port that was free.
+const STARTS_TRIED: usize = 3;
+
+/// One primary, two replicas and the three Sentinels that choose the next primary; all end when it
+/// is dropped. A primary counts as down after 1 s of silence.
+///
+/// ```no_run
+/// use cache_enterprise_testkit::servers::RedisSentinels;
+///
+/// let redis = RedisSentinels::start();
+/// let old = redis.primary().address();
+/// redis.primary().kill();
+/// let new = redis.await_new_primary(&old);
+/// assert!(new.cli(&["ROLE"]).starts_with("master"));
+/// ```
+#[derive(Debug)]
+pub struct RedisSentinels {
+    servers: Vec<RedisServer>,
+    sentinels: Vec<RedisServer>,
+}
+
+impl RedisSentinels {
+    /// Starts all six and waits until the Sentinels know each other and the replicas.
+    ///
+    /// # Panics
+    /// When a program is missing or they do not come up.
+    pub fn start() -> Self {
+        Self::start_with(RedisServer::options())
+    }
+
+    /// As [`start`](Self::start), with these options of primary and replicas; a password is told to
+    /// the Sentinels, who have none themselves.
+    ///
+    /// # Panics
+    /// When a program is missing or they do not come up.
+    pub fn start_with(options: RedisOptions) -> Self {
+        let started = (0..STARTS_TRIED).find_map(|_| Self::try_start(&options));
+        started.expect("the free ports of six servers are left to us")
+    }
+
+    fn try_start(options: &RedisOptions) -> Option<Self> {
+        let up = |server: RedisServer| server.comes_up().then_some(server);
+        let primary = up(RedisServer::spawn(options.clone(), Role::Standalone))?;
+        let port = primary.port();
+        let mut servers = vec![primary];
+        for _ in 0..REPLICAS {
+            servers.push(up(RedisServer::spawn(options.clone(), Role::ReplicaOf(port)))?);
+        }
+        let linked = |server: &RedisServer| {
+            server.cli(&["INFO", "replication"]).contains("master_link_status:up")
+        };
+        // Before the Sentinels look: they learn of replicas from the primary, every ten seconds.
+        wait::until("the replicas are linked", || servers[1..].iter().all(linked));
+        let role = Role::Sentinel {
+            master_name: MASTER_NAME,
+            primary: port,
+            quorum: QUORUM,
+            down_after: DOWN_AFTER,
+        };
+        let spawn = |_| up(RedisServer::spawn(options.clone(), role.clone()));
+        let sentinels = (0..SENTINELS).map(spawn).collect::<Option<Vec<_>>>()?;
+        let all = RedisSentinels { servers, sentinels };
+        let known = wait::holds_within(3 * wait::PATIENCE, || {
+            all.sentinels.iter().all(|sentinel| {
+                let view = sentinel.cli(&["SENTINEL", "MASTER", MASTER_NAME]);
+                field(&view, "num-slaves") == Some("2")
+                    && field(&view, "num-other-sentinels") == Some("2")
+                    && field(&view, "flags") == Some("master")
+            })
+        });
+        assert!(known, "the Sentinels do not know all; log:\n{}", all.sentinels[0].log());
+        Some(all)
+    }
+
+    /// The name under which the Sentinels watch the primary.
+    pub fn master_name(&self) -> &str {
+        MASTER_NAME
+    }
+
+    /// The three Sentinels.
+    pub fn sentinels(&self) -> &[RedisServer] {
+        &self.sentinels
+    }
+
+    /// `127.0.0.1:PORT` of every Sentinel.
+    pub fn sentinel_addresses(&self) -> Vec<String> {
+        self.sentinels.iter().map(RedisServer::address).collect()
+    }
+
+    /// The three servers of data: at first the primary and two replicas.
+    pub fn servers(&self) -> &[RedisServer] {
+        &self.servers
+    }
+
+    /// The primary, as most of the running Sentinels see it.
+    ///
+    /// # Panics
+    /// When they do not agree.
+    pub fn primary(&self) -> &RedisServer {
+        self.primary_by_majority().expect("most of the Sentinels agree on the primary")
+    }
+
+    /// Waits until the Sentinels name a primary other than the one at `old_address`, and until
+    /// that server takes writes.
+    ///
+    /// # Panics
+    /// When that does not come within three times [`PATIENCE`](crate::wait::PATIENCE).
+    pub fn await_new_primary(&self, old_address: &str) -> &RedisServer {
+        let mut new = None;
+        let found = wait::holds_within(3 * wait::PATIENCE, || {
+            new = self.primary_by_majority().filter(|server| {
+                server.address() != old_address && server.cli(&["ROLE"]).starts_with("master")
+            });
+            new.is_some()
+        });
+        let log = || self.sentinels[0].log();
+        assert!(found, "nobody follows {old_address} as primary; a Sentinel's log:\n{}", log());
+        new.expect("was found")
+    }
+
+    fn primary_by_majority(&self) -> Option<&RedisServer> {
+        let running: Vec<_> = self.sentinels.iter().filter(|s| s.is_running()).collect();
+        let command = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME];
+        let views: Vec<String> = running.iter().map(|s| s.cli(&command)).collect();
+        let most = views
+            .iter()
+            .find(|view| 2 * views.iter().filter(|other| other == view).count() > views.len())?;
+        let port: u16 = most.lines().nth(1)?.parse().ok()?;
+        self.servers.iter().find(|server| server.port() == port)
+    }
+}
+
+/// The line after the line `name` in a list of names and values.
+fn field<'a>(printed: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = printed.lines();
+    while let Some(line) = lines.next() {
+        let value = lines.next();
+        if line == name {
+            return value;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_the_line_after_its_name() {
+        let printed = "name\nflags\nflags\nmaster\nnum-slaves\n2";
+        assert_eq!(field(printed, "flags"), Some("master"));
+        assert_eq!(field(printed, "num-slaves"), Some("2"));
+        assert_eq!(field(printed, "quorum"), None);
+    }
+}
