@@ -16,7 +16,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         if missing.is_empty() {
             return Ok(found);
         }
-        if !self.view.shared.has_tiers() {
+        if !self.view.has_tiers() {
             self.view.core.counts.misses.add(missing.len() as u64);
             return Ok(found);
         }
@@ -34,7 +34,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     {
         let options = self.view.core.options;
         let items = items.into_iter().map(|(key, value)| (key.into(), value.into()));
-        if !self.view.shared.has_tiers() {
+        if !self.view.has_tiers() {
             let set =
                 |(key, value)| self.set_level1(key, value, Vec::new(), &options, |_, _| None).1;
             return items.map(set).collect();
@@ -53,7 +53,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             held += u64::from(was_held);
             fences.push((fence, at));
         }
-        if !self.view.shared.has_tiers() {
+        if !self.view.has_tiers() {
             return held;
         }
         // A tier that failed was reported; until it is told, what it still holds is a miss.

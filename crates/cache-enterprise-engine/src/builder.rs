@@ -29,6 +29,7 @@ pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) seed: Option<u64>,
     pub(crate) l1_ttl_max: Option<Duration>,
+    pub(crate) default_backend: Option<String>,
     pub(crate) origins: Origins,
     /// Name of the codec, once there is one.
     pub(crate) codec_name: Option<&'static str>,
@@ -52,6 +53,7 @@ impl ManagerBuilder {
             observer: Arc::new(NoObserver),
             seed: None,
             l1_ttl_max: None,
+            default_backend: None,
             origins: Origins::default(),
             codec_name: None,
             codec: MemoryOnly,
@@ -81,6 +83,14 @@ impl<C, T> ManagerBuilder<C, T> {
     #[must_use]
     pub fn without_l1(self) -> Self {
         self.l1_ttl_max(Duration::ZERO)
+    }
+
+    /// Names the walk over the levels: [`backend`](CacheManager::backend) of this name is the
+    /// usual call. Default: the walk has no name.
+    #[must_use]
+    pub fn default_backend(mut self, name: impl Into<String>) -> Self {
+        self.default_backend = Some(name.into());
+        self.origin("default_backend", Origin::Manager)
     }
 
     /// Notes who set an option of the builder, under the name that
@@ -140,6 +150,7 @@ impl<C, T> ManagerBuilder<C, T> {
             observer: self.observer,
             seed: self.seed,
             l1_ttl_max: self.l1_ttl_max,
+            default_backend: self.default_backend,
             origins: self.origins,
             codec_name: Some(codec.name()),
             codec,
@@ -158,6 +169,7 @@ impl<C, T> ManagerBuilder<C, T> {
             observer: self.observer,
             seed: self.seed,
             l1_ttl_max: self.l1_ttl_max,
+            default_backend: self.default_backend,
             origins: self.origins,
             codec_name: self.codec_name,
             codec: self.codec,
@@ -189,6 +201,7 @@ impl<C> ManagerBuilder<C, NoTiers> {
             self,
             #[cfg(feature = "tiers")]
             None,
+            Vec::new(),
         );
         finish(shared, codec)
     }
@@ -205,7 +218,7 @@ pub(crate) fn finish<C>(shared: Shared, codec: C) -> Result<CacheManager<C>> {
         })?;
     }
     let tenant = shared.tenant("");
-    Ok(CacheManager { shared, tenant, codec })
+    Ok(CacheManager { shared, tenant, codec, route: None })
 }
 
 /// A number that differs from process to process and from manager to manager.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_enterprise_core::coherence::EpochCell;
 use cache_enterprise_core::{
@@ -14,6 +15,7 @@ use hashbrown::HashMap;
 use crate::flight::Flights;
 use crate::holding::{Holding, Holdings};
 use crate::options::Options;
+use crate::route::{self, Route};
 use crate::shared::{Shared, TenantState};
 use crate::tenant::TenantUsage;
 
@@ -67,6 +69,24 @@ pub(crate) struct View<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) core: Arc<CacheCore<K, V>>,
     pub(crate) space: KeySpace,
     pub(crate) shared: Arc<Shared>,
+    /// The one backend this handle speaks to; `None` for all levels.
+    pub(crate) route: Option<Arc<Route>>,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> View<K, V> {
+    /// Whether anything stands below level 1.
+    pub(crate) fn has_tiers(&self) -> bool {
+        route::has_tiers(&self.shared, self.route.as_ref())
+    }
+
+    /// Longest life of a copy in level 1 under these options; none beside a backend of its own.
+    pub(crate) fn l1_life(&self, options: &Options) -> Option<Duration> {
+        match &self.route {
+            None => self.shared.l1_life(options),
+            Some(route) if route.has_tiers() => Some(Duration::ZERO),
+            Some(_) => options.l1_ttl.into_iter().chain(self.shared.l1_ttl_max).min(),
+        }
+    }
 }
 
 /// A cache as all its tenants share it.
@@ -128,6 +148,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// The name of the cache.
     pub fn name(&self) -> &'static str {
         self.view.core.name
+    }
+
+    /// The backend the handle speaks to alone; `None` for all levels.
+    pub fn backend(&self) -> Option<&str> {
+        self.view.route.as_ref().map(|route| &*route.name)
     }
 
     /// The tenant the handle belongs to; empty for the root tenant.

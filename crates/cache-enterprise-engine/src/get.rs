@@ -174,7 +174,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     #[cold]
     #[inline(never)]
     fn is_missed_by_all<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        let is_alone = !self.view.shared.has_tiers();
+        let is_alone = !self.view.has_tiers();
         if is_alone {
             self.view.core.counts.misses.add(1);
             self.bury(key);

@@ -109,7 +109,7 @@ impl<C> CacheManager<C> {
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Ends every entry of this cache for this tenant, in O(1).
     pub async fn clear(&self) -> Receipt {
-        let target = EpochTarget::Cache(Tag::from(self.name()));
+        let target = EpochTarget::Cache(self.view.cell.name().clone());
         raise(&self.view.shared, &self.view.tenant, vec![target]).await
     }
 }

@@ -1,7 +1,7 @@
 //! The engine: managers, typed caches, and the way a value goes.
 //!
 //! ```text
-//! manager   opens caches, invalidates tags, shuts down          builder, tenant, invalidate
+//! manager   opens caches, invalidates tags, shuts down          builder, tenant, invalidate, route
 //! cache     the handle applications keep                        spec, options
 //! describe  the options in force and who set them
 //! get       the reads a caller sees: a hit at once              hit_or
@@ -35,6 +35,7 @@ mod manager;
 mod options;
 mod parking;
 mod read;
+mod route;
 mod set;
 mod shared;
 mod spec;

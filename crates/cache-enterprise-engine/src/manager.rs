@@ -18,6 +18,7 @@ use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic, View};
 use crate::flight::Flights;
 use crate::holding::Holdings;
 use crate::invalidate::{Receipt, Target};
+use crate::route::{Route, name_in};
 use crate::shared::{Registered, Shared, TenantState};
 use crate::spec::CacheSpec;
 use crate::ticker::Tick;
@@ -47,6 +48,8 @@ pub struct CacheManager<C = MemoryOnly> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) tenant: Arc<TenantState>,
     pub(crate) codec: C,
+    /// The one backend this handle speaks to; `None` for all levels.
+    pub(crate) route: Option<Arc<Route>>,
 }
 
 /// A manager seen by one tenant; the same type.
@@ -73,6 +76,7 @@ impl<C: Clone> Clone for CacheManager<C> {
             shared: Arc::clone(&self.shared),
             tenant: Arc::clone(&self.tenant),
             codec: self.codec.clone(),
+            route: self.route.clone(),
         }
     }
 }
@@ -124,7 +128,7 @@ impl<C> CacheManager<C> {
         V: Send + Sync + 'static,
         S: CodecFor<C, V> + Copy,
     {
-        if self.shared.caches.lock().contains_key(spec.name()) {
+        if self.shared.caches.lock().contains_key(&name_in(self.route.as_ref(), spec.name())) {
             let text = "the cache is open already; give its listener at the first opening";
             return Err(Error::new(ErrorKind::Conflict, text).with("cache", spec.name()));
         }
@@ -144,24 +148,29 @@ impl<C> CacheManager<C> {
         if self.shared.is_closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Closed, "the manager was shut down"));
         }
-        let space = KeySpace::new(&self.shared.name, &self.tenant.name, spec.name())?;
-        let core = self.core(spec, listener)?;
+        self.shared.routes.check_cache(spec.name())?;
+        let name = name_in(self.route.as_ref(), spec.name());
+        let space = KeySpace::new(&self.shared.name, &self.tenant.name, &name)?;
+        let core = self.core(&name, spec, listener)?;
         let holding = core.holdings.of(&self.tenant)?;
         let store = Arc::clone(holding.values());
         let view = View {
             holding,
             clock: self.shared.clock.clone(),
             tenant: Arc::clone(&self.tenant),
-            cell: self.tenant.epochs.cache_cell(spec.name()),
+            cell: self.tenant.epochs.cache_cell(&name),
             core,
             space,
             shared: Arc::clone(&self.shared),
+            route: self.route.clone(),
         };
         Ok(Cache { store, tenant_id: self.tenant.id, view: Arc::new(view) })
     }
 
+    /// The cache of `spec` as all tenants share it, registered under `name`.
     fn core<K, V, S>(
         &self,
+        name: &str,
         spec: &CacheSpec<K, V, S>,
         listener: Option<Listener<K, V>>,
     ) -> Result<Arc<CacheCore<K, V>>>
@@ -171,7 +180,7 @@ impl<C> CacheManager<C> {
         S: CodecFor<C, V> + Copy,
     {
         let mut caches = self.shared.caches.lock();
-        if let Some(open) = caches.get(spec.name()) {
+        if let Some(open) = caches.get(name) {
             let core = Arc::clone(&open.core).downcast::<CacheCore<K, V>>();
             return core.map_err(|_| {
                 Error::new(ErrorKind::Conflict, "a cache of this name is open with other types")
@@ -185,7 +194,10 @@ impl<C> CacheManager<C> {
             let text = "a cache needs a life: give its spec `.ttl(..)` or `.forever()`";
             return Err(Error::config(text).with("cache", spec.name()));
         }
-        let place = self.shared.level1.place(spec.name(), spec.own_capacity());
+        // A backend alone keeps nothing in level 1, so that its caches take no fixed part of it.
+        let is_alone = self.route.as_ref().is_some_and(|route| route.has_tiers());
+        let own = spec.own_capacity().filter(|_| !is_alone);
+        let place = self.shared.level1.place(spec.name(), own);
         let observer = Arc::clone(&self.shared.observer);
         let core = Arc::new(CacheCore {
             name: spec.name(),
@@ -205,7 +217,7 @@ impl<C> CacheManager<C> {
             types: std::any::type_name::<(K, V)>(),
             options: *spec.options(),
         };
-        caches.insert(spec.name().to_owned(), registered);
+        caches.insert(name.to_owned(), registered);
         Ok(core)
     }
 
@@ -279,7 +291,7 @@ impl<C: Clone> CacheManager<C> {
     pub fn tenant(&self, name: &str) -> Result<Self> {
         check_name("tenant", name)?;
         let tenant = self.shared.tenant(name);
-        Ok(Self { shared: Arc::clone(&self.shared), tenant, codec: self.codec.clone() })
+        Ok(Self { tenant, ..self.clone() })
     }
 }
 

@@ -283,7 +283,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.view.core.counts.misses.add(1);
         // What only tiers ask for is boxed here and below, so that the future of a climb is small
         // where there are none: it is moved into its own box whole.
-        if self.view.shared.has_tiers()
+        if self.view.has_tiers()
             && let Raced::TimedOut = Box::pin(self.in_time(&call, self.prepare_below())).await
         {
             return self.give_up(key, &call);
@@ -341,7 +341,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return Answer::Value(hit, Source::Memory);
         }
         self.bury(key);
-        if !self.view.shared.has_tiers() && call.want != Want::Lookup {
+        if !self.view.has_tiers() && call.want != Want::Lookup {
             return self.load(key, lead, None, loader, call).await;
         }
         let below = match Box::pin(self.in_time(call, self.read_below(key, lead, call))).await {

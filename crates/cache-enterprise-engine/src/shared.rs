@@ -15,6 +15,7 @@ use crate::cache::Periodic;
 use crate::fetch::Detached;
 use crate::level1::Level1;
 use crate::options::{Options, Origins};
+use crate::route::{Route, Routes};
 use crate::tenant::Allotment;
 use crate::ticker::Tick;
 #[cfg(feature = "tiers")]
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     last_turn: AtomicU64,
     #[cfg(feature = "tiers")]
     pub(crate) stack: Option<Arc<Stack>>,
+    /// The backends that calls may name.
+    pub(crate) routes: Routes,
 }
 
 /// How often expired entries are swept and overdue loads looked for, in milliseconds.
@@ -80,8 +83,11 @@ impl Shared {
     pub(crate) fn new<C, T>(
         builder: ManagerBuilder<C, T>,
         #[cfg(feature = "tiers")] stack: Option<Arc<Stack>>,
+        routes: Vec<Route>,
     ) -> (Self, C) {
         let clock = builder.clock;
+        let has_level1 = builder.l1_ttl_max != Some(Duration::ZERO);
+        let routes = Routes::new(builder.default_backend, has_level1, routes);
         let shared = Self {
             name: builder.name,
             timer: Arc::new(Timer::new(clock.clone())),
@@ -103,6 +109,7 @@ impl Shared {
             last_turn: AtomicU64::new(0),
             #[cfg(feature = "tiers")]
             stack,
+            routes,
         };
         (shared, builder.codec)
     }

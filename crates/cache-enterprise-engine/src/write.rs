@@ -52,7 +52,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// the old value, and a load that began before it does not store. Says whether level 1 or a
     /// tier held something.
     pub async fn remove<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        if !self.view.shared.has_tiers() {
+        if !self.view.has_tiers() {
             return self.remove_level1(key).1;
         }
         self.prepare_below().await;
@@ -64,7 +64,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Ends the fresh life of `key` at every level, softly: it may still answer as a fallback
     /// while its grace lasts. Says whether level 1 held it.
     pub async fn expire<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
-        if self.view.shared.has_tiers() {
+        if self.view.has_tiers() {
             self.prepare_below().await;
             // Level 1 comes last: what a reader takes up from a tier meanwhile is ended with it.
             let at = self.view.tenant.epochs.sequence().take();
@@ -258,7 +258,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// The last millisecond of a copy that enters level 1 now.
     pub(crate) fn l1_until(&self, now: Millis, options: &Options) -> Millis {
-        let life = self.view.shared.l1_life(options);
+        let life = self.view.l1_life(options);
         life.map_or(NEVER, |life| now.saturating_add(saturating_millis(life)))
     }
 

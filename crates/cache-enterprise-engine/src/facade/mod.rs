@@ -58,7 +58,7 @@ impl<C> CacheManager<C> {
         C: Codec<V> + Clone,
         V: Send + Sync + 'static,
     {
-        let call = FacadeCall { manager: self, key, tenant: None };
+        let call = FacadeCall::new(self, key);
         FacadeSet { call, value, ttl: None, data_type: None, tags: Vec::new() }
     }
 
@@ -68,13 +68,13 @@ impl<C> CacheManager<C> {
         C: Codec<V> + Clone,
         V: Send + Sync + 'static,
     {
-        let call = FacadeCall { manager: self, key, tenant: None };
+        let call = FacadeCall::new(self, key);
         FacadeGet { call, types: PhantomData }
     }
 
     /// Removes `key` from every level, hard, and says whether one held it.
     pub fn delete<'a>(&'a self, key: &'a str) -> FacadeDelete<'a, C> {
-        FacadeDelete { call: FacadeCall { manager: self, key, tenant: None } }
+        FacadeDelete { call: FacadeCall::new(self, key) }
     }
 }
 
@@ -83,6 +83,13 @@ struct FacadeCall<'a, C> {
     manager: &'a CacheManager<C>,
     key: &'a str,
     tenant: Option<&'a str>,
+    backend: Option<&'a str>,
+}
+
+impl<'a, C> FacadeCall<'a, C> {
+    fn new(manager: &'a CacheManager<C>, key: &'a str) -> Self {
+        Self { manager, key, tenant: None, backend: None }
+    }
 }
 
 impl<C: Clone> FacadeCall<'_, C> {
@@ -90,6 +97,10 @@ impl<C: Clone> FacadeCall<'_, C> {
         let manager = match self.tenant {
             Some(tenant) => self.manager.tenant(tenant)?,
             None => self.manager.clone(),
+        };
+        let manager = match self.backend {
+            Some(backend) => manager.backend(backend)?,
+            None => manager,
         };
         let cache = manager.open(&FACADE)?;
         Ok((manager, cache))
@@ -110,6 +121,12 @@ impl<'a, C, V> FacadeSet<'a, C, V> {
     /// The tenant by name. Default: the manager's own.
     pub fn tenant(mut self, tenant: &'a str) -> Self {
         self.call.tenant = Some(tenant);
+        self
+    }
+
+    /// One backend alone, by name; see [`CacheManager::backend`]. Default: all levels.
+    pub fn backend(mut self, backend: &'a str) -> Self {
+        self.call.backend = Some(backend);
         self
     }
 
@@ -169,7 +186,7 @@ where
         Box::pin(async move {
             let life = self.life()?;
             let (manager, cache) = self.call.open()?;
-            let is_written = manager.shared.has_tiers();
+            let is_written = manager.has_tiers();
             let value = AnyValue::typed(self.value, is_written.then_some(&manager.codec))?;
             let set = cache.set(self.call.key, value).tags(self.tags);
             let set = match life {
@@ -200,6 +217,12 @@ impl<'a, C, V> FacadeGet<'a, C, V> {
     /// The tenant by name. Default: the manager's own.
     pub fn tenant(mut self, tenant: &'a str) -> Self {
         self.call.tenant = Some(tenant);
+        self
+    }
+
+    /// One backend alone, by name; see [`CacheManager::backend`]. Default: all levels.
+    pub fn backend(mut self, backend: &'a str) -> Self {
+        self.call.backend = Some(backend);
         self
     }
 }
@@ -233,6 +256,12 @@ impl<'a, C> FacadeDelete<'a, C> {
     /// The tenant by name. Default: the manager's own.
     pub fn tenant(mut self, tenant: &'a str) -> Self {
         self.call.tenant = Some(tenant);
+        self
+    }
+
+    /// One backend alone, by name; see [`CacheManager::backend`]. Default: all levels.
+    pub fn backend(mut self, backend: &'a str) -> Self {
+        self.call.backend = Some(backend);
         self
     }
 }

@@ -17,6 +17,7 @@ use crate::cache::Cache;
 use crate::flight::{Landing, Lead};
 use crate::options::Options;
 use crate::read::{Answer, Below, Call, Source};
+use crate::route;
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
 use crate::write::Plan;
@@ -53,7 +54,7 @@ pub(super) enum Found<V> {
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(super) fn stack(&self) -> Option<&Arc<Stack>> {
-        self.view.shared.stack.as_ref()
+        route::stack(&self.view.shared, self.view.route.as_ref())
     }
 
     /// Before anything is read below: the tenant's stored sequence and epochs are known.

@@ -1,9 +1,14 @@
 //! Building a manager with levels below level 1.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use cache_enterprise_core::coherence::EpochStore;
 use cache_enterprise_core::envelope::Limits;
-use cache_enterprise_core::{BackendHealth, Compressor, Error, Format, Result, Transform};
+use cache_enterprise_core::{
+    BackendHealth, Clock, Compressor, Error, ErrorKind, Format, Observer, Result, Transform,
+    check_name,
+};
 
 use super::tier::Tier;
 use super::tier::WritePolicy;
@@ -11,6 +16,7 @@ use super::{Level, Packings, Pipeline, Stack, StackParts, life, open, shared};
 use crate::builder::{self, ManagerBuilder, NoTiers};
 use crate::manager::CacheManager;
 use crate::options::{L1_TTL_UNHEARD, Origin};
+use crate::route::Route;
 use crate::shared::Shared;
 
 /// A builder with tiers, in the order of their levels.
@@ -21,6 +27,21 @@ pub struct Tiered {
     readers: Vec<Arc<dyn Compressor>>,
     transform: Option<Arc<dyn Transform>>,
     limits: Limits,
+    /// Backends beside the levels, by name.
+    beside: Vec<(String, Tier)>,
+}
+
+impl Tiered {
+    fn new(tiers: Vec<Tier>) -> Self {
+        Self {
+            tiers,
+            compressor: None,
+            readers: Vec::new(),
+            transform: None,
+            limits: Limits::default(),
+            beside: Vec::new(),
+        }
+    }
 }
 
 /// What can be built: a codec for tiers, or no tiers.
@@ -41,14 +62,17 @@ impl<C> ManagerBuilder<C, NoTiers> {
     /// Adds the first level below level 1. Default: none.
     #[must_use]
     pub fn l2(self, tier: impl Into<Tier>) -> ManagerBuilder<C, Tiered> {
-        let below = Tiered {
-            tiers: vec![tier.into()],
-            compressor: None,
-            readers: Vec::new(),
-            transform: None,
-            limits: Limits::default(),
-        };
-        self.with_below(below).0
+        self.with_below(Tiered::new(vec![tier.into()])).0
+    }
+
+    /// Opens a backend beside level 1, as the builder with tiers does beside its levels.
+    #[must_use]
+    pub fn backend(
+        self,
+        name: impl Into<String>,
+        tier: impl Into<Tier>,
+    ) -> ManagerBuilder<C, Tiered> {
+        self.with_below(Tiered::new(Vec::new())).0.backend(name, tier)
     }
 }
 
@@ -63,6 +87,14 @@ impl<C> ManagerBuilder<C, Tiered> {
     #[must_use]
     pub fn tier(mut self, tier: impl Into<Tier>) -> Self {
         self.below.tiers.push(tier.into());
+        self
+    }
+
+    /// Opens a backend beside the levels: no walk asks it, and calls reach it by this name, see
+    /// [`CacheManager::backend`]. A level is reached alone by [`Tier::named`]. Default: none.
+    #[must_use]
+    pub fn backend(mut self, name: impl Into<String>, tier: impl Into<Tier>) -> Self {
+        self.below.beside.push((name.into(), tier.into()));
         self
     }
 
@@ -112,36 +144,40 @@ impl<C> ManagerBuilder<C, Tiered> {
             Error::config("a manager with tiers needs a tokio runtime; build it inside one")
         })?;
         let (untiered, below) = self.with_below(NoTiers);
-        let Tiered { tiers, compressor, mut readers, transform, limits } = below;
-        if tiers.len() > 8 {
-            return Err(Error::config("more than eight tiers; remove some"));
-        }
-        let (levels, opened, packings) =
-            open_all(tiers, &untiered.clock, compressor.as_ref()).await?;
-        readers.extend(levels.iter().filter_map(|level| level.compressor.clone()));
-        let is_shared = opened.iter().any(|opened| opened.backend.capabilities().shared);
-        let epochs = opened.into_iter().find_map(|opened| opened.epochs);
-        let pipeline = Pipeline {
-            codec_id: untiered.codec.id(),
-            compressor,
-            packings,
-            readers,
-            transform,
-            limits,
-            clock: untiered.clock.clone(),
-        };
-        let stack = Stack::start(StackParts {
+        below.check(untiered.default_backend.as_deref())?;
+        let clock = untiered.clock.clone();
+        let Tiered { tiers, compressor, mut readers, transform, limits, beside } = below;
+        let levels = open_all((2..).zip(tiers), &clock, compressor.as_ref()).await?;
+        let (names, beside): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
+        let beside = beside.into_iter().map(|tier| (0, tier));
+        let beside = open_all(beside, &clock, compressor.as_ref()).await?;
+        let all = levels.levels.iter().chain(&beside.levels);
+        readers.extend(all.filter_map(|level| level.compressor.clone()));
+        let stacks = Stacks {
             manager: untiered.name.clone(),
-            levels,
-            pipeline,
-            clock: untiered.clock.clone(),
+            pipeline: Pipeline {
+                codec_id: untiered.codec.id(),
+                compressor,
+                packings: Packings::default(),
+                readers,
+                transform,
+                limits,
+                clock,
+            },
             observer: Arc::clone(&untiered.observer),
             runtime,
-            epochs,
-            l1_bound: is_shared.then_some(L1_TTL_UNHEARD),
+            epochs: levels.epochs.or(beside.epochs),
+        };
+        let named = levels.levels.iter().filter_map(|level| {
+            let name = level.config.name.as_ref()?;
+            Some(stacks.alone(name, level, true))
         });
-        life::watch(&stack);
-        let (shared, codec) = Shared::new(untiered, Some(Arc::clone(&stack)));
+        let beside = names.iter().zip(&beside.levels);
+        let beside = beside.map(|(name, level)| stacks.alone(name, level, false));
+        let routes = named.chain(beside).collect();
+        let l1_bound = levels.is_shared.then_some(L1_TTL_UNHEARD);
+        let stack = stacks.start(levels.levels, levels.packings, l1_bound);
+        let (shared, codec) = Shared::new(untiered, Some(Arc::clone(&stack)), routes);
         let manager = builder::finish(shared, codec)?;
         if let Err(error) = stack.restore(&manager.tenant).await {
             // As for any other tenant: until they are known, tiers are written and not read.
@@ -151,27 +187,97 @@ impl<C> ManagerBuilder<C, Tiered> {
     }
 }
 
-/// The levels with what they opened, and the forms in which they want values.
+impl Tiered {
+    /// Whether there are not too many tiers, and no two backends of one name.
+    fn check(&self, default: Option<&str>) -> Result<()> {
+        if self.tiers.len() > 8 {
+            return Err(Error::config("more than eight tiers; remove some"));
+        }
+        let levels = self.tiers.iter().filter_map(|tier| tier.config.name.as_deref());
+        let names = levels.chain(self.beside.iter().map(|(name, _)| name.as_str()));
+        let mut known: Vec<_> = default.into_iter().collect();
+        for name in names {
+            check_name("backend", name)?;
+            if known.contains(&name) {
+                let text = "two backends have one name; rename one";
+                return Err(Error::new(ErrorKind::Conflict, text).with("backend", name));
+            }
+            known.push(name);
+        }
+        Ok(())
+    }
+}
+
+/// What all stacks of a manager have in common.
+struct Stacks {
+    manager: String,
+    pipeline: Pipeline,
+    observer: Arc<dyn Observer>,
+    runtime: tokio::runtime::Handle,
+    epochs: Option<Arc<dyn EpochStore>>,
+}
+
+impl Stacks {
+    fn start(
+        &self,
+        levels: Vec<Level>,
+        packings: Packings,
+        l1_bound: Option<Duration>,
+    ) -> Arc<Stack> {
+        let stack = Stack::start(StackParts {
+            manager: self.manager.clone(),
+            levels,
+            clock: self.pipeline.clock.clone(),
+            pipeline: Pipeline { packings, ..self.pipeline.clone() },
+            observer: Arc::clone(&self.observer),
+            runtime: self.runtime.clone(),
+            epochs: self.epochs.clone(),
+            l1_bound,
+        });
+        life::watch(&stack);
+        stack
+    }
+
+    /// The backend of `level` by itself.
+    fn alone(&self, name: &str, level: &Level, is_a_level: bool) -> Route {
+        let mut packings = Packings::default();
+        packings.number_of(level.compressor.clone());
+        let stack = self.start(vec![level.beside(name)], packings, None);
+        Route { name: name.into(), stack: Some(stack), is_a_level }
+    }
+}
+
+/// Levels that were opened.
+struct Opened {
+    levels: Vec<Level>,
+    /// The forms in which they want values.
+    packings: Packings,
+    /// Whether another process may change what one of them holds.
+    is_shared: bool,
+    /// The first store of epochs among them.
+    epochs: Option<Arc<dyn EpochStore>>,
+}
+
 async fn open_all(
-    tiers: Vec<Tier>,
-    clock: &cache_enterprise_core::Clock,
+    tiers: impl Iterator<Item = (u8, Tier)>,
+    clock: &Clock,
     compressor: Option<&Arc<dyn Compressor>>,
-) -> Result<(Vec<Level>, Vec<cache_enterprise_core::OpenedBackend>, Packings)> {
-    let mut levels = Vec::with_capacity(tiers.len());
-    let mut all = Vec::with_capacity(tiers.len());
-    let mut packings = Packings::default();
-    for (number, tier) in (2_u8..).zip(tiers) {
+) -> Result<Opened> {
+    let packings = Packings::default();
+    let mut all = Opened { levels: Vec::new(), packings, is_shared: false, epochs: None };
+    for (number, tier) in tiers {
         let compressor = tier.config.compression.under(compressor);
         let (mut level, opened) = open(tier, number, clock, compressor).await?;
         // What is written around takes only what climbs, in the form it has.
         if level.config.write != WritePolicy::Around {
-            level.packing = packings.number_of(level.compressor.clone());
+            level.packing = all.packings.number_of(level.compressor.clone());
         }
         if let BackendHealth::Down(why) = opened.backend.health().await {
             tracing::warn!(tier = %level.name, why, "a tier is down; it is skipped until it answers");
         }
-        levels.push(level);
-        all.push(opened);
+        all.is_shared |= opened.backend.capabilities().shared;
+        all.epochs = all.epochs.or(opened.epochs);
+        all.levels.push(level);
     }
-    Ok((levels, all, packings))
+    Ok(all)
 }

@@ -11,7 +11,7 @@ use crate::shared::Shared;
 impl Shared {
     pub(crate) fn describe_below(&self, description: &mut Description) {
         let Some(stack) = &self.stack else { return };
-        for level in &stack.levels {
+        for level in self.levels() {
             Rows { level, description }.push_all();
         }
         let of = |option: &str| self.origins.of(option).cloned().unwrap_or(Origin::Default);
@@ -49,7 +49,7 @@ struct Rows<'a> {
 impl Rows<'_> {
     fn push_all(mut self) {
         let config = self.level.config.clone();
-        let backend = self.level.name.clone();
+        let backend = self.level.backend.name().to_owned();
         let chosen = self.origin("backend", Origin::Manager);
         self.push_from("backend", backend, chosen);
         for option in self.level.options.clone() {
@@ -105,7 +105,11 @@ impl Rows<'_> {
     }
 
     fn push_from(&mut self, option: &str, value: String, origin: Origin) {
-        self.description.push(format!("l{}.{option}", self.level.number), value, origin);
+        let place = match self.level.number {
+            0 => format!("backend.{}", self.level.name),
+            number => format!("l{number}"),
+        };
+        self.description.push(format!("{place}.{option}"), value, origin);
     }
 
     fn origin(&self, option: &str, unset: Origin) -> Origin {

@@ -10,13 +10,14 @@ use cache_enterprise_core::{
 
 use super::Stack;
 use crate::manager::CacheManager;
+use crate::route::name_in;
 use crate::shared::TenantState;
 
 /// The copy of an entry in one tier.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoredEntry {
-    /// Number of the level, from 2.
+    /// Number of the level, from 2; 0 for a backend beside the levels.
     pub level: u8,
     /// Name of its backend.
     pub tier: String,
@@ -76,7 +77,8 @@ impl<C> CacheManager<C> {
     /// When a name or the key cannot be stored, when a tier or the stored epochs cannot be read,
     /// or when the bytes under the key are not an entry of this manager.
     pub async fn inspect<K: CacheKey>(&self, cache: &str, key: &K) -> Result<Vec<StoredEntry>> {
-        let Some(stack) = &self.shared.stack else { return Ok(Vec::new()) };
+        let Some(stack) = self.stack() else { return Ok(Vec::new()) };
+        let cache = &name_in(self.route.as_ref(), cache);
         let key = KeySpace::new(&self.shared.name, &self.tenant.name, cache)?.key(key)?;
         stack.restore(&self.tenant).await?;
         let mut found = Vec::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cache_enterprise_core::BackendHealth;
 use cache_enterprise_resilience::BreakerState;
 
-use super::Stack;
+use super::{Level, Stack};
 use crate::manager::{CacheManager, ShutdownReport};
 use crate::shared::Shared;
 
@@ -21,9 +21,9 @@ const SETTLE_MOST: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LevelHealth {
-    /// Number of the level, from 2.
+    /// Number of the level, from 2; 0 for a backend beside the levels.
     pub level: u8,
-    /// Name of its backend.
+    /// Name of its backend; beside the levels the name that calls use.
     pub name: String,
     /// What the backend says; [`BackendHealth::Degraded`] also while its breaker is not closed.
     pub health: BackendHealth,
@@ -33,9 +33,9 @@ pub struct LevelHealth {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TierStats {
-    /// Number of the level, from 2.
+    /// Number of the level, from 2; 0 for a backend beside the levels.
     pub level: u8,
-    /// Name of its backend.
+    /// Name of its backend; beside the levels the name that calls use.
     pub name: String,
     /// Reads it answered with a value that could be served.
     pub hits: u64,
@@ -66,6 +66,19 @@ pub(crate) fn watch(stack: &Arc<Stack>) {
 }
 
 impl Shared {
+    /// The walk, then the backends that calls may name.
+    fn stacks(&self) -> impl Iterator<Item = &Arc<Stack>> {
+        let named = self.routes.iter().filter_map(|route| route.stack.as_ref());
+        self.stack.iter().chain(named)
+    }
+
+    /// Levels of the walk, then backends beside them; a backend that is a level stands there.
+    pub(super) fn levels(&self) -> impl Iterator<Item = &Level> {
+        let beside = self.routes.iter().filter(|route| !route.is_a_level);
+        let beside = beside.filter_map(|route| route.stack.as_ref());
+        self.stack.iter().chain(beside).flat_map(|stack| &stack.levels)
+    }
+
     /// Takes over stored epochs and asks each tier once; what fails is told and tried again when
     /// it is needed.
     pub(crate) async fn wake_below(&self) {
@@ -76,27 +89,32 @@ impl Shared {
                 tracing::warn!(error = %error, "stored epochs are not known; the tiers are skipped");
             }
         }
-        for level in &stack.levels {
+        for level in self.levels() {
             if let BackendHealth::Down(why) = level.backend.health().await {
                 tracing::warn!(tier = %level.name, why, "a tier is down; it is skipped until it answers");
             }
         }
     }
 
-    /// Flushes, settles and closes every tier before `deadline` is over.
+    /// Flushes, settles and closes every tier before `deadline` is over. A backend may stand in
+    /// two stacks, so that all are done with it before the first is closed.
     pub(crate) async fn end_below(&self, deadline: Duration, report: &mut ShutdownReport) {
-        let Some(stack) = &self.stack else { return };
         let until = tokio::time::Instant::now() + deadline;
-        stack.end(until, report).await;
+        for stack in self.stacks() {
+            stack.finish(until, report).await;
+        }
+        for stack in self.stacks() {
+            stack.close(until, report).await;
+        }
     }
 }
 
 impl<C> CacheManager<C> {
-    /// How each level below level 1 feels. Asks the backends; bounded by their own limits.
+    /// How each level below level 1 feels, then each backend beside the levels. Asks the
+    /// backends; bounded by their own limits.
     pub async fn health(&self) -> Vec<LevelHealth> {
-        let Some(stack) = &self.shared.stack else { return Vec::new() };
-        let mut levels = Vec::with_capacity(stack.levels.len());
-        for level in &stack.levels {
+        let mut levels = Vec::new();
+        for level in self.shared.levels() {
             let breaker = level.breaker.as_ref().map(|breaker| breaker.state());
             let health = match (level.backend.health().await, breaker) {
                 (BackendHealth::Up, Some(BreakerState::Open | BreakerState::HalfOpen)) => {
@@ -109,28 +127,31 @@ impl<C> CacheManager<C> {
         levels
     }
 
-    /// Numbers of each level below level 1.
+    /// Numbers of each level below level 1, then of each backend that calls name.
     pub fn tier_stats(&self) -> Vec<TierStats> {
-        let Some(stack) = &self.shared.stack else { return Vec::new() };
-        let stats = |(index, level): (usize, &super::Level)| TierStats {
+        self.shared.stacks().flat_map(|stack| stack.stats()).collect()
+    }
+}
+
+impl Stack {
+    fn stats(&self) -> impl Iterator<Item = TierStats> {
+        self.levels.iter().enumerate().map(|(index, level)| TierStats {
             level: level.number,
             name: level.name.clone(),
             hits: level.counts.hits.sum(),
             misses: level.counts.misses.sum(),
             failures: level.counts.failures.sum(),
             puts: level.counts.puts.sum(),
-            behind_queued: stack.behind[index]
+            behind_queued: self.behind[index]
                 .as_ref()
                 .map_or(0, |behind| behind.counts().queued.load(Ordering::Relaxed)),
             behind_full: level.counts.behind_full.sum(),
-            debts: stack.debts(index).len(),
-        };
-        stack.levels.iter().enumerate().map(stats).collect()
+            debts: self.debts(index).len(),
+        })
     }
-}
 
-impl Stack {
-    async fn end(&self, until: tokio::time::Instant, report: &mut ShutdownReport) {
+    /// Empties the queues and settles what is owed.
+    async fn finish(&self, until: tokio::time::Instant, report: &mut ShutdownReport) {
         for behind in self.behind.iter().flatten() {
             let _ = tokio::time::timeout_at(until, behind.drain()).await;
             let counts = behind.counts();
@@ -139,6 +160,9 @@ impl Stack {
                 counts.queued.load(Ordering::Relaxed) + counts.failed.load(Ordering::Relaxed);
         }
         let _ = tokio::time::timeout_at(until, self.settle_debts(usize::MAX)).await;
+    }
+
+    async fn close(&self, until: tokio::time::Instant, report: &mut ShutdownReport) {
         for (index, level) in self.levels.iter().enumerate() {
             let owed = self.debts(index).len();
             if owed > 0 {

@@ -51,6 +51,7 @@ pub struct Tier {
 /// How a tier is used.
 #[derive(Clone, Debug)]
 pub(crate) struct TierConfig {
+    pub(crate) name: Option<String>,
     pub(crate) ttl: Option<Duration>,
     pub(crate) write: WritePolicy,
     pub(crate) promote_after: u32,
@@ -66,6 +67,7 @@ impl Tier {
     /// call, one budgeted retry, and a circuit breaker.
     pub fn new(source: impl BackendSource) -> Self {
         let config = TierConfig {
+            name: None,
             ttl: None,
             write: WritePolicy::Through,
             promote_after: 1,
@@ -76,6 +78,14 @@ impl Tier {
             origins: Origins::default(),
         };
         Self { source: Box::new(source), config }
+    }
+
+    /// Name under which calls reach this level's backend alone, see
+    /// [`CacheManager::backend`](crate::CacheManager::backend). Default: none.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.config.name = Some(name.into());
+        self
     }
 
     /// Longest life of an entry in this tier. Default: the entry's own.
@@ -185,7 +195,7 @@ impl fmt::Debug for Tier {
 /// A tier in use.
 #[derive(Debug)]
 pub(crate) struct Level {
-    /// Number of the level, from 2.
+    /// Number of the level, from 2; 0 for a backend beside the levels.
     pub(crate) number: u8,
     pub(crate) name: String,
     /// The backend in its wrappers.
@@ -256,6 +266,28 @@ pub(crate) async fn open(
 }
 
 impl Level {
+    /// The same backend as a level of its own: with its wrappers and its breaker, its own counts.
+    /// What is written there by name is written through, or behind, but never around it.
+    pub(crate) fn beside(&self, name: &str) -> Self {
+        let mut config = self.config.clone();
+        if config.write == WritePolicy::Around {
+            config.write = WritePolicy::Through;
+        }
+        Self {
+            number: 0,
+            name: name.to_owned(),
+            backend: Arc::clone(&self.backend),
+            breaker: self.breaker.clone(),
+            heat: Heat::new(1),
+            options: self.options.clone(),
+            compressor: self.compressor.clone(),
+            packing: 0,
+            counts: LevelCounts::default(),
+            is_failing: AtomicBool::new(false),
+            config,
+        }
+    }
+
     /// The life of bytes in this tier, when they are to expire in `rest` milliseconds.
     pub(crate) fn life(&self, rest: Option<u64>) -> Option<Duration> {
         let cap = self.config.ttl.map(saturating_millis);

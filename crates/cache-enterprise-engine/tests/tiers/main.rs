@@ -12,6 +12,7 @@ mod hung_tier_holds_no_caller_past_its_deadline;
 mod invalidation_survives_a_restart;
 mod kept;
 mod life_is_one_at_every_level;
+mod named_backend_is_a_space_of_its_own;
 mod newer_envelope_is_a_miss_and_not_an_error;
 mod removal_a_tier_did_not_hear_is_never_undone;
 mod scripted;
