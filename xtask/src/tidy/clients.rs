@@ -4,7 +4,7 @@ use super::Violation;
 use crate::manifest::Manifest;
 use crate::workspace::BENCH;
 
-/// A client and the crates that may name it. Foundations (bytes, serde, tokio, tracing,
+/// A client and the crates that may name it; the benches name each, and some only they. Foundations (bytes, serde, tokio, tracing,
 /// async-trait) are not clients and may be shared.
 const CLIENTS: &[(&str, &[&str])] = &[
     ("backon", &["cache-enterprise-resilience"]),
@@ -14,12 +14,14 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("figment", &["cache-enterprise-settings"]),
     ("fjall", &["cache-enterprise-disk"]),
     ("flate2", &["cache-enterprise-serializers"]),
+    ("fred", &[]),
     ("indicatif", &["cache-enterprise-cli"]),
     ("lz4_flex", &["cache-enterprise-serializers"]),
     ("memcache", &["cache-enterprise-memcached"]),
     ("postcard", &["cache-enterprise-serializers"]),
     ("prost", &["cache-enterprise-serializers"]),
     ("quick_cache", &["cache-enterprise-memory"]),
+    ("rcgen", &["cache-enterprise-testkit"]),
     ("redis", &["cache-enterprise-redis"]),
     ("rmp-serde", &["cache-enterprise-serializers"]),
     ("snap", &["cache-enterprise-serializers"]),
@@ -35,12 +37,16 @@ pub(super) fn check(manifests: &[Manifest]) -> Vec<Violation> {
             let client = CLIENTS.iter().find(|(client, _)| *client == dependency.package);
             let Some((client, homes)) = client else { continue };
             if !homes.contains(&manifest.package.as_str()) {
+                let fix = match homes {
+                    [] => "it is a peer of the benches alone".to_owned(),
+                    homes => format!("go through {}", homes.join(" or ")),
+                };
                 violations.push(Violation::new(
                     "client",
                     &manifest.path,
                     dependency.line,
                     format!("{} names the client {client}", manifest.package),
-                    format!("go through {}", homes.join(" or ")),
+                    fix,
                 ));
             }
         }
@@ -70,6 +76,16 @@ mod tests {
             ["x/Cargo.toml:4: cache-enterprise-engine names the client quick_cache: \
               go through cache-enterprise-memory"]
         );
+    }
+
+    #[test]
+    fn a_peer_of_the_benches_is_nobody_elses() {
+        assert_eq!(
+            breaches("cache-enterprise-redis", "fred"),
+            ["x/Cargo.toml:4: cache-enterprise-redis names the client fred: \
+              it is a peer of the benches alone"]
+        );
+        assert_eq!(breaches(BENCH, "fred"), [""; 0]);
     }
 
     #[test]

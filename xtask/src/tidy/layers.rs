@@ -10,6 +10,8 @@ use crate::manifest::{Dependency, Kind, Manifest};
 const CORE: &str = "cache-enterprise-core";
 const MEMORY: &str = "cache-enterprise-memory";
 const DISK: &str = "cache-enterprise-disk";
+const REDIS: &str = "cache-enterprise-redis";
+const MEMCACHED: &str = "cache-enterprise-memcached";
 const SERIALIZERS: &str = "cache-enterprise-serializers";
 const RESILIENCE: &str = "cache-enterprise-resilience";
 const WORKLOAD: &str = "cache-enterprise-workload";
@@ -26,6 +28,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Layer 1: the parts.
     (MEMORY, &[CORE]),
     (DISK, &[CORE]),
+    (REDIS, &[CORE]),
+    (MEMCACHED, &[CORE]),
     (SERIALIZERS, &[CORE]),
     (RESILIENCE, &[CORE]),
     (WORKLOAD, &[CORE]),
@@ -33,7 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (ENGINE, &[CORE, MEMORY, RESILIENCE]),
     (SETTINGS, &[CORE]),
     // Layer 3: the door.
-    (UMBRELLA, &[CORE, MEMORY, DISK, SERIALIZERS, RESILIENCE, ENGINE, SETTINGS]),
+    (UMBRELLA, &[CORE, MEMORY, DISK, REDIS, MEMCACHED, SERIALIZERS, RESILIENCE, ENGINE, SETTINGS]),
     // Layer 4: the binaries.
     ("cache-enterprise-cli", &[UMBRELLA, CORE, TESTKIT, WORKLOAD]),
     // Beside the layers.
@@ -47,12 +51,25 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What tests of a crate may know besides, the test kit apart: the engine proves its walk with a
-/// real codec.
-const KNOWN_BY_TESTS: &[(&str, &str)] = &[(ENGINE, SERIALIZERS)];
+/// real codec, and a backend behind a network keeps its contract inside the wrappers too.
+const KNOWN_BY_TESTS: &[(&str, &str)] =
+    &[(ENGINE, SERIALIZERS), (REDIS, RESILIENCE), (MEMCACHED, RESILIENCE)];
 
 /// Benches and fuzz targets look into every room.
-const ALL: &[&str] =
-    &[CORE, MEMORY, DISK, SERIALIZERS, RESILIENCE, WORKLOAD, ENGINE, SETTINGS, UMBRELLA, TESTKIT];
+const ALL: &[&str] = &[
+    CORE,
+    MEMORY,
+    DISK,
+    REDIS,
+    MEMCACHED,
+    SERIALIZERS,
+    RESILIENCE,
+    WORKLOAD,
+    ENGINE,
+    SETTINGS,
+    UMBRELLA,
+    TESTKIT,
+];
 
 pub(super) fn check(manifests: &[Manifest]) -> Vec<Violation> {
     manifests.iter().flat_map(check_one).collect()
@@ -139,10 +156,19 @@ mod tests {
     }
 
     #[test]
+    fn tests_of_a_network_backend_may_wrap_it() {
+        let wrapped = "[dev-dependencies]\ncache-enterprise-resilience.workspace = true\n";
+        let shipped = "[dependencies]\ncache-enterprise-resilience.workspace = true\n";
+        for package in [REDIS, MEMCACHED] {
+            assert_eq!(breaches(package, wrapped), [""; 0], "{package}");
+            assert_eq!(breaches(package, shipped).len(), 1, "{package}");
+        }
+    }
+
+    #[test]
     fn nobody_knows_the_umbrella_but_the_outside() {
         let planted = "[dependencies]\ncache-enterprise.workspace = true\n";
-        for package in [CORE, MEMORY, SERIALIZERS, ENGINE, SETTINGS, TESTKIT, OWN_BACKEND, "xtask"]
-        {
+        for package in [CORE, MEMORY, REDIS, ENGINE, SETTINGS, TESTKIT, OWN_BACKEND, "xtask"] {
             assert_eq!(breaches(package, planted).len(), 1, "{package}");
         }
         for package in ["cache-enterprise-cli", "cache-enterprise-bench", "examples"] {
