@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Clock, ErrorKind, KeySpace, OpContext, Put, StoredKey,
 };
-use cache_enterprise_testkit::chaos::{ChaosBackend, Fault, Mode, Operation};
+use cache_enterprise_testkit::chaos::{ChaosBackend, ChaosNodes, Fault, Mode, Operation};
 use cache_enterprise_testkit::conformance::backend::{self, Fixture};
 use cache_enterprise_testkit::{ModelBackend, Seed, wait};
 
@@ -38,6 +38,42 @@ async fn a_healthy_wrapper_keeps_the_contract() {
     })
     .await;
     report.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn healthy_nodes_keep_the_contract_together() {
+    let report = backend::run(|| async {
+        let clock = Clock::manual();
+        let models = [(); 3].map(|()| Arc::new(ModelBackend::new(clock.clone())));
+        let mut each = models.iter();
+        let nodes = ChaosNodes::new(3, Seed(7), || Arc::clone(each.next().unwrap()));
+        Fixture::new(Arc::new(nodes)).clock(clock).reopen(move || {
+            let mut each = models.iter();
+            let next = || Arc::new(each.next().unwrap().reopened());
+            let nodes = ChaosNodes::new(3, Seed(8), next);
+            async move { Arc::new(nodes) as _ }
+        })
+    })
+    .await;
+    report.assert_passed();
+}
+
+#[tokio::test]
+async fn a_node_fails_for_its_own_keys_only() {
+    let nodes = ChaosNodes::new(3, Seed(7), || Arc::new(ModelBackend::new(Clock::manual())));
+    let space = KeySpace::new("suite", "acme", "users").unwrap();
+    let keys: Vec<_> = (0..60_u8).map(|number| space.key(&number).unwrap()).collect();
+    nodes.nodes()[1].set(Mode::Fail(ErrorKind::Unavailable));
+    let mut failed = 0;
+    for key in &keys {
+        let is_down = nodes.get(key, &CTX).await.is_err();
+        assert_eq!(is_down, nodes.node(key) == 1);
+        failed += usize::from(is_down);
+    }
+    assert!((1..60).contains(&failed), "{failed} of 60 keys are on the node");
+    nodes.get_many(&keys, &CTX).await.unwrap_err();
+    nodes.set_all(Mode::Healthy);
+    nodes.get_many(&keys, &CTX).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@ mod backend;
 mod codec;
 mod counts;
 mod mode;
+mod nodes;
 
 pub use backend::ChaosBackend;
 pub use codec::{ChaosCodec, CodecMode};
 pub use counts::{Fault, Operation};
 pub use mode::Mode;
+pub use nodes::ChaosNodes;
