@@ -60,17 +60,17 @@ impl Default for CircuitBreakerConfig {
     }
 }
 
-/// The phase of a breaker.
+/// The phase of a circuit. Ordered from well to worst.
 ///
 /// [`CircuitBreaker`](crate::CircuitBreaker) has an example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BreakerState {
     /// Calls go through; failures are counted.
     Closed,
-    /// Calls are answered with an error at once.
-    Open,
     /// A few calls go through as probes; the rest is answered as if open.
     HalfOpen,
+    /// Calls are answered with an error at once.
+    Open,
 }
 
 /// Proof that a call was let through, and when.
@@ -152,6 +152,14 @@ impl Circuit {
         match self.phase {
             Phase::Open { until } => until.map(|until| until.saturating_sub(now)),
             Phase::Closed { .. } | Phase::HalfOpen { .. } => None,
+        }
+    }
+
+    /// Whether a call now would be turned away before anything is asked.
+    pub(crate) fn is_open_at(&self, now: Millis) -> bool {
+        match self.phase {
+            Phase::Open { until } => until.is_none_or(|until| until > now),
+            Phase::Closed { .. } | Phase::HalfOpen { .. } => false,
         }
     }
 
@@ -274,8 +282,9 @@ mod tests {
     #[test]
     fn it_refuses_until_its_time_is_over_to_the_millisecond() {
         let mut circuit = opened_at(1_000);
-        assert_eq!(circuit.admit(1_019), None);
+        assert_eq!((circuit.admit(1_019), circuit.is_open_at(1_019)), (None, true));
         assert_eq!(circuit.state(), BreakerState::Open);
+        assert!(!circuit.is_open_at(1_020));
         assert!(circuit.admit(1_020).is_some());
         assert_eq!(circuit.state(), BreakerState::HalfOpen);
     }
@@ -338,6 +347,7 @@ mod tests {
     fn held_open_it_waits_for_a_hand_whatever_the_time() {
         let mut circuit = Circuit::new(CONFIG);
         circuit.hold_open();
+        assert!(circuit.is_open_at(Millis::MAX));
         assert_eq!(circuit.admit(Millis::MAX), None);
         assert_eq!(circuit.retry_in(0), None);
         circuit.close();

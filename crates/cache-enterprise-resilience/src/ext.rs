@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use cache_enterprise_core::{Backend, Clock};
 
-use crate::{CircuitBreaker, CircuitBreakerConfig, Retry, RetryConfig, Timeout, TimeoutConfig};
+use crate::{
+    Bulkhead, BulkheadConfig, CircuitBreaker, CircuitBreakerConfig, Hedge, HedgeConfig, Retry,
+    RetryConfig, Timeout, TimeoutConfig,
+};
 
-/// Wraps a shared backend. Call the methods in the order they are listed here: timeout, retry,
-/// breaker; the crate's documentation says why.
+/// Wraps a shared backend. Call the methods in the order they are listed here: timeout, hedge,
+/// retry, breaker, bulkhead; the crate's documentation says why.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -26,6 +29,9 @@ pub trait BackendExt {
     /// Bounds each call.
     fn with_timeout(self, config: TimeoutConfig) -> Arc<dyn Backend>;
 
+    /// Attempts slow reads a second time. The hedge itself comes back, for its counts.
+    fn with_hedge(self, config: HedgeConfig) -> Arc<Hedge>;
+
     /// Tries failed calls again.
     fn with_retry(self, config: RetryConfig) -> Arc<dyn Backend>;
 
@@ -33,11 +39,19 @@ pub trait BackendExt {
     /// [`trip`](CircuitBreaker::trip), [`reset`](CircuitBreaker::reset) and
     /// [`state`](CircuitBreaker::state).
     fn with_breaker(self, config: CircuitBreakerConfig, clock: Clock) -> Arc<CircuitBreaker>;
+
+    /// Bounds the calls under way and in the queue. The bulkhead itself comes back, for its
+    /// counts.
+    fn with_bulkhead(self, config: BulkheadConfig) -> Arc<Bulkhead>;
 }
 
 impl BackendExt for Arc<dyn Backend> {
     fn with_timeout(self, config: TimeoutConfig) -> Arc<dyn Backend> {
         Arc::new(Timeout::new(self, config))
+    }
+
+    fn with_hedge(self, config: HedgeConfig) -> Arc<Hedge> {
+        Arc::new(Hedge::new(self, config))
     }
 
     fn with_retry(self, config: RetryConfig) -> Arc<dyn Backend> {
@@ -46,5 +60,9 @@ impl BackendExt for Arc<dyn Backend> {
 
     fn with_breaker(self, config: CircuitBreakerConfig, clock: Clock) -> Arc<CircuitBreaker> {
         Arc::new(CircuitBreaker::new(self, config, clock))
+    }
+
+    fn with_bulkhead(self, config: BulkheadConfig) -> Arc<Bulkhead> {
+        Arc::new(Bulkhead::new(self, config))
     }
 }

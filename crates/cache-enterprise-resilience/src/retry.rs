@@ -37,8 +37,10 @@ pub struct RetryConfig {
     /// Time from the start of a call within which a further attempt may start and must end, when
     /// the call brings no deadline of its own. Default 250 ms.
     pub within: Duration,
-    /// What retries are paid from. Default [`RetryBudget::default`], a bucket of its own.
-    pub budget: Arc<RetryBudget>,
+    /// What retries are paid from; one bucket for several backends bounds what they retry
+    /// together. `None` is a bucket of its own, [`RetryBudget::default`]; the engine then gives
+    /// the one of the manager. Default `None`.
+    pub budget: Option<Arc<RetryBudget>>,
 }
 
 impl Default for RetryConfig {
@@ -48,7 +50,7 @@ impl Default for RetryConfig {
             delay: Duration::from_millis(5),
             delay_max: Duration::from_millis(100),
             within: Duration::from_millis(250),
-            budget: Arc::default(),
+            budget: None,
         }
     }
 }
@@ -84,17 +86,19 @@ impl Default for RetryConfig {
 pub struct Retry {
     inner: Arc<dyn Backend>,
     config: RetryConfig,
+    budget: Arc<RetryBudget>,
 }
 
 impl Retry {
     /// Repeats failed calls of `inner`.
     pub fn new(inner: Arc<dyn Backend>, config: RetryConfig) -> Self {
-        Self { inner, config }
+        let budget = config.budget.clone().unwrap_or_default();
+        Self { inner, config, budget }
     }
 
     /// What retries are paid from.
     pub fn budget(&self) -> &Arc<RetryBudget> {
-        &self.config.budget
+        &self.budget
     }
 
     /// Runs `call` until it succeeds or trying again is out of the question.
@@ -114,7 +118,7 @@ impl Retry {
             };
             let Some(delay) = delays.next() else { return Err(error) };
             let next_start = started.elapsed().saturating_add(delay);
-            if next_start >= deadline || !self.config.budget.spend() {
+            if next_start >= deadline || !self.budget.spend() {
                 return Err(error);
             }
             tokio::time::sleep(delay).await;
@@ -124,7 +128,7 @@ impl Retry {
 
     /// Awaits `call`; a success earns its part of a token.
     async fn once<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        call.await.inspect(|_| self.config.budget.earn())
+        call.await.inspect(|_| self.budget.earn())
     }
 
     /// Whether a late repeat of a put is refused when something newer stands under the key.

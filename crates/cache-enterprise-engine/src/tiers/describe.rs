@@ -86,7 +86,8 @@ impl Rows<'_> {
         self.push("retry.delay", format!("{:?}", retry.delay));
         self.push("retry.delay_max", format!("{:?}", retry.delay_max));
         self.push("retry.within", format!("{:?}", retry.within));
-        self.push("retry.budget", retry.budget.tokens_max().to_string());
+        let budget = retry.budget.as_ref().map_or(0, |budget| budget.tokens_max());
+        self.push("retry.budget", budget.to_string());
     }
 
     fn push_breaker(&mut self, breaker: Option<&CircuitBreakerConfig>) {

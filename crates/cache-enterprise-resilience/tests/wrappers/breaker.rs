@@ -112,7 +112,7 @@ async fn three_probes_close_it_and_every_change_is_told() {
             (BreakerState::HalfOpen, BreakerState::Closed),
         ]
     );
-    assert!(heard.lock().iter().all(|change| change.backend == "scripted"));
+    assert!(heard.lock().iter().all(|change| change.backend == "scripted" && change.node == 0));
 }
 
 #[tokio::test]

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod breaker;
+mod bulkhead;
+mod hedge;
+mod nodes;
 mod retry;
 mod scripted;
 mod timeout;

@@ -104,7 +104,7 @@ async fn a_wait_that_would_outlast_the_deadline_is_not_begun() {
 #[tokio::test(start_paused = true)]
 async fn backends_that_share_a_budget_share_its_end() {
     let config =
-        RetryConfig { budget: Arc::new(RetryBudget::new(1, 10)), ..RetryConfig::default() };
+        RetryConfig { budget: Some(Arc::new(RetryBudget::new(1, 10))), ..RetryConfig::default() };
     let (first, second) = (Scripted::new([], FAULT), Scripted::new([], FAULT));
     let ctx = OpContext::default();
     call(&retrying(&first, config.clone()), "get", &ctx).await.unwrap_err();
@@ -119,7 +119,8 @@ async fn every_kind_of_success_earns() {
             let budget = Arc::new(RetryBudget::new(1, 100));
             assert!(budget.spend());
             let backend = Scripted::with_fence(fence, [], Step::Answer);
-            let config = RetryConfig { budget: Arc::clone(&budget), ..RetryConfig::default() };
+            let config =
+                RetryConfig { budget: Some(Arc::clone(&budget)), ..RetryConfig::default() };
             call(&retrying(&backend, config), operation, &OpContext::default()).await.unwrap();
             assert_eq!(budget.tokens(), 1, "{operation}");
         }

@@ -58,11 +58,18 @@ impl Scripted {
         finally: Step,
     ) -> Arc<Self> {
         Arc::new(Self {
-            capabilities: Capabilities { fence, ..Capabilities::default() },
+            capabilities: Capabilities { fence, shared: true, ..Capabilities::default() },
             steps: Mutex::new(steps.into_iter().collect()),
             finally: Mutex::new(finally),
             calls: Mutex::default(),
         })
+    }
+
+    /// The same script on a backend that only this process sees.
+    pub(crate) fn local(steps: impl IntoIterator<Item = Step>, finally: Step) -> Arc<Self> {
+        let mut scripted = Self::new(steps, finally);
+        Arc::get_mut(&mut scripted).unwrap().capabilities.shared = false;
+        scripted
     }
 
     pub(crate) fn play_on(&self, step: Step) {

@@ -53,7 +53,9 @@ impl Plan {
         let codec = codec(settings, &mut problems);
         let compressor = compressor(settings, &mut problems);
         problems.extend(settings.levels().iter().filter_map(|level| policy(settings, level)));
-        let tiers = below.iter().filter_map(|level| tier(settings, level, backends, &mut problems));
+        let retry = retry(settings);
+        let tier = |level| tier(settings, level, backends, &retry, &mut problems);
+        let tiers = below.iter().filter_map(tier);
         let tiers: Vec<_> = tiers.collect();
         SettingsErrors::check(problems)?;
         Ok(Self {
@@ -114,6 +116,7 @@ fn tier(
     settings: &Settings,
     level: &LevelSettings,
     backends: &BackendRegistry,
+    retry: &RetryConfig,
     problems: &mut Vec<Problem>,
 ) -> Option<Tier> {
     let config = level.backend();
@@ -126,7 +129,7 @@ fn tier(
     match factory.source(&config) {
         Ok(source) => {
             let source = origins::Described::new(source, level);
-            Some(origins::of_tier(used(Tier::new(source), settings, level), settings, level))
+            Some(origins::of_tier(used(Tier::new(source), settings, level, retry), settings, level))
         }
         Err(error) => {
             problems.push(settings.problem(
@@ -158,7 +161,7 @@ fn refused(settings: &Settings, level: &LevelSettings, error: &Error) -> String 
 }
 
 /// A tier as the settings use it.
-fn used(tier: Tier, settings: &Settings, level: &LevelSettings) -> Tier {
+fn used(tier: Tier, settings: &Settings, level: &LevelSettings, retry: &RetryConfig) -> Tier {
     let timeouts = settings.timeouts();
     let mut tier = tier
         .promote_after(settings.promote_after())
@@ -174,7 +177,7 @@ fn used(tier: Tier, settings: &Settings, level: &LevelSettings) -> Tier {
             write: timeouts.write,
             ..TimeoutConfig::default()
         })
-        .retry(retry(settings));
+        .retry(retry.clone());
     if let Some(ttl) = level.ttl {
         tier = tier.ttl(ttl);
     }
@@ -190,6 +193,7 @@ fn used(tier: Tier, settings: &Settings, level: &LevelSettings) -> Tier {
     }
 }
 
+/// How the tiers repeat failed calls, all from one budget.
 fn retry(settings: &Settings) -> RetryConfig {
     let retry = settings.retry();
     RetryConfig {
@@ -197,7 +201,7 @@ fn retry(settings: &Settings) -> RetryConfig {
         delay: retry.delay,
         delay_max: retry.delay_max,
         within: retry.within,
-        budget: Arc::new(RetryBudget::new(retry.budget, EARNED_PERCENT)),
+        budget: Some(Arc::new(RetryBudget::new(retry.budget, EARNED_PERCENT))),
     }
 }
 
