@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::keys::{KEYS, find};
+use crate::keys::KEYS;
+use crate::meaning::find;
 use crate::origin::Origin;
 use crate::tree::{Tree, level_of};
 

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
-use crate::keys::{Kind, Meaning, meaning};
+use crate::keys::Kind;
 use crate::layer::{Leaf, Raw};
+use crate::meaning::{Meaning, meaning};
 use crate::origin::Origin;
 use crate::problem::Problem;
 use crate::secret::{SecretRef, has_password, is_secret_name};

@@ -36,6 +36,7 @@ mod format;
 pub mod keys;
 mod layer;
 mod level;
+mod meaning;
 mod origin;
 mod problem;
 mod quantity;

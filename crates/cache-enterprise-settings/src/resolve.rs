@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::keys::{KEYS, Key, Later, Meaning, meaning, nearest};
+use crate::keys::{KEYS, Key};
 use crate::layer::{Layer, Leaf, Placed, Raw};
+use crate::meaning::{Later, Meaning, meaning, nearest};
 use crate::origin::Origin;
 use crate::problem::Problem;
 use crate::value::Typed;
