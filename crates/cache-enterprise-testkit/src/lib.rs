@@ -9,6 +9,12 @@
 //! | an [`EpochStore`](cache_enterprise_core::coherence::EpochStore) | [`conformance::epoch_store::run`] |
 //! | a [`LocalStore`](cache_enterprise_core::LocalStore) | [`conformance::local_store::run`] |
 //!
+//! | feature | gives |
+//! |---|---|
+//! | `proxy` | [`proxy::TcpProxy`], which delays, loses and tears what passes between a client and a server |
+//! | `servers` | [`servers`]: Redis, Redis Cluster, Sentinel and memcached for one test each; Unix only |
+//! | `real-servers` | the tests on them, which `cargo xtask test` turns on |
+//!
 //! [`ChaosBackend`](chaos::ChaosBackend) and [`ChaosCodec`](chaos::ChaosCodec) spoil what passes
 //! through any backend and any codec on demand. [`ModelBackend`] is the plainest backend that keeps the whole contract. Time is moved by hand
 //! with [`Clock::manual`], which is re-exported here.
@@ -16,6 +22,8 @@
 pub mod chaos;
 pub mod conformance;
 mod model;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod seed;
 #[cfg(all(unix, feature = "servers"))]
 pub mod servers;

@@ -9,7 +9,7 @@
 //! | memcached, with or without SASL | [`MemcachedServer`] |
 //!
 //! Each can be paused (it hangs: connections stay, nothing answers), resumed, killed and started
-//! again on the same port. For faults between client and server use a proxy.
+//! again on the same port. For faults between client and server see [`proxy`](crate::proxy).
 //!
 //! ```no_run
 //! use cache_enterprise_testkit::servers::RedisServer;
