@@ -7,7 +7,7 @@ use crate::workspace::BENCH;
 /// A client and the crates that may name it; the benches name each, and some only they. Foundations (bytes, serde, tokio, tracing,
 /// async-trait) are not clients and may be shared.
 const CLIENTS: &[(&str, &[&str])] = &[
-    ("backon", &["cache-enterprise-resilience"]),
+    ("backon", &["cache-enterprise-redis", "cache-enterprise-resilience"]),
     ("bincode", &["cache-enterprise-serializers"]),
     ("clap", &["cache-enterprise-cli"]),
     ("deadpool-redis", &["cache-enterprise-redis"]),

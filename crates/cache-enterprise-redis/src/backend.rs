@@ -1,0 +1,308 @@
+//! The backend.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_enterprise_core::{
+    Backend, BackendHealth, Capabilities, Error, ErrorKind, KeyPrefix, OpContext, Put, PutOutcome,
+    Result, ScanPage, Sequence, StoredKey, saturating_millis,
+};
+use redis::Value;
+use tokio::time::timeout;
+
+use crate::config::{Limits, Redis};
+use crate::error;
+use crate::functions::{Functions, Over, Request};
+use crate::link::{Call, Link};
+use crate::record::{self, Record};
+use crate::scan;
+
+pub(crate) const NAME: &str = "redis";
+/// Bytes of values that one pipeline of puts carries.
+const PIPELINE_BYTES: usize = 1 << 20;
+
+/// Entries in Redis. Made by [`Redis::open`].
+///
+/// Expiry follows the clock of the server. Dropping it closes its connections.
+///
+/// ```no_run
+/// use cache_enterprise_core::{Backend, KeySpace, OpContext, Put, secs};
+/// use cache_enterprise_redis::Redis;
+///
+/// # async fn example() -> cache_enterprise_core::Result<()> {
+/// let redis = Redis::url("redis://localhost:6379")?.open().await?;
+/// let key = KeySpace::new("shop", "acme", "users")?.key(&42_u64)?;
+/// let how = Put { ttl: Some(secs(60)), ..Put::default() };
+/// redis.put(&key, "Ada".into(), how, &OpContext::default()).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RedisBackend {
+    link: Link,
+    functions: Functions,
+    limits: Limits,
+}
+
+impl RedisBackend {
+    /// Starts to connect.
+    pub(crate) async fn new(redis: Redis) -> Result<Self> {
+        redis.check()?;
+        let link = Link::new(&redis).await.map_err(|fault| fault.operation("open"))?;
+        let functions = Functions::new(redis.limits.tombstone_life);
+        Ok(Self { link, functions, limits: redis.limits })
+    }
+
+    /// Waits until the servers answer.
+    pub(crate) async fn connected(&self) -> Result<()> {
+        self.link.connected().await.map_err(|fault| fault.operation("open"))
+    }
+
+    async fn get_now(&self, key: &StoredKey) -> Result<Option<Bytes>> {
+        value_of(self.link.get(key).await?)
+    }
+
+    async fn get_many_now(&self, keys: &[StoredKey]) -> Result<Vec<Option<Bytes>>> {
+        self.link.get_many(keys).await?.into_iter().map(value_of).collect()
+    }
+
+    async fn put_now(&self, key: &StoredKey, value: Bytes, how: Put) -> Result<PutOutcome> {
+        if value.len() > self.limits.value_bytes_max {
+            self.remove_now(key, how.version).await?;
+            return Ok(PutOutcome::Refused);
+        }
+        let request = Request::Put { version: how.version, value, life: how.ttl };
+        Ok(outcome(self.functions.call(&self.link, key, &request).await?))
+    }
+
+    async fn put_many_now(&self, items: Vec<(StoredKey, Bytes, Put)>) -> Result<Vec<PutOutcome>> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        let mut chunk = Vec::new();
+        let mut bytes = 0;
+        for (key, value, how) in items {
+            if value.len() > self.limits.value_bytes_max {
+                self.put_chunk(std::mem::take(&mut chunk), &mut outcomes).await?;
+                outcomes.push(self.put_now(&key, value, how).await?);
+                continue;
+            }
+            bytes += value.len();
+            chunk.push((key, Request::Put { version: how.version, value, life: how.ttl }));
+            if chunk.len() == self.limits.pipeline_size || bytes >= PIPELINE_BYTES {
+                self.put_chunk(std::mem::take(&mut chunk), &mut outcomes).await?;
+                bytes = 0;
+            }
+        }
+        self.put_chunk(chunk, &mut outcomes).await?;
+        Ok(outcomes)
+    }
+
+    async fn put_chunk(
+        &self,
+        chunk: Vec<(StoredKey, Request)>,
+        outcomes: &mut Vec<PutOutcome>,
+    ) -> Result<()> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let (numbers, _) =
+            self.functions.call_all(&self.link, &chunk, Over::Shared, || None).await?;
+        outcomes.extend(numbers.into_iter().map(outcome));
+        Ok(())
+    }
+
+    async fn remove_now(&self, key: &StoredKey, at: Sequence) -> Result<bool> {
+        let request = Request::Remove { at };
+        if self.limits.replicas == 0 {
+            return Ok(self.functions.call(&self.link, key, &request).await? == 1);
+        }
+        self.remove_replicated(key, request).await
+    }
+
+    /// `WAIT` answers for the writes of its own connection, so both go over one that is bound.
+    async fn remove_replicated(&self, key: &StoredKey, request: Request) -> Result<bool> {
+        let replicas = self.limits.replicas;
+        // Less than the call may take, so that its answer arrives.
+        let millis = saturating_millis(self.limits.write_timeout / 2).max(1);
+        let wait = || {
+            let mut command = redis::cmd("WAIT");
+            command.arg(replicas).arg(millis);
+            Some(Call { key: key.clone(), command, payload: 0 })
+        };
+        let requests = [(key.clone(), request)];
+        let (numbers, waited) =
+            self.functions.call_all(&self.link, &requests, Over::Bound, wait).await?;
+        match waited {
+            Some(Value::Int(have)) if usize::try_from(have).is_ok_and(|have| have >= replicas) => {
+                Ok(numbers == [1])
+            }
+            Some(Value::Int(have)) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "under-replicated: the removal is made, and may be lost in a failover",
+            )
+            .with("replicas", have)
+            .with("wanted", replicas)),
+            _ => Err(error::strange_reply()),
+        }
+    }
+
+    async fn remove_many_now(&self, keys: &[StoredKey], at: Sequence) -> Result<u64> {
+        let mut removed = 0;
+        if self.limits.replicas > 0 {
+            for key in keys {
+                removed += u64::from(self.remove_now(key, at).await?);
+            }
+            return Ok(removed);
+        }
+        for chunk in keys.chunks(self.limits.pipeline_size) {
+            let requests: Vec<_> =
+                chunk.iter().map(|key| (key.clone(), Request::Remove { at })).collect();
+            let (numbers, _) =
+                self.functions.call_all(&self.link, &requests, Over::Shared, || None).await?;
+            removed += numbers.into_iter().filter(|number| *number == 1).count() as u64;
+        }
+        Ok(removed)
+    }
+
+    async fn touch_now(&self, key: &StoredKey, life: Duration) -> Result<bool> {
+        Ok(self.functions.call(&self.link, key, &Request::Touch { life }).await? == 1)
+    }
+
+    async fn clear_prefix_now(&self, prefix: &KeyPrefix) -> Result<()> {
+        scan::each_step(&self.link, prefix, |keys| async move {
+            // Removed one by one in a pipeline, so that no removal is forgotten with the values.
+            self.remove_many_now(&keys, Sequence::ZERO).await.map(drop)
+        })
+        .await
+    }
+}
+
+/// Ends a call when its caller's patience ends, and names it.
+async fn bounded<T>(
+    operation: &'static str,
+    ctx: &OpContext,
+    call: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let ended = match ctx.timeout {
+        None => call.await,
+        Some(within) => timeout(within, call).await.unwrap_or_else(|_| {
+            Err(error::late("the server did not answer within the caller's timeout"))
+        }),
+    };
+    ended.map_err(|fault| fault.operation(operation))
+}
+
+fn value_of(record: Option<Bytes>) -> Result<Option<Bytes>> {
+    match record.map(record::open) {
+        None | Some(Record::Removal) => Ok(None),
+        Some(Record::Value(value)) => Ok(Some(value)),
+        Some(Record::Foreign) => Err(error::foreign_record()),
+    }
+}
+
+fn outcome(number: i64) -> PutOutcome {
+    if number == 1 { PutOutcome::Stored } else { PutOutcome::Fenced }
+}
+
+#[async_trait]
+impl Backend for RedisBackend {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            expiry: true,
+            fence: true,
+            touch: true,
+            scan: true,
+            clear_prefix: true,
+            durable: true,
+            shared: true,
+            value_bytes_max: Some(self.limits.value_bytes_max),
+        }
+    }
+
+    fn node(&self, key: &StoredKey) -> u32 {
+        self.link.node(key)
+    }
+
+    fn nodes(&self) -> u32 {
+        self.link.nodes()
+    }
+
+    async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
+        bounded("get", ctx, self.get_now(key)).await
+    }
+
+    async fn get_many(&self, keys: &[StoredKey], ctx: &OpContext) -> Result<Vec<Option<Bytes>>> {
+        bounded("get_many", ctx, self.get_many_now(keys)).await
+    }
+
+    async fn put(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        ctx: &OpContext,
+    ) -> Result<PutOutcome> {
+        bounded("put", ctx, self.put_now(key, value, how)).await
+    }
+
+    async fn put_many(
+        &self,
+        items: Vec<(StoredKey, Bytes, Put)>,
+        ctx: &OpContext,
+    ) -> Result<Vec<PutOutcome>> {
+        bounded("put_many", ctx, self.put_many_now(items)).await
+    }
+
+    async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool> {
+        bounded("remove", ctx, self.remove_now(key, at)).await
+    }
+
+    async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
+        bounded("remove_many", ctx, self.remove_many_now(keys, at)).await
+    }
+
+    async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {
+        bounded("touch", ctx, self.touch_now(key, ttl)).await
+    }
+
+    async fn scan(
+        &self,
+        prefix: &KeyPrefix,
+        from: Option<Bytes>,
+        limit: usize,
+    ) -> Result<ScanPage> {
+        let page = scan::page(&self.link, prefix, from, limit).await;
+        page.map_err(|fault| fault.operation("scan"))
+    }
+
+    async fn clear_prefix(&self, prefix: &KeyPrefix) -> Result<()> {
+        let cleared = self.clear_prefix_now(prefix).await;
+        cleared.map_err(|fault| fault.operation("clear_prefix"))
+    }
+
+    async fn health(&self) -> BackendHealth {
+        if self.link.is_closed() {
+            return BackendHealth::Down("the backend is closed".into());
+        }
+        let asked = timeout(self.limits.read_timeout, self.link.ping()).await;
+        match asked.unwrap_or_else(|_| Err(error::late("the server did not answer in time"))) {
+            Ok(()) => BackendHealth::Up,
+            Err(why) => BackendHealth::Down(why.to_string()),
+        }
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.link.close();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RedisBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackend").field("link", &self.link).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,264 @@
+//! One connection that many calls share, kept open.
+//!
+//! A task keeps the connection: opens it, watches it, opens the next one when it ends, with
+//! jittered pauses so that a thousand clients do not come back in one instant. Calls take the
+//! connection there is. While the first attempt after a loss is made they wait for it; after one
+//! that failed they fail at once, and the next one to succeed lets them through again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use cache_enterprise_core::{Error, Result, ms, secs};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisError, Value};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::door::{Door, Driver, Opened};
+use super::pulse::{Ended, Finding, Pulse, Watch};
+use crate::address::Endpoint;
+use crate::error;
+
+/// Pauses between attempts to connect.
+const PAUSE_MIN: Duration = ms(10);
+const PAUSE_MAX: Duration = secs(1);
+/// A connection that lived this long was no failed attempt.
+const LIVED: Duration = secs(1);
+
+/// A connection that is opened again whenever it ends. Dropping it closes the connection.
+pub(crate) struct Lane {
+    phase: watch::Sender<Phase>,
+    keeper: AbortHandle,
+}
+
+/// What a call may do at the moment.
+#[derive(Clone)]
+enum Phase {
+    /// Wait: the first attempt is being made.
+    Opening,
+    Open(Wire),
+    /// Fail: the last attempt failed, the next one follows.
+    Shut(Error),
+    Closed,
+}
+
+/// The connection of a lane at one moment. Cloning costs two counts.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    connection: MultiplexedConnection,
+    pulse: Arc<Pulse>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Lane {
+    /// Starts to open a connection. Where `read_timeout` is given, reads need no timer: the
+    /// connection is watched instead.
+    pub(crate) fn new(door: Arc<Door>, read_timeout: Option<Duration>) -> Self {
+        let (phase, _) = watch::channel(Phase::Opening);
+        let keeper = tokio::spawn(keep(door, read_timeout, phase.clone())).abort_handle();
+        Self { phase, keeper }
+    }
+
+    /// The connection, waited for no longer than `within`.
+    pub(crate) async fn wire(&self, within: Duration) -> Result<Wire> {
+        if let Some(now) = self.phase.borrow().wire() {
+            return now;
+        }
+        let mut phases = self.phase.subscribe();
+        let opened = timeout(within, phases.wait_for(|phase| phase.wire().is_some())).await;
+        match opened.ok().and_then(|phase| phase.ok()?.wire()) {
+            Some(wire) => wire,
+            None => Err(error::late("no connection to the server in time")),
+        }
+    }
+
+    /// Ends the connection and every call on it.
+    pub(crate) fn close(&self) {
+        self.phase.send_replace(Phase::Closed);
+        self.keeper.abort();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(*self.phase.borrow(), Phase::Closed)
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match &*self.phase.borrow() {
+            Phase::Opening => "opening",
+            Phase::Open(_) => "open",
+            Phase::Shut(_) => "shut",
+            Phase::Closed => "closed",
+        };
+        f.debug_tuple("Lane").field(&phase).finish()
+    }
+}
+
+impl Phase {
+    /// The connection or why there is none; `None` while it is worth waiting.
+    fn wire(&self) -> Option<Result<Wire>> {
+        match self {
+            Self::Opening => None,
+            Self::Open(wire) => Some(Ok(wire.clone())),
+            Self::Shut(why) => Some(Err(why.clone())),
+            Self::Closed => Some(Err(error::closed())),
+        }
+    }
+}
+
+impl Wire {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Sends a read whose deadline is that of the connection: no timer is started.
+    pub(crate) async fn read(&mut self, command: &Cmd) -> Result<Value> {
+        let asked = self.pulse.ask();
+        let answer = self.connection.send_packed_command(command).await;
+        self.pulse.answer(asked);
+        self.settled(answer)
+    }
+
+    /// Sends a command and waits no longer than `within`, after which the connection is given up:
+    /// the reply of the late command stands before all others.
+    pub(crate) async fn send(&mut self, command: &Cmd, within: Duration) -> Result<Value> {
+        match timeout(within, self.connection.send_packed_command(command)).await {
+            Ok(answer) => self.settled(answer),
+            Err(_) => Err(self.overdue()),
+        }
+    }
+
+    /// Sends commands together; an answer each, in their order.
+    pub(crate) async fn send_all(
+        &mut self,
+        commands: &Pipeline,
+        within: Duration,
+    ) -> Result<Vec<Result<Value>>> {
+        let count = commands.len();
+        let sent = self.connection.send_packed_commands(commands, 0, count);
+        let answers = match timeout(within, sent).await {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(fault)) => return Err(self.broken(&fault)),
+            Err(_) => return Err(self.overdue()),
+        };
+        if answers.len() != count {
+            return Err(error::strange_reply());
+        }
+        Ok(answers.into_iter().map(|answer| self.settled(Ok(answer))).collect())
+    }
+
+    /// Gives the connection up because its server is no primary any more.
+    pub(crate) fn demoted(&self) {
+        self.pulse.give_up(Ended::Demoted);
+    }
+
+    fn overdue(&self) -> Error {
+        self.pulse.give_up(Ended::Overdue);
+        error::late("the server did not answer in time").with("server", &self.endpoint)
+    }
+
+    fn settled(&self, answer: Result<Value, RedisError>) -> Result<Value> {
+        match answer {
+            Ok(Value::ServerError(fault)) => {
+                Err(error::from_server(&fault).with("server", &self.endpoint))
+            }
+            Ok(value) => Ok(value),
+            Err(fault) => Err(self.broken(&fault)),
+        }
+    }
+
+    #[cold]
+    fn broken(&self, fault: &RedisError) -> Error {
+        let fault = self.pulse.fault().unwrap_or_else(|| error::from_redis(fault));
+        fault.with("server", &self.endpoint)
+    }
+}
+
+/// Keeps one connection open until its lane ends this task.
+async fn keep(door: Arc<Door>, read_timeout: Option<Duration>, phase: watch::Sender<Phase>) {
+    let pauses = || {
+        let growing = ExponentialBuilder::default().with_min_delay(PAUSE_MIN);
+        growing.with_max_delay(PAUSE_MAX).with_jitter().without_max_times().build()
+    };
+    let mut pause = pauses();
+    loop {
+        match door.open().await {
+            Err(why) => enter(&phase, Phase::Shut(why)),
+            Ok(Opened { connection, driver, endpoint }) => {
+                let (pulse, since) = (Arc::new(Pulse::default()), Instant::now());
+                let wire = Wire { connection, pulse, endpoint: Arc::new(endpoint) };
+                enter(&phase, Phase::Open(wire.clone()));
+                attend(wire, driver, read_timeout, &phase).await;
+                if since.elapsed() >= LIVED {
+                    pause = pauses();
+                    // At once: calls wait for this attempt.
+                    continue;
+                }
+            }
+        }
+        tokio::time::sleep(pause.next().unwrap_or(PAUSE_MAX)).await;
+    }
+}
+
+/// Waits until the connection ends or is given up. Its driver is a task of its own, so that nothing
+/// is polled beside it.
+async fn attend(
+    wire: Wire,
+    driver: Driver,
+    read_timeout: Option<Duration>,
+    phase: &watch::Sender<Phase>,
+) {
+    // Dropped with this task, it ends the driver too.
+    let mut driving = JoinSet::new();
+    driving.spawn(driver);
+    tokio::select! {
+        _ = driving.join_next() => {}
+        () = overdue(&wire, read_timeout) => wire.pulse.give_up(Ended::Overdue),
+        () = wire.pulse.given_up() => {}
+    }
+    // Before the calls on it fail, so that whoever tries again finds the next connection.
+    enter(phase, Phase::Opening);
+    driving.shutdown().await;
+}
+
+/// Completes when a read was not answered in time.
+async fn overdue(wire: &Wire, read_timeout: Option<Duration>) {
+    let Some(limit) = read_timeout else { return std::future::pending().await };
+    let mut watch = Watch::new(limit, Instant::now());
+    let mut looks = interval(Watch::every(limit));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = looks.tick().await;
+        match watch.look(&wire.pulse, now) {
+            Finding::Fine => {}
+            // It ends with the connection at the latest.
+            Finding::Quiet => drop(tokio::spawn(ping(wire.clone()))),
+            Finding::Overdue => return,
+        }
+    }
+}
+
+async fn ping(mut wire: Wire) {
+    // Whatever it answers: it answers.
+    let _ = wire.read(&redis::cmd("PING")).await;
+}
+
+fn enter(phase: &watch::Sender<Phase>, next: Phase) {
+    phase.send_if_modified(|phase| {
+        let is_open = !matches!(phase, Phase::Closed);
+        if is_open {
+            *phase = next;
+        }
+        is_open
+    });
+}

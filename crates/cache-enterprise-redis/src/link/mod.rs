@@ -1,0 +1,208 @@
+//! The way to the servers. Backend and functions know this seam and no topology behind it.
+//!
+//! A topology answers six questions: read one key, read several, call a function at the server of
+//! a key over a shared connection, do it over a connection of its own, list keys, and which node a
+//! key belongs to. Everything it gets is a stored key and a command; which connection, node or
+//! slot that means is its own affair.
+
+mod bound;
+mod door;
+mod lane;
+mod policy;
+mod pulse;
+mod reader;
+mod sentinel;
+mod single;
+mod sizes;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache_enterprise_core::{Error, ErrorKind, Result, StoredKey};
+use redis::{Cmd, Pipeline, Value};
+
+use crate::config::{Redis, Topology};
+use crate::error;
+use crate::tls::Certificates;
+
+use bound::Bound;
+use door::{Door, Place};
+use reader::Answer;
+use single::Single;
+
+/// The servers of one topology.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// One server, fixed or followed through sentinels.
+    Single(Box<Single>),
+}
+
+/// A command for the server of a key, and the bytes of the value in it: a large one takes the
+/// second connection.
+#[derive(Debug)]
+pub(crate) struct Call {
+    #[allow(dead_code, reason = "a cluster finds the node by it")]
+    pub(crate) key: StoredKey,
+    pub(crate) command: Cmd,
+    pub(crate) payload: usize,
+}
+
+impl Link {
+    /// Reads files and secrets, starts to connect, and does not wait for it.
+    pub(crate) async fn new(redis: &Redis) -> Result<Self> {
+        let tls = redis.tls.clone();
+        let read = tokio::task::spawn_blocking(move || match tls.is_on {
+            true => Certificates::read(&tls).map(Some),
+            false => Ok(None),
+        });
+        let certificates =
+            read.await.map_err(|_| error::late("the certificates could not be read"))??;
+        let place = match &redis.topology {
+            Topology::Standalone(endpoint) => Place::Fixed(endpoint.clone()),
+            Topology::Sentinel { primary, sentinels } => Place::Primary {
+                name: primary.clone(),
+                sentinels: sentinels.clone(),
+                login: redis.sentinel_login.clone(),
+            },
+            Topology::Cluster(_) => {
+                return Err(Error::new(ErrorKind::Unsupported, "clusters are not supported yet"));
+            }
+        };
+        let door = Arc::new(Door {
+            place,
+            login: redis.login.clone(),
+            database: redis.database,
+            tls: certificates.as_ref().map(Certificates::client_config).transpose()?,
+            connect_timeout: redis.limits.connect_timeout,
+        });
+        let bound = Bound::new(Arc::clone(&door), certificates, redis.limits.clone());
+        Ok(Self::Single(Box::new(Single::new(door, bound, redis.limits.clone()))))
+    }
+
+    /// Waits until calls can be answered.
+    pub(crate) async fn connected(&self) -> Result<()> {
+        match self {
+            Self::Single(single) => single.connected().await,
+        }
+    }
+
+    /// What lies under a key. Reads that arrive together travel together.
+    pub(crate) async fn get(&self, key: &StoredKey) -> Answer {
+        match self {
+            Self::Single(single) => single.get(key).await,
+        }
+    }
+
+    /// What lies under each of the keys, in their order.
+    pub(crate) async fn get_many(&self, keys: &[StoredKey]) -> Result<Vec<Option<Bytes>>> {
+        match self {
+            Self::Single(single) => single.get_many(keys).await,
+        }
+    }
+
+    /// Calls the server of the key over a shared connection.
+    pub(crate) async fn call(&self, call: &Call) -> Result<Value> {
+        match self {
+            Self::Single(single) => single.call(&call.command, call.payload).await,
+        }
+    }
+
+    /// Makes several calls together, at most a pipeline's worth; an answer each, in their order.
+    /// Calls of one key are made in their order.
+    pub(crate) async fn call_all(&self, calls: &[Call]) -> Result<Vec<Result<Value>>> {
+        let payload = calls.iter().map(|call| call.payload).sum();
+        match self {
+            Self::Single(single) => single.call_all(&pipeline(calls), payload).await,
+        }
+    }
+
+    /// As `call_all` for calls of one key, over a connection that nobody else uses meanwhile.
+    pub(crate) async fn call_bound(&self, calls: &[Call]) -> Result<Vec<Result<Value>>> {
+        match self {
+            Self::Single(single) => single.call_bound(&pipeline(calls)).await,
+        }
+    }
+
+    /// One step of a scan on one node, over a connection that nobody else uses meanwhile.
+    pub(crate) async fn list(
+        &self,
+        node: u32,
+        cursor: u64,
+        pattern: &[u8],
+        count: usize,
+    ) -> Result<Listed> {
+        let _ = node;
+        match self {
+            Self::Single(single) => single.list(cursor, pattern, count).await,
+        }
+    }
+
+    /// The node that serves a key, below [`nodes`](Self::nodes).
+    pub(crate) fn node(&self, key: &StoredKey) -> u32 {
+        let _ = key;
+        match self {
+            Self::Single(_) => 0,
+        }
+    }
+
+    /// How many nodes serve keys.
+    pub(crate) fn nodes(&self) -> u32 {
+        match self {
+            Self::Single(_) => 1,
+        }
+    }
+
+    /// Asks every node whether it is there.
+    pub(crate) async fn ping(&self) -> Result<()> {
+        match self {
+            Self::Single(single) => single.ping().await,
+        }
+    }
+
+    /// Ends every connection. Calls after it, and those it meets, answer `Closed`.
+    pub(crate) fn close(&self) {
+        match self {
+            Self::Single(single) => single.close(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Single(single) => single.is_closed(),
+        }
+    }
+}
+
+/// One step of a scan.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// Where to go on; zero ends the node.
+    pub(crate) cursor: u64,
+    pub(crate) keys: Vec<Vec<u8>>,
+}
+
+impl Listed {
+    pub(crate) fn read(answer: Value) -> Result<Self> {
+        let (cursor, keys): (u64, Vec<Vec<u8>>) =
+            redis::from_redis_value(answer).map_err(|_| error::strange_reply())?;
+        Ok(Self { cursor, keys })
+    }
+}
+
+/// The bytes of a reply to `GET`; they are not copied.
+pub(crate) fn bytes_of(value: Value) -> Answer {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        Value::ServerError(fault) => Err(error::from_server(&fault)),
+        _ => Err(error::strange_reply()),
+    }
+}
+
+fn pipeline(calls: &[Call]) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(calls.len());
+    for call in calls {
+        pipeline.add_command(call.command.clone());
+    }
+    pipeline
+}

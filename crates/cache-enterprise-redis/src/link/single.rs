@@ -1,0 +1,205 @@
+//! One server, found by its address or through sentinels.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_enterprise_core::{Error, ErrorKind, Result, StoredKey};
+use redis::{Cmd, Pipeline, Value};
+
+use super::bound::Bound;
+use super::door::{Door, Place};
+use super::lane::{Lane, Wire};
+use super::policy::{LARGE_BYTES, Policy};
+use super::reader::{Answer, Fetch, Reader};
+use super::sizes::Sizes;
+use super::{Listed, bytes_of};
+use crate::config::Limits;
+use crate::error;
+use crate::key::RedisKey;
+
+/// Connections to one server: one for reads and small writes, one for what is large, a pool for
+/// calls that need one to themselves.
+pub(crate) struct Single {
+    reader: Reader<Lanes>,
+    bound: Bound,
+    sizes: Sizes,
+    limits: Limits,
+}
+
+/// The two connections that all calls share.
+struct Lanes {
+    hot: Lane,
+    bulk: Lane,
+    read_timeout: Duration,
+    /// A server that turns out to be a replica means that the primary is another by now.
+    follows: bool,
+}
+
+impl Single {
+    pub(crate) fn new(door: Arc<Door>, bound: Bound, limits: Limits) -> Self {
+        let lanes = Lanes {
+            hot: Lane::new(Arc::clone(&door), Some(limits.read_timeout)),
+            bulk: Lane::new(Arc::clone(&door), None),
+            read_timeout: limits.read_timeout,
+            follows: matches!(door.place, Place::Primary { .. }),
+        };
+        let reader = Reader::new(lanes, Policy::new(limits.pipeline_size));
+        Self { reader, bound, sizes: Sizes::default(), limits }
+    }
+
+    fn lanes(&self) -> &Lanes {
+        self.reader.fetch()
+    }
+
+    pub(crate) async fn connected(&self) -> Result<()> {
+        // A connection opens within its timeout or fails; the second one is for the pause between.
+        let within = self.limits.connect_timeout * 2;
+        self.lanes().hot.wire(within).await?;
+        self.lanes().bulk.wire(within).await.map(drop)
+    }
+
+    pub(crate) async fn get(&self, key: &StoredKey) -> Answer {
+        let answer = self.reader.get(key, self.sizes.expected(key)).await;
+        if let Ok(Some(record)) = &answer {
+            self.sizes.learn(key, record.len());
+        }
+        answer
+    }
+
+    pub(crate) async fn get_many(&self, keys: &[StoredKey]) -> Result<Vec<Option<Bytes>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        let mut rest = keys;
+        while let Some(first) = rest.first() {
+            let expected = self.sizes.expected(first);
+            let count = Policy::new(self.limits.pipeline_size).keys(expected).min(rest.len());
+            let (chunk, others) = rest.split_at(count);
+            for (key, answer) in chunk.iter().zip(self.lanes().fetch_chunk(chunk, expected).await?)
+            {
+                if let Some(record) = &answer {
+                    self.sizes.learn(key, record.len());
+                }
+                found.push(answer);
+            }
+            rest = others;
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn call(&self, command: &Cmd, payload: usize) -> Result<Value> {
+        let mut wire = self.lanes().for_write(payload, self.limits.write_timeout).await?;
+        let answer = wire.send(command, self.limits.write_timeout).await;
+        self.lanes().noticed(&wire, &answer);
+        answer
+    }
+
+    pub(crate) async fn call_all(
+        &self,
+        commands: &Pipeline,
+        payload: usize,
+    ) -> Result<Vec<Result<Value>>> {
+        let mut wire = self.lanes().for_write(payload, self.limits.write_timeout).await?;
+        let answers = wire.send_all(commands, self.limits.write_timeout).await?;
+        for answer in &answers {
+            self.lanes().noticed(&wire, answer);
+        }
+        Ok(answers)
+    }
+
+    pub(crate) async fn call_bound(&self, commands: &Pipeline) -> Result<Vec<Result<Value>>> {
+        let wire = self.lanes().hot.wire(self.limits.write_timeout).await?;
+        let answers = self.bound.call_all(wire.endpoint(), commands).await?;
+        for answer in &answers {
+            self.lanes().noticed(&wire, answer);
+        }
+        Ok(answers)
+    }
+
+    pub(crate) async fn list(&self, cursor: u64, pattern: &[u8], count: usize) -> Result<Listed> {
+        let mut scan = redis::pipe();
+        scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
+        let answer = self.call_bound(&scan).await?.pop().ok_or_else(error::strange_reply)?;
+        Listed::read(answer?)
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        let mut wire = self.lanes().hot.wire(self.limits.read_timeout).await?;
+        wire.read(&redis::cmd("PING")).await.map(drop)
+    }
+
+    pub(crate) fn close(&self) {
+        self.lanes().hot.close();
+        self.lanes().bulk.close();
+        self.bound.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lanes().hot.is_closed()
+    }
+}
+
+impl Lanes {
+    async fn for_write(&self, payload: usize, within: Duration) -> Result<Wire> {
+        let lane = if payload >= LARGE_BYTES { &self.bulk } else { &self.hot };
+        lane.wire(within).await
+    }
+
+    async fn fetch_chunk(&self, keys: &[StoredKey], expected: usize) -> Result<Vec<Option<Bytes>>> {
+        let mut command = redis::cmd("MGET");
+        for key in keys {
+            command.arg(RedisKey::of(key));
+        }
+        let answer = match expected >= LARGE_BYTES {
+            false => self.hot.wire(self.read_timeout).await?.read(&command).await?,
+            true => {
+                let mut wire = self.bulk.wire(self.read_timeout).await?;
+                wire.send(&command, self.read_timeout).await?
+            }
+        };
+        match answer {
+            Value::Array(found) if found.len() == keys.len() => {
+                found.into_iter().map(bytes_of).collect()
+            }
+            _ => Err(error::strange_reply()),
+        }
+    }
+
+    /// Leaves a server that refuses a write as a replica does, where there is another to find.
+    fn noticed<T>(&self, wire: &Wire, answer: &Result<T>) {
+        let refused = |fault: &Error| {
+            fault.kind() == ErrorKind::Unavailable
+                && fault.context().any(|pair| pair == ("code", "READONLY"))
+        };
+        if self.follows && answer.as_ref().err().is_some_and(refused) {
+            wire.demoted();
+        }
+    }
+}
+
+impl Fetch for Lanes {
+    async fn fetch(&self, key: &StoredKey) -> Answer {
+        let mut wire = self.hot.wire(self.read_timeout).await?;
+        bytes_of(wire.read(redis::cmd("GET").arg(RedisKey::of(key))).await?)
+    }
+
+    async fn fetch_aside(&self, key: &StoredKey) -> Answer {
+        let mut wire = self.bulk.wire(self.read_timeout).await?;
+        let command = redis::cmd("GET").arg(RedisKey::of(key)).to_owned();
+        bytes_of(wire.send(&command, self.read_timeout).await?)
+    }
+
+    async fn fetch_all(&self, keys: Vec<StoredKey>) -> Vec<Answer> {
+        match self.fetch_chunk(&keys, 0).await {
+            Ok(found) => found.into_iter().map(Ok).collect(),
+            Err(fault) => keys.iter().map(|_| Err(fault.clone())).collect(),
+        }
+    }
+}
+
+impl fmt::Debug for Single {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lanes { hot, bulk, .. } = self.lanes();
+        f.debug_struct("Single").field("hot", hot).field("bulk", bulk).finish_non_exhaustive()
+    }
+}
