@@ -175,21 +175,29 @@ impl RedisBackend {
         })
         .await
     }
-}
 
-/// Ends a call when its caller's patience ends, and names it.
-async fn bounded<T>(
-    operation: &'static str,
-    ctx: &OpContext,
-    call: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let ended = match ctx.timeout {
-        None => call.await,
-        Some(within) => timeout(within, call).await.unwrap_or_else(|_| {
-            Err(error::late("the server did not answer within the caller's timeout"))
-        }),
-    };
-    ended.map_err(|fault| fault.operation(operation))
+    /// Ends a call when its caller's patience ends, and names it.
+    async fn bounded<T>(
+        &self,
+        operation: &'static str,
+        ctx: &OpContext,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let ended = match ctx.timeout {
+            None => call.await,
+            Some(within) => timeout(within, call).await.unwrap_or_else(|_| {
+                Err(error::late("the server did not answer within the caller's timeout"))
+            }),
+        };
+        ended.map_err(|fault| self.told(operation, fault))
+    }
+
+    /// What a caller is told of a fault. A call that met the close lost its connection to it.
+    #[cold]
+    fn told(&self, operation: &'static str, fault: Error) -> Error {
+        let fault = if self.link.is_closed() { error::closed() } else { fault };
+        fault.operation(operation)
+    }
 }
 
 fn value_of(record: Option<Bytes>) -> Result<Option<Bytes>> {
@@ -232,11 +240,11 @@ impl Backend for RedisBackend {
     }
 
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
-        bounded("get", ctx, self.get_now(key)).await
+        self.bounded("get", ctx, self.get_now(key)).await
     }
 
     async fn get_many(&self, keys: &[StoredKey], ctx: &OpContext) -> Result<Vec<Option<Bytes>>> {
-        bounded("get_many", ctx, self.get_many_now(keys)).await
+        self.bounded("get_many", ctx, self.get_many_now(keys)).await
     }
 
     async fn put(
@@ -246,7 +254,7 @@ impl Backend for RedisBackend {
         how: Put,
         ctx: &OpContext,
     ) -> Result<PutOutcome> {
-        bounded("put", ctx, self.put_now(key, value, how)).await
+        self.bounded("put", ctx, self.put_now(key, value, how)).await
     }
 
     async fn put_many(
@@ -254,19 +262,19 @@ impl Backend for RedisBackend {
         items: Vec<(StoredKey, Bytes, Put)>,
         ctx: &OpContext,
     ) -> Result<Vec<PutOutcome>> {
-        bounded("put_many", ctx, self.put_many_now(items)).await
+        self.bounded("put_many", ctx, self.put_many_now(items)).await
     }
 
     async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool> {
-        bounded("remove", ctx, self.remove_now(key, at)).await
+        self.bounded("remove", ctx, self.remove_now(key, at)).await
     }
 
     async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
-        bounded("remove_many", ctx, self.remove_many_now(keys, at)).await
+        self.bounded("remove_many", ctx, self.remove_many_now(keys, at)).await
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {
-        bounded("touch", ctx, self.touch_now(key, ttl)).await
+        self.bounded("touch", ctx, self.touch_now(key, ttl)).await
     }
 
     async fn scan(
@@ -276,12 +284,12 @@ impl Backend for RedisBackend {
         limit: usize,
     ) -> Result<ScanPage> {
         let page = scan::page(&self.link, prefix, from, limit).await;
-        page.map_err(|fault| fault.operation("scan"))
+        page.map_err(|fault| self.told("scan", fault))
     }
 
     async fn clear_prefix(&self, prefix: &KeyPrefix) -> Result<()> {
         let cleared = self.clear_prefix_now(prefix).await;
-        cleared.map_err(|fault| fault.operation("clear_prefix"))
+        cleared.map_err(|fault| self.told("clear_prefix", fault))
     }
 
     async fn health(&self) -> BackendHealth {

@@ -2,7 +2,7 @@
 -- Each call names one key; docs/redis.md lists what a user must be granted for it.
 
 local HEAD = 9
-local NEVER = string.rep('\0', 8)
+local NEVER = '\0\0\0\0\0\0\0\0'
 
 -- Lua's numbers lose bits above 2^53, so a version is compared as two halves.
 local function newer(a, b)

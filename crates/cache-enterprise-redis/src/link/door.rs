@@ -85,8 +85,9 @@ impl Door {
         // All at once, so that one that hangs holds nobody up; half of the time is for the server.
         let deadline = tokio::time::Instant::now() + self.connect_timeout / 2;
         let mut asked = JoinSet::new();
-        for at in sentinels.iter().cloned() {
-            let (name, login, tls) = (name.clone(), login.clone(), self.tls.clone());
+        for at in sentinels {
+            let (at, name, login) = (at.clone(), name.clone(), login.clone());
+            let tls = self.tls.clone();
             asked.spawn(async move { ask(&at, &name, &login, tls.as_ref()).await });
         }
         let mut votes = Votes::of(sentinels.len());
