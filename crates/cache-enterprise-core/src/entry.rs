@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Millis, NEVER};
-use crate::coherence::{EpochCell, Sequence};
+use crate::coherence::{EpochCell, Sequence, TagCells};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How much an entry wants to stay when level 1 is full.
@@ -62,33 +62,40 @@ impl Dates {
     }
 }
 
-/// What few entries carry: kept in an allocation of its own, so that the others stay small.
+/// What an entry carries beside its dates. A single tag costs nothing but a pointer; more than that
+/// is kept in an allocation of its own, so that most entries stay small.
 #[derive(Debug, Default)]
 pub struct Detail {
     /// Epoch cells of the entry's tags.
-    pub tags: Box<[Arc<EpochCell>]>,
+    pub tags: TagCells,
     /// The entry expires when it was not read for this long.
     pub idle_ms: Option<Millis>,
 }
 
 impl Detail {
-    /// Whether there is nothing to carry.
-    pub fn is_empty(&self) -> bool {
-        self.tags.is_empty() && self.idle_ms.is_none()
-    }
-
     /// Bytes that an entry with this detail takes beside its own; the cells of tags are shared.
     ///
     /// ```
     /// assert_eq!(cache_enterprise_core::Detail::default().heap_bytes(), 0);
     /// ```
     pub fn heap_bytes(&self) -> usize {
-        if self.is_empty() { 0 } else { size_of::<Carried>() + size_of_val(&*self.tags) }
+        match (&self.tags, self.idle_ms) {
+            (TagCells::None | TagCells::One(_), None) => 0,
+            _ => size_of::<Boxed>() + self.tags.heap_bytes(),
+        }
     }
 }
 
+/// A [`Detail`] in the place an entry has for it.
 #[derive(Debug)]
-struct Carried {
+enum Carried {
+    Nothing,
+    Tag(Arc<EpochCell>),
+    Boxed(Box<Boxed>),
+}
+
+#[derive(Debug)]
+struct Boxed {
     detail: Detail,
     /// When the entry was read last, for idle expiry.
     touched: AtomicU64,
@@ -96,7 +103,7 @@ struct Carried {
 
 /// A value in level 1 with all a hit must check, in one allocation.
 ///
-/// The head is 48 bytes and stands before the value, what a hit checks in front: with the two
+/// The head is 56 bytes and stands before the value, what a hit checks in front: with the two
 /// counts of its `Arc` that is 32 bytes, so in most places one cache line. The date of expiry is an
 /// offset from the creation in units of 2^n milliseconds; a unit is one millisecond up to a life of
 /// 49 days.
@@ -123,7 +130,7 @@ pub struct Entry<V> {
     birth: u64,
     keep_for: u32,
     weight: u32,
-    carried: Option<Box<Carried>>,
+    carried: Carried,
     value: V,
 }
 
@@ -149,7 +156,7 @@ impl<V> Entry<V> {
             birth: dates.created << 8 | u64::from(Priority::Normal as u8) << PRIORITY_SHIFT | unit,
             keep_for: offset(dates.created, dates.expires, unit),
             weight: 0,
-            carried: None,
+            carried: Carried::Nothing,
             value,
         }
     }
@@ -175,8 +182,14 @@ impl<V> Entry<V> {
         let idle = u64::from(detail.idle_ms.is_some()) * IDLE_BIT;
         let fresh = self.fresh.get_mut();
         *fresh = *fresh & !IDLE_BIT | idle;
-        let touched = AtomicU64::new(self.created());
-        self.carried = (!detail.is_empty()).then(|| Box::new(Carried { detail, touched }));
+        self.carried = match detail {
+            Detail { tags: TagCells::None, idle_ms: None } => Carried::Nothing,
+            Detail { tags: TagCells::One(cell), idle_ms: None } => Carried::Tag(cell),
+            detail => {
+                let touched = AtomicU64::new(self.created());
+                Carried::Boxed(Box::new(Boxed { detail, touched }))
+            }
+        };
         self
     }
 
@@ -208,7 +221,11 @@ impl<V> Entry<V> {
 
     /// Epoch cells of the entry's tags.
     pub fn tags(&self) -> &[Arc<EpochCell>] {
-        self.carried.as_ref().map_or(&[], |carried| &carried.detail.tags)
+        match &self.carried {
+            Carried::Nothing => &[],
+            Carried::Tag(cell) => std::slice::from_ref(cell),
+            Carried::Boxed(boxed) => &boxed.detail.tags,
+        }
     }
 
     /// The entry's dates; the expiry is exact to its unit.
@@ -272,8 +289,8 @@ impl<V> Entry<V> {
 
     /// Notes a read, for idle expiry. Does nothing for entries without it.
     pub fn touch(&self, now: Millis) {
-        if let Some(carried) = &self.carried {
-            carried.touched.fetch_max(now, Ordering::Relaxed);
+        if let Carried::Boxed(boxed) = &self.carried {
+            boxed.touched.fetch_max(now, Ordering::Relaxed);
         }
     }
 
@@ -300,9 +317,9 @@ impl<V> Entry<V> {
     }
 
     fn is_idle(&self, now: Millis) -> bool {
-        let Some(carried) = &self.carried else { return false };
-        let last_read = carried.touched.load(Ordering::Relaxed);
-        carried.detail.idle_ms.is_some_and(|idle| now >= last_read.saturating_add(idle))
+        let Carried::Boxed(boxed) = &self.carried else { return false };
+        let last_read = boxed.touched.load(Ordering::Relaxed);
+        boxed.detail.idle_ms.is_some_and(|idle| now >= last_read.saturating_add(idle))
     }
 }
 
@@ -445,8 +462,8 @@ mod tests {
     const DAY: Millis = 86_400_000;
 
     #[test]
-    fn the_head_is_forty_eight_bytes() {
-        assert_eq!(size_of::<Entry<[u8; 128]>>(), 48 + 128);
+    fn the_head_is_fifty_six_bytes() {
+        assert_eq!(size_of::<Entry<[u8; 128]>>(), 56 + 128);
     }
 
     #[test]

@@ -274,10 +274,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             (Some(weigh), _) => weigh(&value),
             (None, encoded_len) => value_bytes(&value).max(encoded_len.unwrap_or(0)),
         };
-        let tags = match &*plan.tags {
-            [] => Box::default(),
-            tags => self.view.tenant.epochs.tag_cells(tags.iter().cloned()),
-        };
+        let tags = self.view.tenant.epochs.tag_cells(plan.tags.iter().cloned());
         let detail = Detail { tags, idle_ms: plan.idle.map(saturating_millis) };
         let weight = self.view.core.holdings.unit().weight::<K>(key_heap_bytes, bytes, &detail);
         Entry::new(value, plan.version, plan.checked, plan.l1_dates())

@@ -5,6 +5,7 @@
 //! it; a reader loads the counter first and the cells after it. So a reader that saw the new
 //! counter sees the new epoch, and one that saw the old counter checks again at its next hit.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -47,6 +48,62 @@ impl EpochCell {
 
     fn raise(&self, to: Sequence) {
         self.epoch.fetch_max(to.0, Ordering::AcqRel);
+    }
+}
+
+/// The epoch cells of an entry's tags: one pointer for the one tag that most entries have.
+///
+/// ```
+/// use cache_enterprise_core::coherence::{Sequence, TagCells, TenantEpochs};
+/// use cache_enterprise_core::tag;
+///
+/// let epochs = TenantEpochs::new(Sequence(1));
+/// assert!(matches!(epochs.tag_cells([tag!("org:7")]), TagCells::One(_)));
+/// assert_eq!(epochs.tag_cells([tag!("org:7"), tag!("hot")]).len(), 2);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub enum TagCells {
+    /// No tag.
+    #[default]
+    None,
+    /// A single tag.
+    One(Arc<EpochCell>),
+    /// Several tags.
+    Many(Box<[Arc<EpochCell>]>),
+}
+
+impl TagCells {
+    /// Bytes beside the value itself; the cells are shared and not counted.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::None | Self::One(_) => 0,
+            Self::Many(cells) => size_of_val(&**cells),
+        }
+    }
+}
+
+impl Deref for TagCells {
+    type Target = [Arc<EpochCell>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::None => &[],
+            Self::One(cell) => std::slice::from_ref(cell),
+            Self::Many(cells) => cells,
+        }
+    }
+}
+
+impl FromIterator<Arc<EpochCell>> for TagCells {
+    fn from_iter<I: IntoIterator<Item = Arc<EpochCell>>>(cells: I) -> Self {
+        let mut cells = cells.into_iter();
+        match (cells.next(), cells.next()) {
+            (None, _) => Self::None,
+            (Some(only), None) => Self::One(only),
+            (Some(first), Some(second)) => {
+                Self::Many([first, second].into_iter().chain(cells).collect())
+            }
+        }
     }
 }
 
@@ -117,7 +174,7 @@ impl TenantEpochs {
     }
 
     /// The cells of an entry's tags. One map look-up each, at a write or a climb, never at a hit.
-    pub fn tag_cells(&self, tags: impl IntoIterator<Item = Tag>) -> Box<[Arc<EpochCell>]> {
+    pub fn tag_cells(&self, tags: impl IntoIterator<Item = Tag>) -> TagCells {
         tags.into_iter().map(|tag| self.cell(&self.tags, &tag)).collect()
     }
 

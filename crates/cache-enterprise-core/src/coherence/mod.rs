@@ -11,6 +11,6 @@ mod epochs;
 mod sequence;
 mod store;
 
-pub use epochs::{EpochCell, TenantEpochs};
+pub use epochs::{EpochCell, TagCells, TenantEpochs};
 pub use sequence::{Sequence, SequenceCounter};
 pub use store::{EpochRecord, EpochStore, EpochTarget};
