@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::error::LoadError;
 use crate::flight::{Follow, Followed, Join, Lead, Seat};
 use crate::options::{Life, Options};
-use crate::read::{Answer, Call, Loaded, Source, Want};
+use crate::read::{Answer, Call, Loaded, Source};
 use crate::timer::{Raced, race};
 
 /// A fetch that may borrow or own its loader.
@@ -144,7 +144,7 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, S> Fetch<'a, K, V, S> {
         }
         let context = LoadContext::default();
         let told = Some(context.clone());
-        let call = Call { options, tags, want: Want::Value, deadline: None, context: told };
+        let call = Call { context: told, ..Call::with(options, tags) };
         let call = cache.timed(call);
         let loader = move || async move {
             match load(context).await {
@@ -172,8 +172,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Fetch<'_, K, V, Any> {
             return Ok(hit);
         }
         let Self { cache, key, options, tags, .. } = self;
-        let call = Call { options, tags, want: Want::Value, deadline: None, context: None };
-        let call = cache.timed(call);
+        let call = cache.timed(Call::with(options, tags));
         Box::pin(cache.try_climb(&key, load, call)).await
     }
 }
@@ -237,7 +236,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
             let follow = Follow::new(Arc::clone(&seat.flight));
             let at = soft_until.map_or(hard_until, |soft| soft.min(hard_until));
-            let followed = match race(follow, self.view.shared.timer.deadline(at)).await {
+            let followed = match race(follow, Some(self.view.shared.timer.deadline(at))).await {
                 Raced::Done(followed) => followed,
                 Raced::TimedOut => return answer_of(self.give_up_beside(&key, stale, &call)),
             };

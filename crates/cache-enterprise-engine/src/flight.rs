@@ -30,6 +30,7 @@ use cache_enterprise_core::sync::{MapHashBuilder, Mutex, MutexGuard};
 use cache_enterprise_core::{CacheKey, Cached, Clock, Event, Millis, Observer, Scoped, Sequence};
 use equivalent::Equivalent;
 use hashbrown::HashTable;
+use pin_project_lite::pin_project;
 
 /// After so many panics in one flight each follower runs its own loader.
 const PANICS_MAX: u8 = 3;
@@ -216,7 +217,8 @@ impl<K: CacheKey, V> Flights<K, V> {
         let mut lock = self.lock(key);
         if let Some(flight) = lock.find(key) {
             if flight.started >= at.oldest {
-                return Join::Follow(Seat { flight: Arc::clone(flight), hash: lock.hash });
+                let flight = Arc::clone(flight);
+                return Join::Follow(Seat { flight, hash: lock.hash, is_heir: true });
             }
             lock.detach(key);
         }
@@ -228,7 +230,7 @@ impl<K: CacheKey, V> Flights<K, V> {
         let flight = Arc::new(Flight::new(at, heap_bytes, self.clock.clone()));
         let hash = lock.hash;
         lock.attach(owned, Arc::clone(&flight));
-        Join::Lead(Seat { flight, hash })
+        Join::Lead(Seat { flight, hash, is_heir: false })
     }
 
     /// Dissolves flights whose leader is overdue. Returns how many.
@@ -264,11 +266,13 @@ pub(crate) struct Arrival {
 pub(crate) struct Seat<V> {
     pub(crate) flight: Arc<Flight<V>>,
     pub(crate) hash: u64,
+    /// Whether it was taken in a flight that somebody else started.
+    pub(crate) is_heir: bool,
 }
 
 impl<V> Clone for Seat<V> {
     fn clone(&self) -> Self {
-        Self { flight: Arc::clone(&self.flight), hash: self.hash }
+        Self { flight: Arc::clone(&self.flight), ..*self }
     }
 }
 
@@ -363,26 +367,46 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
     }
 }
 
-impl<K: CacheKey, V: Send + Sync + 'static> Lead<'_, K, V> {
+impl<'a, K: CacheKey, V: Send + Sync + 'static> Lead<'a, K, V> {
     /// Runs the loader in this task, watched: its wake-ups are noted, its recursion is seen.
-    pub(crate) async fn run<F: Future>(&mut self, loader: F) -> F::Output {
-        let mut loader = std::pin::pin!(loader);
+    pub(crate) fn run<F: Future>(&mut self, loader: F) -> Run<'_, 'a, K, V, F> {
         let waker = Waker::from(Arc::clone(&self.seat.flight));
-        std::future::poll_fn(|cx| {
-            self.seat.flight.woken.store(0, Ordering::Release);
-            {
-                let mut state = self.seat.flight.state.lock();
-                if !state.leader.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
-                    state.leader = Some(cx.waker().clone());
-                }
+        Run { lead: self, waker, loader }
+    }
+}
+
+pin_project! {
+    /// A loader that is watched while it runs.
+    pub(crate) struct Run<'l, 'a, K, V, F>
+    where
+        K: CacheKey,
+    {
+        lead: &'l mut Lead<'a, K, V>,
+        waker: Waker,
+        #[pin]
+        loader: F,
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static, F: Future> Future for Run<'_, '_, K, V, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let lead = &mut **this.lead;
+        let flight = &lead.seat.flight;
+        flight.woken.store(0, Ordering::Release);
+        {
+            let mut state = flight.state.lock();
+            if !state.leader.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
+                state.leader = Some(cx.waker().clone());
             }
-            self.is_polling = true;
-            let _inside = recursion::enter(Arc::as_ptr(&self.seat.flight).cast());
-            let polled = loader.as_mut().poll(&mut Context::from_waker(&waker));
-            self.is_polling = false;
-            polled
-        })
-        .await
+        }
+        lead.is_polling = true;
+        let _inside = recursion::enter(Arc::as_ptr(flight).cast());
+        let polled = this.loader.poll(&mut Context::from_waker(this.waker));
+        lead.is_polling = false;
+        polled
     }
 }
 

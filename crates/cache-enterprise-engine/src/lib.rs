@@ -72,6 +72,6 @@ pub use tiers::{
 };
 
 #[cfg(feature = "tiers")]
-pub(crate) use tiers::Fence;
+pub(crate) use tiers::{Fence, Sealed};
 #[cfg(not(feature = "tiers"))]
-pub(crate) use untiered::Fence;
+pub(crate) use untiered::{Fence, Sealed};

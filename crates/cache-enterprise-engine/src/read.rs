@@ -9,6 +9,7 @@
 //! ```
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::error::LoadError;
 use crate::fetch::{LoadContext, answer_of};
 use crate::flight::{Arrival, Follow, Followed, Join, Landing, Lead, Seat};
 use crate::options::{Life, Options};
-use crate::timer::{Raced, race};
+use crate::timer::{Race, Raced, race};
 
 /// What a loader gave: a value, none, or an error that all waiters share.
 pub(crate) type Loaded<V> = std::result::Result<Option<V>, Arc<dyn Any + Send + Sync>>;
@@ -61,8 +62,8 @@ impl Source {
 
 /// How one call wants to read.
 pub(crate) struct Call {
-    /// Call over spec over manager.
-    pub(crate) options: Options,
+    /// Call over spec over manager; `None` for those of the spec.
+    pub(crate) options: Option<Box<Options>>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) want: Want,
     /// When the caller gives up: its hard timeout after it called. `None` waits for ever.
@@ -72,21 +73,19 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// How long the caller waits at most, in milliseconds.
-    fn limit(&self) -> Millis {
-        saturating_millis(self.options.hard_timeout_or_default())
+    /// A call for a value with options of its own.
+    pub(crate) fn with(options: Options, tags: Vec<Tag>) -> Self {
+        let options = Some(Box::new(options));
+        Self { options, tags, want: Want::Value, deadline: None, context: None }
     }
+}
 
-    /// The options and tags of the loaded value, and whether it is stored at all: those of the
-    /// call, overridden by what the loader told.
-    pub(crate) fn settled(&self) -> (Options, Vec<Tag>, bool) {
-        let (mut options, mut tags) = (self.options, self.tags.clone());
-        let told = self.context.as_ref().map(LoadContext::told).unwrap_or_default();
-        options.ttl = told.ttl.map(Life::For).or(options.ttl);
-        tags.extend(told.tags);
-        let is_stored = !told.is_skipped && !tags.iter().any(Tag::is_invalid);
-        (options, tags, is_stored)
-    }
+/// How a loaded value is kept: as the call wants, overridden by what the loader told.
+pub(crate) struct Settled<'a> {
+    pub(crate) options: Cow<'a, Options>,
+    pub(crate) tags: Vec<Tag>,
+    /// Whether it is kept at all.
+    pub(crate) is_stored: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -186,7 +185,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// Whether a value whose fresh life ended then may still answer this call.
     pub(crate) fn is_in_grace(&self, fresh_until: Millis, call: &Call) -> bool {
-        let Some(grace) = call.options.stale_if_error else { return false };
+        let Some(grace) = self.options(call).stale_if_error else { return false };
         self.view.clock.now() < fresh_until.saturating_add(saturating_millis(grace))
     }
 
@@ -206,22 +205,40 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// A call with the options of the spec that waits for as long as it takes.
     pub(crate) fn call(&self, want: Want) -> Call {
-        let options = self.view.core.options;
-        Call { options, tags: Vec::new(), want, deadline: None, context: None }
+        Call { options: None, tags: Vec::new(), want, deadline: None, context: None }
+    }
+
+    /// What holds for a call: call over spec over manager.
+    pub(crate) fn options<'a>(&'a self, call: &'a Call) -> &'a Options {
+        call.options.as_deref().unwrap_or(&self.view.core.options)
+    }
+
+    /// How long the caller waits at most, in milliseconds.
+    fn limit(&self, call: &Call) -> Millis {
+        saturating_millis(self.options(call).hard_timeout_or_default())
+    }
+
+    pub(crate) fn settled<'a>(&'a self, call: &'a Call) -> Settled<'a> {
+        let told = call.context.as_ref().map(LoadContext::told).unwrap_or_default();
+        let mut options = Cow::Borrowed(self.options(call));
+        if let Some(ttl) = told.ttl {
+            options.to_mut().ttl = Some(Life::For(ttl));
+        }
+        let mut tags = call.tags.clone();
+        tags.extend(told.tags);
+        let is_stored = !told.is_skipped && !tags.iter().any(Tag::is_invalid);
+        Settled { options, tags, is_stored }
     }
 
     /// The same call, which gives up after its hard timeout, counted from now.
     pub(crate) fn timed(&self, call: Call) -> Call {
-        let deadline = self.view.clock.now().saturating_add(call.limit());
+        let deadline = self.view.clock.now().saturating_add(self.limit(&call));
         Call { deadline: Some(deadline), ..call }
     }
 
     /// Runs `work`, until the caller's deadline when it has one.
-    pub(crate) async fn in_time<F: Future>(&self, call: &Call, work: F) -> Raced<F::Output> {
-        match call.deadline {
-            Some(at) => race(work, self.view.shared.timer.deadline(at)).await,
-            None => Raced::Done(work.await),
-        }
+    pub(crate) fn in_time<F: Future>(&self, call: &Call, work: F) -> Race<F> {
+        race(work, call.deadline.map(|at| self.view.shared.timer.deadline(at)))
     }
 
     /// The answer to a caller whose deadline has come.
@@ -263,13 +280,18 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// [`climb_as`](Self::climb_as) for a loader that cannot fail.
-    pub(crate) async fn climb<Q, L, Fut>(&self, key: &Q, loader: L, call: Call) -> Answer<V>
+    pub(crate) fn climb<'a, Q, L, Fut>(
+        &'a self,
+        key: &'a Q,
+        loader: L,
+        call: Call,
+    ) -> impl Future<Output = Answer<V>> + use<'a, K, V, Q, L, Fut>
     where
         Q: Lookup<K> + ?Sized,
         L: FnOnce() -> Fut,
         Fut: Future<Output = Loaded<V>>,
     {
-        self.climb_as::<Q, L, Fut, NoError>(key, loader, call).await
+        self.climb_as::<Q, L, Fut, NoError>(key, loader, call)
     }
 
     /// The cold half of every read. `E` is the error this caller can share.
@@ -322,7 +344,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
     }
 
-    /// Leads a flight: level 1 once more, the tiers, then the loader.
+    /// Leads a flight: the tiers, then the loader. An heir asks level 1 first, which may hold the
+    /// value since; whoever starts a flight has asked it under the key's lock.
     pub(crate) async fn lead<Q, L, Fut>(
         &self,
         key: &Q,
@@ -335,8 +358,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         L: FnOnce() -> Fut,
         Fut: Future<Output = Loaded<V>>,
     {
+        let is_heir = seat.is_heir;
         let lead = Lead::new(&self.view.core.flights, seat, self.leads_until(call));
-        if let Some(hit) = self.hit(key) {
+        if is_heir && let Some(hit) = self.hit(key) {
             lead.land_empty(Landing::Value(hit.clone()));
             return Answer::Value(hit, Source::Memory);
         }
@@ -382,13 +406,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         counts.loads.add(1);
         let begun = self.view.clock.now();
         let failure = match self.in_time(call, lead.run(loader())).await {
-            Raced::Done(Ok(Some(value))) => return self.land(key, lead, value, begun, call).await,
+            Raced::Done(Ok(Some(value))) => {
+                let (answer, sealed) = self.land(key, lead, value, begun, call);
+                if let Some(sealed) = sealed {
+                    // The value is in hand, and the tiers are told by a task of their own.
+                    let _ = Box::pin(self.in_time(call, self.fill_below(sealed))).await;
+                }
+                return answer;
+            }
             Raced::Done(Ok(None)) => {
                 self.land_absent(lead, call);
                 return Answer::Absent;
             }
             Raced::Done(Err(error)) => Landing::Failed(error),
-            Raced::TimedOut => Landing::TimedOut(call.limit()),
+            Raced::TimedOut => Landing::TimedOut(self.limit(call)),
         };
         counts.load_failures.add(1);
         if let Some(stale) = self.fallback(key, call).or(stale) {
@@ -416,7 +447,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(crate) fn leads_until(&self, call: &Call) -> Millis {
         match call.deadline {
             Some(deadline) => deadline.saturating_add(self.view.core.takeover_after),
-            None => self.view.clock.now().saturating_add(call.limit()),
+            None => self.view.clock.now().saturating_add(self.limit(call)),
         }
     }
 
@@ -466,7 +497,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Some(Answer::Failed(error))
             }
             // A caller with more patience than the leader had goes on with what is left of it.
-            Landing::TimedOut(limit) if call.deadline.is_some() && call.limit() <= limit => {
+            Landing::TimedOut(limit) if call.deadline.is_some() && self.limit(call) <= limit => {
                 Some(Answer::TimedOut)
             }
             Landing::Failed(_) | Landing::TimedOut(_) => {

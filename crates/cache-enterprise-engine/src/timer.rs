@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::sync::atomic::{AtomicBool, Ordering};
 use cache_enterprise_core::{Clock, Millis};
+use pin_project_lite::pin_project;
 
 /// The deadlines of one manager.
 #[derive(Debug)]
@@ -130,17 +131,34 @@ pub(crate) enum Raced<T> {
     TimedOut,
 }
 
-/// Runs `work` until it ends or the deadline comes.
-pub(crate) async fn race<F: Future>(work: F, deadline: Deadline) -> Raced<F::Output> {
-    let mut work = std::pin::pin!(work);
-    let mut deadline = std::pin::pin!(deadline);
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+pin_project! {
+    /// Runs `work` until it ends or the deadline comes. Written by hand because an `async fn` keeps
+    /// room for its argument beside the place where it is polled, and these nest.
+    pub(crate) struct Race<F> {
+        #[pin]
+        work: F,
+        deadline: Option<Deadline>,
+    }
+}
+
+/// Runs `work` until it ends or the deadline, if there is one, comes.
+pub(crate) fn race<F: Future>(work: F, deadline: Option<Deadline>) -> Race<F> {
+    Race { work, deadline }
+}
+
+impl<F: Future> Future for Race<F> {
+    type Output = Raced<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.work.poll(cx) {
             return Poll::Ready(Raced::Done(output));
         }
-        deadline.as_mut().poll(cx).map(|()| Raced::TimedOut)
-    })
-    .await
+        match this.deadline {
+            Some(deadline) => Pin::new(deadline).poll(cx).map(|()| Raced::TimedOut),
+            None => Poll::Pending,
+        }
+    }
 }
 
 #[cfg(test)]

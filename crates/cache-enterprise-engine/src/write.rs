@@ -12,12 +12,12 @@ use cache_enterprise_core::{
 };
 use std::sync::Arc;
 
-use crate::Fence;
 use crate::cache::{Cache, Leaving};
 use crate::flight::{Landing, Lead};
 use crate::options::Options;
-use crate::read::{Answer, Call, Source};
+use crate::read::{Answer, Call, Settled, Source};
 use crate::weight::value_bytes;
+use crate::{Fence, Sealed};
 
 /// What an entry remembers that was not compared with the epochs yet: the change counter starts
 /// above it.
@@ -149,21 +149,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         (Cached::new(entry, plan.dates.created), outcome)
     }
 
-    /// Lands a loaded value: into level 1 if the flight is still wanted, then into the tiers.
-    pub(crate) async fn land<Q: Lookup<K> + ?Sized>(
+    /// Lands a loaded value in level 1 if the flight is still wanted, and gives what the tiers are
+    /// to be told then.
+    pub(crate) fn land<Q: Lookup<K> + ?Sized>(
         &self,
         key: &Q,
         lead: Lead<'_, K, V>,
         value: V,
         begun: Millis,
         call: &Call,
-    ) -> Answer<V> {
+    ) -> (Answer<V>, Option<Sealed>) {
         let now = self.view.clock.now();
-        let (options, tags, is_stored) = call.settled();
+        let Settled { options, tags, is_stored } = self.settled(call);
         if !is_stored {
             let cached = self.unstored(value);
             lead.land_empty(Landing::Value(cached.clone()));
-            return Answer::Value(cached, Source::Loader);
+            return (Answer::Value(cached, Source::Loader), None);
         }
         let plan = self.plan(lead.started(), UNCHECKED, now, tags, &options);
         let sealed = self.seal(key, &value, &plan, now.saturating_sub(begun));
@@ -173,11 +174,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.recheck(&entry);
         let cached = Cached::new(Arc::clone(&entry), now);
         let stored = self.store_landed(lead, entry, Landing::Value(cached.clone()));
-        if let (true, Some(sealed)) = (stored, sealed) {
-            // The value is in hand, and the tiers are told by a task of their own.
-            let _ = Box::pin(self.in_time(call, self.fill_below(sealed))).await;
-        }
-        Answer::Value(cached, Source::Loader)
+        (Answer::Value(cached, Source::Loader), sealed.filter(|_| stored))
     }
 
     /// The one step: attached, then stored. Says whether the flight was still attached.
@@ -199,7 +196,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Lands the knowledge that there is no value.
     pub(crate) fn land_absent(&self, lead: Lead<'_, K, V>, call: &Call) {
         let epochs = &self.view.tenant.epochs;
-        let ttl = call.options.negative_ttl_or_default();
+        let ttl = self.options(call).negative_ttl_or_default();
         let dates = Dates::lasting(self.view.clock.now(), Some(ttl));
         let (version, checked) = (lead.started(), epochs.changes());
         // Made, if it was not yet, before the flight is locked: others make room for it.

@@ -22,7 +22,7 @@ mod stack;
 mod strict;
 mod tier;
 
-pub(crate) use below::Fence;
+pub(crate) use below::{Fence, Sealed};
 pub use build::{Complete, Tiered};
 pub(crate) use forms::{Packings, shared};
 pub use inspect::{StoredEntry, StoredState};
