@@ -15,6 +15,7 @@ mod licences;
 mod manifest;
 mod metadata;
 mod model;
+mod servers;
 mod test;
 mod tidy;
 mod workspace;
@@ -27,7 +28,8 @@ use workspace::Workspace;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test                      every test and every example, ending in `N passed, N failed`
+  test                      every test, on real servers too, and every example; finds or installs
+                            the servers and ends in `N passed, N failed`
   ci                        everything the CI runs, with the time of each step
   tidy                      layers, clients, manifests, unused dependencies, sizes, words, links
   features                  each feature alone, none, all; each crate alone

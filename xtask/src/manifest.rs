@@ -35,6 +35,21 @@ pub(crate) struct Feature {
     pub(crate) commented: bool,
 }
 
+/// One entry of `[[test]]`.
+#[derive(Debug)]
+pub(crate) struct TestTarget {
+    pub(crate) name: String,
+    pub(crate) line: usize,
+    required_features: Vec<String>,
+}
+
+impl TestTarget {
+    /// Whether it is built only with `feature`.
+    pub(crate) fn requires(&self, feature: &str) -> bool {
+        self.required_features.iter().any(|required| required == feature)
+    }
+}
+
 /// The facts of one manifest.
 #[derive(Debug)]
 pub(crate) struct Manifest {
@@ -50,6 +65,8 @@ pub(crate) struct Manifest {
     pub(crate) own_workspace: bool,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) features: Vec<Feature>,
+    /// The targets of tests that the manifest names.
+    pub(crate) tests: Vec<TestTarget>,
 }
 
 impl Manifest {
@@ -87,6 +104,7 @@ impl Manifest {
             own_workspace: document.contains_key("workspace"),
             dependencies: dependencies(&document, text, aliases),
             features: features(&document, text),
+            tests: tests(&document, text),
         })
     }
 
@@ -194,6 +212,22 @@ fn features(document: &DeTable<'_>, text: &str) -> Vec<Feature> {
     table.into_iter().flat_map(|table| table.keys()).map(feature).collect()
 }
 
+fn tests(document: &DeTable<'_>, text: &str) -> Vec<TestTarget> {
+    let targets = entry(document, "test", text).and_then(|(_, value)| value.as_array());
+    let target = |target: &Spanned<DeValue<'_>>| {
+        let name = target.get_ref().get("name")?;
+        let required = target.get_ref().get("required-features");
+        let required = required.and_then(|value| value.get_ref().as_array());
+        let texts = required.into_iter().flatten().filter_map(|value| value.get_ref().as_str());
+        Some(TestTarget {
+            name: name.get_ref().as_str()?.to_owned(),
+            line: line_of(text, name.span().start),
+            required_features: texts.map(str::to_owned).collect(),
+        })
+    };
+    targets.into_iter().flatten().filter_map(target).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -221,6 +255,10 @@ shared.workspace = true
 
 [target.'cfg(unix)'.dev-dependencies]
 libc = \"0.2\"
+
+[[test]]
+name = \"story\"
+required-features = [\"one\"]
 ";
 
     #[test]
@@ -236,6 +274,10 @@ libc = \"0.2\"
         let features: Vec<_> =
             manifest.features.iter().map(|f| (f.name.as_str(), f.line, f.commented)).collect();
         assert_eq!(features, [("one", 11, true), ("two", 12, false)]);
+
+        let [story] = &manifest.tests[..] else { panic!("{:?}", manifest.tests) };
+        assert_eq!((story.name.as_str(), story.line), ("story", 23));
+        assert!(story.requires("one") && !story.requires("two"));
 
         let dependencies: Vec<_> = manifest
             .dependencies

@@ -11,8 +11,8 @@
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `proxy` | [`proxy::TcpProxy`], which delays, loses and tears what passes between a client and a server |
-//! | `servers` | [`servers`]: Redis, Redis Cluster, Sentinel and memcached for one test each; Unix only |
+//! | `proxy` | `proxy::TcpProxy`, which delays, loses and tears what passes between a client and a server |
+//! | `servers` | `servers`: Redis, Redis Cluster, Sentinel and memcached for one test each; Unix only |
 //! | `real-servers` | the tests on them, which `cargo xtask test` turns on |
 //!
 //! [`ChaosBackend`](chaos::ChaosBackend) and [`ChaosCodec`](chaos::ChaosCodec) spoil what passes

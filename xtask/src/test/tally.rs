@@ -3,11 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::conformance::Conformance;
+use super::needs::Needs;
+
+/// Whose a test binary is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) package: String,
+    pub(super) needs: Needs,
+}
 
 /// One test binary, or the doc tests of one crate.
 #[derive(Debug)]
 struct Suite {
     package: String,
+    needs: Needs,
     /// What cargo called it.
     label: String,
     passed: usize,
@@ -33,16 +42,17 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Takes one line of output in. `owners` gives the package of each test binary by file name,
-    /// because integration tests of two crates may have one name.
-    pub(super) fn line(&mut self, line: &str, owners: &BTreeMap<String, String>) {
+    /// Takes one line of output in. `owners` knows each test binary by file name, because
+    /// integration tests of two crates may have one name.
+    pub(super) fn line(&mut self, line: &str, owners: &BTreeMap<String, Owner>) {
         let line = line.trim();
         if let Some((label, binary)) = running(line)
-            && let Some(package) = owners.get(binary)
+            && let Some(owner) = owners.get(binary)
         {
-            self.begin(package, label);
+            self.begin(owner.clone(), label);
         } else if let Some(library) = line.strip_prefix("Doc-tests ") {
-            self.begin(&library.replace('_', "-"), "doc tests");
+            let package = library.replace('_', "-");
+            self.begin(Owner { package, needs: Needs::Nothing }, "doc tests");
         } else if let Some((_, result)) = line.split_once("test result: ") {
             self.result(result);
         } else if let Some(name) = line.strip_prefix("test ").and_then(failed_name) {
@@ -92,9 +102,19 @@ impl Tally {
         counts
     }
 
-    fn begin(&mut self, package: &str, label: &str) {
+    /// Tests run on each server, those on none first.
+    pub(super) fn by_server(&self) -> BTreeMap<Needs, usize> {
+        let mut counts = BTreeMap::from([(Needs::Nothing, 0)]);
+        for suite in &self.suites {
+            *counts.entry(suite.needs).or_default() += suite.passed + suite.failed;
+        }
+        counts
+    }
+
+    fn begin(&mut self, owner: Owner, label: &str) {
         self.suites.push(Suite {
-            package: package.to_owned(),
+            package: owner.package,
+            needs: owner.needs,
             label: label.to_owned(),
             passed: 0,
             failed: 0,
@@ -157,11 +177,14 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 
     fn tally() -> Tally {
         let owners = [
-            ("cache_enterprise_core-01", "cache-enterprise-core"),
-            ("story-02", "cache-enterprise-disk"),
-            ("story-03", "cache-enterprise"),
+            ("cache_enterprise_core-01", "cache-enterprise-core", Needs::Nothing),
+            ("story-02", "cache-enterprise-disk", Needs::Redis),
+            ("story-03", "cache-enterprise", Needs::Nothing),
         ];
-        let owners = owners.map(|(file, package)| (file.to_owned(), package.to_owned())).into();
+        let owner = |(file, package, needs): (&str, &str, Needs)| {
+            (file.to_owned(), Owner { package: package.to_owned(), needs })
+        };
+        let owners = owners.map(owner).into();
         let mut tally = Tally::default();
         for line in OUTPUT.lines() {
             tally.line(line, &owners);
@@ -181,6 +204,12 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         let counts: Vec<_> =
             tally().by_package().into_iter().map(|(p, n)| format!("{p} {n}")).collect();
         assert_eq!(counts, ["core 7", "disk 2"]);
+    }
+
+    #[test]
+    fn tests_are_counted_on_their_server() {
+        let counts: Vec<_> = tally().by_server().into_iter().collect();
+        assert_eq!(counts, [(Needs::Nothing, 7), (Needs::Redis, 2)]);
     }
 
     #[test]

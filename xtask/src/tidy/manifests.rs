@@ -2,6 +2,7 @@
 
 use super::Violation;
 use crate::manifest::Manifest;
+use crate::test::needs::{Needs, REAL_SERVERS};
 use crate::workspace::Tree;
 
 pub(super) fn check(manifests: &[Manifest], tree: &Tree) -> Vec<Violation> {
@@ -9,6 +10,7 @@ pub(super) fn check(manifests: &[Manifest], tree: &Tree) -> Vec<Violation> {
     for manifest in manifests {
         violations.extend(features_are_explained(manifest));
         violations.extend(folder_is_named_after_the_crate(manifest));
+        violations.extend(tests_name_their_server(manifest));
         if !manifest.own_workspace {
             violations.extend(shared_fields_are_inherited(manifest));
             violations.extend(dependencies_are_inherited(manifest));
@@ -16,6 +18,20 @@ pub(super) fn check(manifests: &[Manifest], tree: &Tree) -> Vec<Violation> {
     }
     violations.extend(tree.text("Cargo.lock").and_then(sources_are_one_registry));
     violations
+}
+
+/// The tests of each server are counted apart, and it is the name of their target that says which
+/// server that is.
+fn tests_name_their_server(manifest: &Manifest) -> impl Iterator<Item = Violation> {
+    let nameless = manifest
+        .tests
+        .iter()
+        .filter(|test| test.requires(REAL_SERVERS) && Needs::of(&test.name).is_none());
+    nameless.map(|test| {
+        let what = format!("{} does not say on which server it runs", test.name);
+        let fix = format!("let its name begin like one of {}", Needs::names());
+        Violation::new("manifest", &manifest.path, test.line, what, fix)
+    })
 }
 
 fn shared_fields_are_inherited(manifest: &Manifest) -> impl Iterator<Item = Violation> {
@@ -149,6 +165,20 @@ mod tests {
     fn a_folder_under_another_name_is_found() {
         let text = "[package]\nname = \"b\"\n[workspace]\n";
         assert_eq!(breaches("crates/a/Cargo.toml", text), ["b lies in the folder a"]);
+    }
+
+    #[test]
+    fn a_test_on_a_server_says_on_which() {
+        let test = |name: &str, required: &str| {
+            let text = format!(
+                "[package]\nname = \"fuzz\"\n[workspace]\n\
+                 [[test]]\nname = \"{name}\"\nrequired-features = [\"{required}\"]\n"
+            );
+            breaches("fuzz/Cargo.toml", &text)
+        };
+        assert_eq!(test("outage", REAL_SERVERS), ["outage does not say on which server it runs"]);
+        assert_eq!(test("redis_outage", REAL_SERVERS), [""; 0]);
+        assert_eq!(test("outage", "proxy"), [""; 0]);
     }
 
     #[test]
