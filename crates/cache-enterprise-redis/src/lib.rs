@@ -40,6 +40,7 @@ mod address;
 mod backend;
 mod config;
 mod error;
+mod factory;
 mod functions;
 mod key;
 mod link;
@@ -51,4 +52,5 @@ mod tls;
 
 pub use backend::RedisBackend;
 pub use config::Redis;
+pub use factory::RedisFactory;
 pub use password::Password;

@@ -33,6 +33,9 @@ pub use cache_enterprise_memory as memory;
 #[cfg(feature = "disk")]
 pub use cache_enterprise_disk as disk;
 
+#[cfg(feature = "redis")]
+pub use cache_enterprise_redis as redis;
+
 #[cfg(feature = "settings")]
 pub use cache_enterprise_settings as settings;
 #[cfg(feature = "settings")]

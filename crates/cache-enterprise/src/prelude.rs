@@ -26,6 +26,9 @@ pub use cache_enterprise_serializers::*;
 #[cfg(feature = "disk")]
 pub use cache_enterprise_disk::Disk;
 
+#[cfg(feature = "redis")]
+pub use cache_enterprise_redis::Redis;
+
 #[cfg(feature = "settings")]
 pub use crate::wiring::FromSettings;
 #[cfg(feature = "settings")]

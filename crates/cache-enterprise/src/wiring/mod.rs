@@ -94,8 +94,8 @@ impl Wiring {
         Self { backends: built_in(), clock: Clock::system(), observer: Arc::new(NoObserver) }
     }
 
-    /// Registers a backend under the name that `levels.*.kind` uses. Default: `memory` and
-    /// `disk`, each with its feature.
+    /// Registers a backend under the name that `levels.*.kind` uses. Default: `memory`,
+    /// `disk` and `redis`, each with its feature.
     ///
     /// # Errors
     /// When the name is taken, empty or too long.
@@ -176,6 +176,10 @@ fn built_in() -> BackendRegistry {
     #[cfg(feature = "disk")]
     backends
         .register("disk", cache_enterprise_disk::DiskFactory)
+        .expect("no other backend has this short name");
+    #[cfg(feature = "redis")]
+    backends
+        .register("redis", cache_enterprise_redis::RedisFactory)
         .expect("no other backend has this short name");
     backends
 }

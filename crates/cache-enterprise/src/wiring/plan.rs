@@ -19,7 +19,7 @@ use super::origins;
 const EARNED_PERCENT: u32 = 10;
 
 /// Backends that a feature of this crate would bring.
-const FEATURES: [&str; 2] = ["memory", "disk"];
+const FEATURES: [&str; 3] = ["memory", "disk", "redis"];
 
 /// A manager, planned.
 #[derive(Debug)]
