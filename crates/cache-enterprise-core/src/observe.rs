@@ -30,6 +30,20 @@ pub enum Event {
         /// Name of the tier's backend.
         tier: String,
     },
+    /// A node of a tier failed too often, or was taken out by hand: it is left alone for a while.
+    BreakerOpened {
+        /// Name of the tier's backend.
+        tier: String,
+        /// Number of the node; 0 for a tier that is one.
+        node: u32,
+    },
+    /// A node of a tier that was left alone is asked again.
+    BreakerClosed {
+        /// Name of the tier's backend.
+        tier: String,
+        /// Number of the node; 0 for a tier that is one.
+        node: u32,
+    },
     /// Stored bytes could not be used: corrupt, of an unknown version, or of another shape.
     Undecodable {
         /// Name of the cache.

@@ -2,12 +2,20 @@
 //!
 //! A batch of writes passes the gates of all its keys. It takes their turns in the order of the
 //! keys, so that two batches never wait for each other in a circle.
+//!
+//! To a tier a batch goes node by node, all at the same time: what one node did not answer,
+//! take or remove says nothing about the keys of the others, and only its own are asked for
+//! elsewhere or owed.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cache_enterprise_core::{
     CacheKey, Cached, Lookup, OpContext, PutOutcome, Result, Sequence, SetOutcome, StoredKey,
 };
+
+use cache_enterprise_resilience::by_node;
+use futures_util::future::join_all;
 
 use super::below::{Found, SetBelow};
 use super::gate::Pass;
@@ -77,18 +85,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         found: &mut [Option<Cached<V>>],
     ) -> Vec<Wanted<'a, K, V>> {
         let keys: Vec<StoredKey> = wanted.iter().map(|want| want.pass.key().clone()).collect();
-        let bytes = match stack.levels[level].backend.get_many(&keys, &OpContext::default()).await {
-            Ok(bytes) => {
-                stack.answered(level);
-                bytes
-            }
-            Err(error) => {
-                stack.failed(level, "get_many", &error);
-                return wanted;
-            }
-        };
+        let read = stack.read_many(level, &keys).await;
         let mut unanswered = Vec::new();
-        for (want, bytes) in wanted.into_iter().zip(bytes) {
+        for (want, read) in wanted.into_iter().zip(read) {
+            let Some(bytes) = read else {
+                unanswered.push(want);
+                continue;
+            };
             let judged = bytes.map(|bytes| self.judge(stack, level, &want.pass, bytes));
             match judged {
                 Some(Found::Fresh(opened, bytes)) => {
@@ -164,6 +167,28 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 }
 
 impl Stack {
+    /// What the level at `index` holds under each key; nothing at all where the key's node failed.
+    async fn read_many(&self, index: usize, keys: &[StoredKey]) -> Vec<Option<Option<Bytes>>> {
+        let backend = &*self.levels[index].backend;
+        let parts = by_node(backend, keys);
+        let asked: Vec<_> = parts.iter().map(|part| part.pick(keys)).collect();
+        let ctx = OpContext::default();
+        let answers = join_all(asked.iter().map(|keys| backend.get_many(keys, &ctx))).await;
+        let mut read = vec![None; keys.len()];
+        for ((part, asked), answer) in parts.iter().zip(&asked).zip(answers) {
+            match answer {
+                Ok(found) => {
+                    self.answered(index, &asked[0]);
+                    for (&place, bytes) in part.places.iter().zip(found) {
+                        read[place] = Some(bytes);
+                    }
+                }
+                Err(error) => self.failed(index, "get_many", &asked[0], &error),
+            }
+        }
+        read
+    }
+
     /// Writes a batch to every level, deepest first; answers the numbers of the jobs that some
     /// level did not take. Survives its caller.
     async fn store_many(self: &Arc<Self>, mut jobs: Vec<(usize, Job)>) -> Vec<usize> {
@@ -233,26 +258,44 @@ impl Stack {
         if items.is_empty() {
             return failed;
         }
-        let put = self.levels[level].backend.put_many(items, &OpContext::default()).await;
+        let backend = &*self.levels[level].backend;
+        let parts = by_node(backend, items.iter().map(|(key, _, _)| key));
+        let ctx = OpContext::default();
+        let puts = parts.iter().map(|part| backend.put_many(part.pick(&items), &ctx));
+        for (part, put) in parts.iter().zip(join_all(puts).await) {
+            failed.extend(self.note_put(level, &part.pick(&sent), put));
+        }
+        failed
+    }
+
+    /// Settles or owes what became of the jobs of one node; answers the numbers of those that
+    /// were not taken.
+    fn note_put(
+        &self,
+        level: usize,
+        sent: &[(usize, &Job)],
+        put: Result<Vec<PutOutcome>>,
+    ) -> Vec<usize> {
+        let first = sent[0].1.pass.key();
         match put {
             Ok(outcomes) => {
-                self.answered(level);
+                self.answered(level, first);
                 for ((_, job), outcome) in sent.iter().zip(outcomes) {
                     if outcome != PutOutcome::Fenced {
                         self.levels[level].counts.puts.add(1);
                         self.debts(level).settle(job.pass.key(), job.version);
                     }
                 }
+                Vec::new()
             }
             Err(error) => {
-                self.failed(level, "put_many", &error);
-                for (_, job) in &sent {
+                self.failed(level, "put_many", first, &error);
+                for (_, job) in sent {
                     self.debts(level).owe(job.pass.key(), job.version);
                 }
-                failed.extend(sent.into_iter().map(|(index, _)| index));
+                sent.iter().map(|(index, _)| *index).collect()
             }
         }
-        failed
     }
 
     /// Removes a batch from every level, deepest first, and counts what the fullest one held.
@@ -269,22 +312,44 @@ impl Stack {
             let keys: Vec<StoredKey> = passes.iter().map(|pass| pass.key().clone()).collect();
             let mut result = Ok(0);
             for level in (0..stack.levels.len()).rev() {
-                let backend = &stack.levels[level].backend;
-                match backend.remove_many(&keys, at, &OpContext::default()).await {
-                    Ok(removed) => {
-                        stack.answered(level);
-                        keys.iter().for_each(|key| stack.debts(level).settle(key, at));
-                        result = result.map(|most: u64| most.max(removed));
-                    }
-                    Err(error) => {
-                        stack.failed(level, "remove_many", &error);
-                        keys.iter().for_each(|key| stack.debts(level).owe(key, at));
-                        result = Err(error);
-                    }
-                }
+                result = match (result, stack.remove_many_from(level, &keys, at).await) {
+                    (Ok(most), Ok(removed)) => Ok(removed.max(most)),
+                    (Err(error), _) | (_, Err(error)) => Err(error),
+                };
             }
             result
         });
         joined(task.await)
+    }
+
+    /// Removes a batch from one level. What a node did not confirm is owed, and the others' part
+    /// is done.
+    async fn remove_many_from(
+        &self,
+        level: usize,
+        keys: &[StoredKey],
+        at: Sequence,
+    ) -> Result<u64> {
+        let backend = &*self.levels[level].backend;
+        let parts = by_node(backend, keys);
+        let asked: Vec<_> = parts.iter().map(|part| part.pick(keys)).collect();
+        let ctx = OpContext::default();
+        let removals = asked.iter().map(|keys| backend.remove_many(keys, at, &ctx));
+        let mut result = Ok(0);
+        for (keys, removal) in asked.iter().zip(join_all(removals).await) {
+            match removal {
+                Ok(removed) => {
+                    self.answered(level, &keys[0]);
+                    keys.iter().for_each(|key| self.debts(level).settle(key, at));
+                    result = result.map(|sum: u64| sum + removed);
+                }
+                Err(error) => {
+                    self.failed(level, "remove_many", &keys[0], &error);
+                    keys.iter().for_each(|key| self.debts(level).owe(key, at));
+                    result = Err(error);
+                }
+            }
+        }
+        result
     }
 }

@@ -9,9 +9,9 @@ use cache_enterprise_core::{
     BackendHealth, Clock, Compressor, Error, ErrorKind, Format, Observer, Result, Transform,
     check_name,
 };
+use cache_enterprise_resilience::RetryBudget;
 
-use super::tier::Tier;
-use super::tier::WritePolicy;
+use super::tier::{Tier, WritePolicy};
 use super::{Level, Packings, Pipeline, Stack, StackParts, life, open, shared};
 use crate::builder::{self, ManagerBuilder, NoTiers};
 use crate::manager::CacheManager;
@@ -27,6 +27,7 @@ pub struct Tiered {
     readers: Vec<Arc<dyn Compressor>>,
     transform: Option<Arc<dyn Transform>>,
     limits: Limits,
+    retry_budget: Arc<RetryBudget>,
     /// Backends beside the levels, by name.
     beside: Vec<(String, Tier)>,
 }
@@ -39,6 +40,7 @@ impl Tiered {
             readers: Vec::new(),
             transform: None,
             limits: Limits::default(),
+            retry_budget: Arc::default(),
             beside: Vec::new(),
         }
     }
@@ -129,6 +131,15 @@ impl<C> ManagerBuilder<C, Tiered> {
         self.origin("limits", Origin::Manager)
     }
 
+    /// What all tiers pay their retries and hedged reads from, but those that bring a budget of
+    /// their own: an outage costs the manager so many and no more, however many tiers it takes
+    /// along. Default: [`RetryBudget::default`].
+    #[must_use]
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.below.retry_budget = Arc::new(budget);
+        self
+    }
+
     /// Opens the tiers and builds the manager.
     ///
     /// # Errors
@@ -143,14 +154,15 @@ impl<C> ManagerBuilder<C, Tiered> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
             Error::config("a manager with tiers needs a tokio runtime; build it inside one")
         })?;
-        let (untiered, below) = self.with_below(NoTiers);
+        let (untiered, mut below) = self.with_below(NoTiers);
         below.check(untiered.default_backend.as_deref())?;
-        let clock = untiered.clock.clone();
-        let Tiered { tiers, compressor, mut readers, transform, limits, beside } = below;
-        let levels = open_all((2..).zip(tiers), &clock, compressor.as_ref()).await?;
+        below.lend_budget();
+        let (clock, observer) = (untiered.clock.clone(), Arc::clone(&untiered.observer));
+        let Tiered { tiers, compressor, mut readers, transform, limits, beside, .. } = below;
+        let levels = open_all((2..).zip(tiers), &clock, &observer, compressor.as_ref()).await?;
         let (names, beside): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
         let beside = beside.into_iter().map(|tier| (0, tier));
-        let beside = open_all(beside, &clock, compressor.as_ref()).await?;
+        let beside = open_all(beside, &clock, &observer, compressor.as_ref()).await?;
         let all = levels.levels.iter().chain(&beside.levels);
         readers.extend(all.filter_map(|level| level.compressor.clone()));
         let stacks = Stacks {
@@ -164,7 +176,7 @@ impl<C> ManagerBuilder<C, Tiered> {
                 limits,
                 clock,
             },
-            observer: Arc::clone(&untiered.observer),
+            observer,
             runtime,
             epochs: levels.epochs.or(beside.epochs),
         };
@@ -188,6 +200,13 @@ impl<C> ManagerBuilder<C, Tiered> {
 }
 
 impl Tiered {
+    fn lend_budget(&mut self) {
+        let beside = self.beside.iter_mut().map(|(_, tier)| tier);
+        for tier in self.tiers.iter_mut().chain(beside) {
+            tier.config.guards.lend(&self.retry_budget);
+        }
+    }
+
     /// Whether there are not too many tiers, and no two backends of one name.
     fn check(&self, default: Option<&str>) -> Result<()> {
         if self.tiers.len() > 8 {
@@ -261,13 +280,14 @@ struct Opened {
 async fn open_all(
     tiers: impl Iterator<Item = (u8, Tier)>,
     clock: &Clock,
+    observer: &Arc<dyn Observer>,
     compressor: Option<&Arc<dyn Compressor>>,
 ) -> Result<Opened> {
     let packings = Packings::default();
     let mut all = Opened { levels: Vec::new(), packings, is_shared: false, epochs: None };
     for (number, tier) in tiers {
         let compressor = tier.config.compression.under(compressor);
-        let (mut level, opened) = open(tier, number, clock, compressor).await?;
+        let (mut level, opened) = open(tier, number, clock, observer, compressor).await?;
         // What is written around takes only what climbs, in the form it has.
         if level.config.write != WritePolicy::Around {
             level.packing = all.packings.number_of(level.compressor.clone());

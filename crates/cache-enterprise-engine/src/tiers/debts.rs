@@ -63,13 +63,18 @@ impl Debts {
             || self.owed.lock().get(key).is_none_or(|held| version >= *held)
     }
 
-    /// Up to `most` debts, to be settled by removing.
-    pub(crate) fn take_some(&self, most: usize) -> Vec<(StoredKey, Sequence)> {
+    /// Up to `most` debts of keys that `is_open` lets pass, to be settled by removing.
+    pub(crate) fn take_some(
+        &self,
+        most: usize,
+        is_open: impl Fn(&StoredKey) -> bool,
+    ) -> Vec<(StoredKey, Sequence)> {
         if self.len.load(Ordering::Acquire) == 0 {
             return Vec::new();
         }
         let owed = self.owed.lock();
-        owed.iter().take(most).map(|(key, version)| (key.clone(), *version)).collect()
+        let open = owed.iter().filter(|(key, _)| is_open(key));
+        open.take(most).map(|(key, version)| (key.clone(), *version)).collect()
     }
 
     pub(crate) fn len(&self) -> u64 {

@@ -1,6 +1,8 @@
 //! What the tiers of a manager do, and who said so.
 
-use cache_enterprise_resilience::{CircuitBreakerConfig, RetryConfig, TimeoutConfig};
+use cache_enterprise_resilience::{
+    BulkheadConfig, CircuitBreakerConfig, HedgeConfig, HedgeDelay, RetryConfig, TimeoutConfig,
+};
 
 use super::tier::WritePolicy;
 use super::{Level, Pipeline};
@@ -70,14 +72,39 @@ impl Rows<'_> {
         let name = compressor.map_or("none", |compressor| compressor.name());
         self.push("compression", name.to_owned());
         self.push("promote_after", config.promote_after.to_string());
-        self.push_timeout(config.timeout.as_ref());
-        self.push_retry(config.retry.as_ref());
-        self.push_breaker(config.breaker.as_ref());
+        let guards = &config.guards;
+        self.push_timeout(guards.timeout.as_ref());
+        self.push_hedge(guards.hedge.as_ref());
+        self.push_retry(guards.retry.as_ref());
+        self.push_breaker(guards.breaker.as_ref());
+        self.push_bulkhead(guards.bulkhead.as_ref());
     }
 
     fn push_timeout(&mut self, timeout: Option<&TimeoutConfig>) {
         self.push("timeout.read", time_or_off(timeout.map(|timeout| timeout.read)));
         self.push("timeout.write", time_or_off(timeout.map(|timeout| timeout.write)));
+    }
+
+    fn push_hedge(&mut self, hedge: Option<&HedgeConfig>) {
+        self.push("hedge.enabled", hedge.is_some().to_string());
+        let Some(hedge) = hedge else { return };
+        match hedge.delay {
+            HedgeDelay::Fixed(delay) => self.push("hedge.delay", format!("{delay:?}")),
+            HedgeDelay::Quantile { quantile, min, max } => {
+                self.push("hedge.quantile", quantile.to_string());
+                self.push("hedge.delay_min", format!("{min:?}"));
+                self.push("hedge.delay_max", format!("{max:?}"));
+            }
+        }
+        self.push("hedge.share", (f64::from(hedge.share_percent) / 100.0).to_string());
+    }
+
+    fn push_bulkhead(&mut self, bulkhead: Option<&BulkheadConfig>) {
+        self.push("bulkhead.enabled", bulkhead.is_some().to_string());
+        let Some(bulkhead) = bulkhead else { return };
+        self.push("bulkhead.calls_max", bulkhead.calls_max.to_string());
+        self.push("bulkhead.queue_max", bulkhead.queue_max.to_string());
+        self.push("bulkhead.wait_max", format!("{:?}", bulkhead.wait_max));
     }
 
     fn push_retry(&mut self, retry: Option<&RetryConfig>) {

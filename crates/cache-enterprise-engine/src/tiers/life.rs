@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cache_enterprise_core::BackendHealth;
-use cache_enterprise_resilience::BreakerState;
+use cache_enterprise_resilience::{BreakerState, CircuitBreaker};
 
 use super::{Level, Stack};
 use crate::manager::{CacheManager, ShutdownReport};
@@ -125,6 +125,13 @@ impl<C> CacheManager<C> {
             levels.push(LevelHealth { level: level.number, name: level.name.clone(), health });
         }
         levels
+    }
+
+    /// The circuit breaker of a level, counted from 2: to look at its circuits, and to open or
+    /// close them by hand. `None` for a level without one.
+    pub fn breaker(&self, level: u8) -> Option<Arc<CircuitBreaker>> {
+        let levels = &self.shared.stack.as_ref()?.levels;
+        levels.iter().find(|one| one.number == level)?.breaker.clone()
     }
 
     /// Numbers of each level below level 1, then of each backend that calls name.

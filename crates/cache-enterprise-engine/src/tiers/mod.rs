@@ -2,7 +2,7 @@
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
 //! values into bytes in the `forms` that tiers ask for, `behind` writes later, `debts` remembers what a failing tier was not told,
-//! `restore` takes over what a tenant's last process left, `inspect` shows what lies in a tier and
+//! `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `inspect` shows what lies in a tier and
 //! whether it may be served.
 
 mod batch;
@@ -13,6 +13,7 @@ mod debts;
 mod describe;
 mod forms;
 mod gate;
+mod guards;
 mod inspect;
 mod life;
 mod pipeline;
@@ -25,6 +26,7 @@ mod tier;
 pub(crate) use below::{Fence, Sealed};
 pub use build::{Complete, Tiered};
 pub(crate) use forms::{Packings, shared};
+pub(crate) use guards::{Failing, Guards};
 pub use inspect::{StoredEntry, StoredState};
 pub use life::{LevelHealth, TierStats};
 pub(crate) use pipeline::Pipeline;

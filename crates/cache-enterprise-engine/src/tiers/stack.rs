@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +18,9 @@ use super::gate::{Gates, Pass};
 use super::tier::WritePolicy;
 use super::{Level, Pipeline};
 use crate::shared::TenantState;
+
+/// Debts looked up under one lock.
+const SETTLE_AT_ONCE: usize = 256;
 
 /// Everything below level 1.
 #[derive(Debug)]
@@ -103,14 +105,14 @@ impl Stack {
         let level = &self.levels[index];
         match level.backend.get(key, &OpContext::default()).await {
             Ok(bytes) => {
-                self.answered(index);
+                self.answered(index, key);
                 if bytes.is_none() {
                     level.counts.misses.add(1);
                 }
                 bytes
             }
             Err(error) => {
-                self.failed(index, "get", &error);
+                self.failed(index, "get", key, &error);
                 None
             }
         }
@@ -180,7 +182,7 @@ impl Stack {
         let ctx = OpContext::default();
         match level.backend.put(key, bytes, how, &ctx).await {
             Ok(outcome) => {
-                self.answered(index);
+                self.answered(index, key);
                 if outcome != PutOutcome::Fenced {
                     level.counts.puts.add(1);
                     self.debts[index].settle(key, job.version);
@@ -189,7 +191,7 @@ impl Stack {
             }
             Err(error) => {
                 self.debts[index].owe(key, job.version);
-                self.failed(index, "put", &error);
+                self.failed(index, "put", key, &error);
                 Err(error)
             }
         }
@@ -251,13 +253,13 @@ impl Stack {
     ) -> Result<bool> {
         match self.levels[index].backend.remove(key, at, &OpContext::default()).await {
             Ok(was_there) => {
-                self.answered(index);
+                self.answered(index, key);
                 self.debts[index].settle(key, at);
                 Ok(was_there)
             }
             Err(error) => {
                 self.debts[index].owe(key, at);
-                self.failed(index, "remove", &error);
+                self.failed(index, "remove", key, &error);
                 Err(error)
             }
         }
@@ -275,7 +277,7 @@ impl Stack {
                     // Until the tier is told, what it holds is a miss: more than was asked for,
                     // but it cannot come back as fresh.
                     stack.debts(index).owe(pass.key(), at);
-                    stack.failed(index, "expire", error);
+                    stack.failed(index, "expire", pass.key(), error);
                 }
                 result = result.and(ended);
             }
@@ -303,30 +305,56 @@ impl Stack {
     /// Settles debts of tiers that answer again, a few at a time.
     pub(crate) async fn settle_debts(&self, most: usize) {
         for index in 0..self.levels.len() {
-            for (key, version) in self.debts[index].take_some(most) {
+            self.settle_level(index, most).await;
+        }
+    }
+
+    /// A node that does not answer is left out for the rest of the round: its debts keep those of
+    /// the others waiting no longer than one call.
+    async fn settle_level(&self, index: usize, most: usize) {
+        let backend = &self.levels[index].backend;
+        let (mut left, mut silent) = (most, Vec::new());
+        while left > 0 {
+            let is_open = |key: &StoredKey| !silent.contains(&backend.node(key));
+            let some = self.debts[index].take_some(left.min(SETTLE_AT_ONCE), is_open);
+            if some.is_empty() {
+                return;
+            }
+            for (key, version) in some {
+                let node = backend.node(&key);
+                if silent.contains(&node) {
+                    continue;
+                }
+                left -= 1;
                 let pass = self.gates.enter(&key);
                 let _turn = pass.turn.lock().await;
                 if self.remove_from(index, &key, version).await.is_err() {
-                    break;
+                    silent.push(node);
                 }
             }
         }
     }
 
-    /// A call to a tier succeeded; after a failure that is worth an event.
-    pub(super) fn answered(&self, index: usize) {
+    /// The node of `key` answered; when it was the last of the tier that had failed, that is
+    /// worth an event.
+    pub(super) fn answered(&self, index: usize, key: &StoredKey) {
         let level = &self.levels[index];
-        if level.is_failing.load(Ordering::Relaxed)
-            && level.is_failing.swap(false, Ordering::Relaxed)
-        {
+        if level.failing.answered(&*level.backend, key) {
             let tier = level.name.clone();
             self.observer.on_event(&Event::TierRecovered { tier });
         }
     }
 
-    pub(super) fn failed(&self, index: usize, operation: &'static str, error: &Error) {
+    /// A call for `key`, or for a part of a batch that its node serves, failed.
+    pub(super) fn failed(
+        &self,
+        index: usize,
+        operation: &'static str,
+        key: &StoredKey,
+        error: &Error,
+    ) {
         let level = &self.levels[index];
-        level.is_failing.store(true, Ordering::Relaxed);
+        level.failing.failed(&*level.backend, key);
         level.counts.failures.add(1);
         tracing::debug!(tier = %level.name, operation, error = %error, "a tier failed");
         let tier = level.name.clone();

@@ -34,8 +34,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let pass = stack.gates.enter(&stored);
         for (index, level) in stack.levels.iter().enumerate() {
             let read = level.backend.get(&stored, &OpContext::default()).await;
-            let bytes = read.inspect_err(|error| stack.failed(index, "get", error))?;
-            stack.answered(index);
+            let bytes = read.inspect_err(|error| stack.failed(index, "get", &stored, error))?;
+            stack.answered(index, &stored);
             let Some(bytes) = bytes else {
                 level.counts.misses.add(1);
                 continue;

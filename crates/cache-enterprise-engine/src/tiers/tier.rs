@@ -3,19 +3,19 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    Backend, BackendSource, Clock, Compressor, Counter, DescribedOption, OpenedBackend, Result,
-    saturating_millis,
+    Backend, BackendSource, Clock, Compressor, Counter, DescribedOption, Observer, OpenedBackend,
+    Result, saturating_millis,
 };
 use cache_enterprise_resilience::{
-    BackendExt, CircuitBreaker, CircuitBreakerConfig, RetryConfig, TimeoutConfig,
+    CircuitBreaker, CircuitBreakerConfig, RetryConfig, TimeoutConfig,
 };
 
 use super::forms::{Compression, shared};
 use super::promote::Heat;
+use super::{Failing, Guards};
 use crate::options::{Origin, Origins};
 
 /// When a write reaches a tier.
@@ -56,9 +56,7 @@ pub(crate) struct TierConfig {
     pub(crate) write: WritePolicy,
     pub(crate) promote_after: u32,
     pub(crate) compression: Compression,
-    pub(crate) timeout: Option<TimeoutConfig>,
-    pub(crate) retry: Option<RetryConfig>,
-    pub(crate) breaker: Option<CircuitBreakerConfig>,
+    pub(crate) guards: Guards,
     pub(crate) origins: Origins,
 }
 
@@ -72,9 +70,7 @@ impl Tier {
             write: WritePolicy::Through,
             promote_after: 1,
             compression: Compression::Inherited,
-            timeout: Some(TimeoutConfig::default()),
-            retry: Some(RetryConfig::default()),
-            breaker: Some(CircuitBreakerConfig::default()),
+            guards: Guards::default(),
             origins: Origins::default(),
         };
         Self { source: Box::new(source), config }
@@ -135,28 +131,29 @@ impl Tier {
     /// Longest a call may take, by what it does. Default: see [`TimeoutConfig`].
     #[must_use]
     pub fn timeouts(mut self, limits: TimeoutConfig) -> Self {
-        self.config.timeout = Some(limits);
+        self.config.guards.timeout = Some(limits);
         self.origin("timeout", Origin::Manager)
     }
 
-    /// How calls are tried again. Default: once, within the deadline and a shared budget.
+    /// How calls are tried again. Retries are paid from the manager's budget unless `retry`
+    /// brings its own. Default: once, within the deadline.
     #[must_use]
     pub fn retry(mut self, retry: RetryConfig) -> Self {
-        self.config.retry = Some(retry);
+        self.config.guards.retry = Some(retry);
         self.origin("retry", Origin::Manager)
     }
 
     /// When the tier is skipped. Default: see [`CircuitBreakerConfig`].
     #[must_use]
     pub fn breaker(mut self, breaker: CircuitBreakerConfig) -> Self {
-        self.config.breaker = Some(breaker);
+        self.config.guards.breaker = Some(breaker);
         self.origin("breaker", Origin::Manager)
     }
 
     /// Asks the tier however often it failed. Default: a circuit breaker skips it.
     #[must_use]
     pub fn without_breaker(mut self) -> Self {
-        self.config.breaker = None;
+        self.config.guards.breaker = None;
         self.origin("breaker", Origin::Manager)
     }
 
@@ -169,14 +166,12 @@ impl Tier {
         self
     }
 
-    /// Takes timeout, retry and breaker away: the backend is called as it is.
+    /// Takes timeout, hedge, retry, breaker and bulkhead away: the backend is called as it is.
     #[must_use]
     pub fn bare(mut self) -> Self {
-        self.config.timeout = None;
-        self.config.retry = None;
-        self.config.breaker = None;
-        let bare = self.origin("timeout", Origin::Manager).origin("retry", Origin::Manager);
-        bare.origin("breaker", Origin::Manager)
+        self.config.guards = Guards::NONE;
+        let guards = ["timeout", "hedge", "retry", "breaker", "bulkhead"];
+        guards.into_iter().fold(self, |tier, guard| tier.origin(guard, Origin::Manager))
     }
 }
 
@@ -209,8 +204,8 @@ pub(crate) struct Level {
     pub(crate) compressor: Option<Arc<dyn Compressor>>,
     pub(crate) packing: usize,
     pub(crate) counts: LevelCounts,
-    /// Whether its last call failed.
-    pub(crate) is_failing: AtomicBool,
+    /// Which of its nodes failed at their last call.
+    pub(crate) failing: Failing,
 }
 
 /// Counters of one tier.
@@ -223,32 +218,23 @@ pub(crate) struct LevelCounts {
     pub(crate) behind_full: Counter,
 }
 
-/// Opens a tier and puts its wrappers around it: timeout inside, retry around it, breaker outside.
+/// Opens a tier and puts its wrappers around it.
 pub(crate) async fn open(
     tier: Tier,
     number: u8,
     clock: &Clock,
+    observer: &Arc<dyn Observer>,
     compressor: Option<Arc<dyn Compressor>>,
 ) -> Result<(Level, OpenedBackend)> {
     let Tier { source, config } = tier;
     let options = source.describe();
     let opened = source.open(clock).await?;
     let name = opened.backend.name().to_owned();
-    let mut backend = Arc::clone(&opened.backend);
-    if let Some(timeout) = &config.timeout {
-        backend = backend.with_timeout(*timeout);
-    }
-    if let Some(retry) = &config.retry {
-        backend = backend.with_retry(retry.clone());
-    }
-    let breaker =
-        config.breaker.map(|breaker| Arc::clone(&backend).with_breaker(breaker, clock.clone()));
-    if let Some(breaker) = &breaker {
-        backend = Arc::clone(breaker) as Arc<dyn Backend>;
-    }
+    let inner = Arc::clone(&opened.backend);
+    let (backend, breaker) = config.guards.around(inner, clock, observer);
     let heat = Heat::new(config.promote_after);
     let counts = LevelCounts::default();
-    let is_failing = AtomicBool::new(false);
+    let failing = Failing::default();
     let level = Level {
         number,
         name,
@@ -260,7 +246,7 @@ pub(crate) async fn open(
         compressor,
         packing: 0,
         counts,
-        is_failing,
+        failing,
     };
     Ok((level, opened))
 }
@@ -283,7 +269,7 @@ impl Level {
             compressor: self.compressor.clone(),
             packing: 0,
             counts: LevelCounts::default(),
-            is_failing: AtomicBool::new(false),
+            failing: Failing::default(),
             config,
         }
     }
