@@ -292,7 +292,34 @@ pub const KEYS: &[Key] = &[
         "2s",
         "Time from the start of a call within which further attempts start and end",
     ),
-    key("retry.budget", Kind::Count(0), "10", "50", "Retries that an outage may cost"),
+    key(
+        "retry.budget",
+        Kind::Count(0),
+        "10",
+        "50",
+        "Retries and hedged reads that an outage may cost, all tiers together",
+    ),
+    key("hedge.enabled", Kind::Flag, "false", "true", "Whether slow reads are attempted twice"),
+    key(
+        "hedge.quantile",
+        Kind::Share,
+        "0.95",
+        "0.99",
+        "A read is slow when it takes longer than this share of recent ones",
+    ),
+    key("hedge.delay_min", Kind::Time, "1ms", "5ms", "A second attempt starts no sooner"),
+    key("hedge.delay_max", Kind::Time, "100ms", "50ms", "A second attempt starts no later"),
+    key("hedge.share", Kind::Share, "0.05", "0.1", "Share of reads that may be attempted twice"),
+    key("bulkhead.enabled", Kind::Flag, "false", "true", "Whether calls to a tier are bounded"),
+    key("bulkhead.calls_max", Kind::Count(1), "256", "64", "Calls to a tier under way"),
+    key(
+        "bulkhead.queue_max",
+        Kind::Count(0),
+        "1024",
+        "100",
+        "Calls to a tier that wait for a place",
+    ),
+    key("bulkhead.wait_max", Kind::Time, "50ms", "20ms", "Longest such a wait"),
 ];
 
 /// The table as Markdown: what `KEYS.md` holds.

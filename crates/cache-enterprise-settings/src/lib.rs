@@ -54,7 +54,7 @@ pub use origin::Origin;
 pub use problem::{Problem, SettingsErrors};
 pub use secret::{Secret, SecretRef};
 pub use settings::{
-    BreakerSettings, CompressionSettings, EntryDefaults, Life, RetrySettings, Settings,
-    TimeoutSettings,
+    BreakerSettings, BulkheadSettings, CompressionSettings, EntryDefaults, HedgeSettings, Life,
+    RetrySettings, Settings, TimeoutSettings,
 };
 pub use value::OptionValue;

@@ -47,6 +47,8 @@ pub struct Settings {
     timeouts: TimeoutSettings,
     breaker: Option<BreakerSettings>,
     retry: RetrySettings,
+    hedge: Option<HedgeSettings>,
+    bulkhead: Option<BulkheadSettings>,
     description: Description,
 }
 
@@ -127,8 +129,34 @@ pub struct RetrySettings {
     pub delay_max: Duration,
     /// Deadline of a call and its further attempts. Default 250 ms.
     pub within: Duration,
-    /// Retries that an outage may cost. Default 10.
+    /// Retries and hedged reads that an outage may cost, all tiers together. Default 10.
     pub budget: u32,
+}
+
+/// When a slow read of a tier is attempted a second time.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HedgeSettings {
+    /// Share of recent reads; one that takes longer than those is slow. Default 0.95.
+    pub quantile: f64,
+    /// A second attempt starts no sooner. Default 1 ms.
+    pub delay_min: Duration,
+    /// A second attempt starts no later. Default 100 ms.
+    pub delay_max: Duration,
+    /// Share of reads that may be attempted twice. Default 0.05.
+    pub share: f64,
+}
+
+/// How many calls a tier may hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BulkheadSettings {
+    /// Calls under way. Default 256.
+    pub calls_max: u32,
+    /// Calls that wait for a place. Default 1024.
+    pub queue_max: u32,
+    /// Longest such a wait. Default 50 ms.
+    pub wait_max: Duration,
 }
 
 impl Settings {
@@ -191,6 +219,16 @@ impl Settings {
         &self.retry
     }
 
+    /// When a slow read is attempted a second time; `None` unless it is switched on.
+    pub fn hedge(&self) -> Option<&HedgeSettings> {
+        self.hedge.as_ref()
+    }
+
+    /// How many calls a tier may hold; `None` unless it is switched on.
+    pub fn bulkhead(&self) -> Option<&BulkheadSettings> {
+        self.bulkhead.as_ref()
+    }
+
     /// The settings in force and where each came from, secrets redacted.
     pub fn describe(&self) -> &Description {
         &self.description
@@ -240,7 +278,30 @@ impl Settings {
                 within: tree.time("retry.within"),
                 budget: tree.count("retry.budget"),
             },
+            hedge: tree.flag("hedge.enabled").then(|| HedgeSettings::of(tree)),
+            bulkhead: tree.flag("bulkhead.enabled").then(|| BulkheadSettings::of(tree)),
             description: Description::of(tree),
+        }
+    }
+}
+
+impl HedgeSettings {
+    fn of(tree: &Tree) -> Self {
+        Self {
+            quantile: tree.share("hedge.quantile"),
+            delay_min: tree.time("hedge.delay_min"),
+            delay_max: tree.time("hedge.delay_max"),
+            share: tree.share("hedge.share"),
+        }
+    }
+}
+
+impl BulkheadSettings {
+    fn of(tree: &Tree) -> Self {
+        Self {
+            calls_max: tree.count("bulkhead.calls_max"),
+            queue_max: tree.count("bulkhead.queue_max"),
+            wait_max: tree.time("bulkhead.wait_max"),
         }
     }
 }

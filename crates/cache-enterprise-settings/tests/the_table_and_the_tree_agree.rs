@@ -30,6 +30,9 @@ fn concrete(path: &str) -> (String, SettingsBuilder) {
         "budget.max_size" => (path.into(), builder.set("budget.l1_ratio", "0.2")),
         "budget.l1_ratio" => (path.into(), builder.set("levels.0.max_size", "1GB")),
         "budget.l2_ratio" => (path.into(), builder.set("levels.0.max_size", "1GB")),
+        "hedge.enabled" | "bulkhead.enabled" => (path.into(), builder),
+        _ if path.starts_with("hedge.") => (path.into(), builder.set("hedge.enabled", true)),
+        _ if path.starts_with("bulkhead.") => (path.into(), builder.set("bulkhead.enabled", true)),
         _ => (path.replace('*', "0"), builder),
     }
 }
@@ -85,7 +88,7 @@ fn without_description(settings: &Settings) -> impl std::fmt::Debug + '_ {
     (
         (settings.name(), settings.levels(), settings.promote_after(), settings.defaults()),
         (settings.codec(), settings.compression(), settings.timeouts()),
-        (settings.breaker(), settings.retry()),
+        (settings.breaker(), settings.retry(), settings.hedge(), settings.bulkhead()),
     )
 }
 

@@ -24,7 +24,7 @@ const PIPELINE: [(&str, &str); 2] = [
 ];
 
 /// An option of every tier and the key that sets it for all of them.
-const TIERS: [(&str, &str); 14] = [
+const TIERS: [(&str, &str); 23] = [
     ("promote_after", "promote_after"),
     ("timeout.read", "timeouts.read"),
     ("timeout.write", "timeouts.write"),
@@ -39,6 +39,15 @@ const TIERS: [(&str, &str); 14] = [
     ("breaker.recovery_timeout", "breaker.recovery_timeout"),
     ("breaker.recovery_timeout_max", "breaker.recovery_timeout_max"),
     ("breaker.success_threshold", "breaker.success_threshold"),
+    ("hedge.enabled", "hedge.enabled"),
+    ("hedge.quantile", "hedge.quantile"),
+    ("hedge.delay_min", "hedge.delay_min"),
+    ("hedge.delay_max", "hedge.delay_max"),
+    ("hedge.share", "hedge.share"),
+    ("bulkhead.enabled", "bulkhead.enabled"),
+    ("bulkhead.calls_max", "bulkhead.calls_max"),
+    ("bulkhead.queue_max", "bulkhead.queue_max"),
+    ("bulkhead.wait_max", "bulkhead.wait_max"),
 ];
 
 /// An option of one tier and the field of its level that sets it.

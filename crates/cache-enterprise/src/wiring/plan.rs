@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use cache_enterprise_core::{BackendRegistry, Capacity, Compressor, Error};
 use cache_enterprise_engine::{Life, Options, Tier, WritePolicy};
-use cache_enterprise_resilience::{CircuitBreakerConfig, RetryBudget, RetryConfig, TimeoutConfig};
+use cache_enterprise_resilience::{
+    BulkheadConfig, CircuitBreakerConfig, HedgeConfig, HedgeDelay, RetryBudget, RetryConfig,
+    TimeoutConfig,
+};
 use cache_enterprise_serializers::{AnySerde, CompressionAlgorithm};
 use cache_enterprise_settings::{
-    self as settings, EntryDefaults, LevelKind, LevelSettings, Origin, Problem, Settings,
-    SettingsErrors, WriteSettings,
+    self as settings, EntryDefaults, HedgeSettings, LevelKind, LevelSettings, Origin, Problem,
+    Settings, SettingsErrors, WriteSettings,
 };
 
 use super::origins;
@@ -181,6 +184,16 @@ fn used(tier: Tier, settings: &Settings, level: &LevelSettings, retry: &RetryCon
     if let Some(ttl) = level.ttl {
         tier = tier.ttl(ttl);
     }
+    if let Some(hedge) = settings.hedge() {
+        tier = tier.hedge(self::hedge(hedge, retry));
+    }
+    if let Some(bulkhead) = settings.bulkhead() {
+        tier = tier.bulkhead(BulkheadConfig {
+            calls_max: bulkhead.calls_max as usize,
+            queue_max: bulkhead.queue_max as usize,
+            wait_max: bulkhead.wait_max,
+        });
+    }
     match settings.breaker() {
         None => tier.without_breaker(),
         Some(breaker) => tier.breaker(CircuitBreakerConfig {
@@ -190,6 +203,16 @@ fn used(tier: Tier, settings: &Settings, level: &LevelSettings, retry: &RetryCon
             recovery_timeout_max: breaker.recovery_timeout_max,
             success_threshold: breaker.success_threshold,
         }),
+    }
+}
+
+/// Second attempts are paid from the budget of the retries.
+fn hedge(hedge: &HedgeSettings, retry: &RetryConfig) -> HedgeConfig {
+    let HedgeSettings { quantile, delay_min: min, delay_max: max, share, .. } = *hedge;
+    HedgeConfig {
+        delay: HedgeDelay::Quantile { quantile, min, max },
+        share_percent: (share * 100.0).round() as u32,
+        budget: retry.budget.clone(),
     }
 }
 

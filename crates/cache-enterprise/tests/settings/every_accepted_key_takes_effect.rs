@@ -34,6 +34,9 @@ const fn plain(key: &'static str, value: &'static str, row: (&'static str, &'sta
 const MEMORY_BELOW: (&str, &str) = ("levels.1.kind", "memory");
 const BUDGET: &[(&str, &str)] = &[MEMORY_BELOW, ("budget.max_size", "1GiB")];
 
+const HEDGE: &[(&str, &str)] = &[("hedge.enabled", "true")];
+const BULKHEAD: &[(&str, &str)] = &[("bulkhead.enabled", "true")];
+
 const CASES: &[Case] = &[
     plain("name", "shop", ("name", "shop")),
     case("levels.*.kind", &[], MEMORY_BELOW, ("l2.backend", "memory")),
@@ -88,6 +91,30 @@ const CASES: &[Case] = &[
     plain("retry.delay_max", "1s", ("l2.retry.delay_max", "1s")),
     plain("retry.within", "2s", ("l2.retry.within", "2s")),
     plain("retry.budget", "50", ("l2.retry.budget", "50")),
+    plain("hedge.enabled", "true", ("l2.hedge.enabled", "true")),
+    case("hedge.quantile", HEDGE, ("hedge.quantile", "0.99"), ("l2.hedge.quantile", "0.99")),
+    case("hedge.delay_min", HEDGE, ("hedge.delay_min", "5ms"), ("l2.hedge.delay_min", "5ms")),
+    case("hedge.delay_max", HEDGE, ("hedge.delay_max", "50ms"), ("l2.hedge.delay_max", "50ms")),
+    case("hedge.share", HEDGE, ("hedge.share", "0.1"), ("l2.hedge.share", "0.1")),
+    plain("bulkhead.enabled", "true", ("l2.bulkhead.enabled", "true")),
+    case(
+        "bulkhead.calls_max",
+        BULKHEAD,
+        ("bulkhead.calls_max", "64"),
+        ("l2.bulkhead.calls_max", "64"),
+    ),
+    case(
+        "bulkhead.queue_max",
+        BULKHEAD,
+        ("bulkhead.queue_max", "100"),
+        ("l2.bulkhead.queue_max", "100"),
+    ),
+    case(
+        "bulkhead.wait_max",
+        BULKHEAD,
+        ("bulkhead.wait_max", "20ms"),
+        ("l2.bulkhead.wait_max", "20ms"),
+    ),
 ];
 
 /// Keys with a test of their own: one is a check, one is refused, one needs a disk.
