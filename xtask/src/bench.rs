@@ -3,14 +3,28 @@
 use std::process::Stdio;
 
 use crate::failure::Outcome;
+use crate::servers::Servers;
 use crate::workspace::{BENCH, Workspace, run as run_command};
 
-/// Runs the benches with `arguments`. Nothing is written to stdout here, so that with `--json`
+/// The group that measures tiers behind a network, on servers that it starts itself.
+const ON_SERVERS: &str = "l2";
+
+/// Runs the benches with `arguments`, after the servers have been found or installed when a group
+/// needs them. Nothing is written to stdout here, so that with `--json`
 /// every line there is the benches'.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
+    if needs_servers(arguments) {
+        Servers::find_or_install()?;
+    }
     let mut command = workspace.cargo(&["run", "--quiet", "--profile", "bench", "-p", BENCH, "--"]);
     command.args(forwarded(arguments)).stdin(Stdio::inherit());
     run_command(&mut command)
+}
+
+/// Whether the group on servers is named, or none is, which asks for all.
+fn needs_servers(arguments: &[String]) -> bool {
+    let names_a_group = arguments.first().is_some_and(|first| !first.starts_with('-'));
+    !names_a_group || arguments.iter().any(|argument| argument == ON_SERVERS)
 }
 
 /// All arguments but the first `--`, which only ends ours.
@@ -23,6 +37,15 @@ fn forwarded(arguments: &[String]) -> impl Iterator<Item = &String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_are_needed_for_their_group_and_for_all() {
+        let needs = |arguments: &[&str]| {
+            needs_servers(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert!(needs(&["l2", "--json"]) && needs(&["l1", "l2"]) && needs(&["--json"]));
+        assert!(!needs(&["l1"]) && !needs(&["disk", "--rounds", "9"]));
+    }
 
     #[test]
     fn only_the_first_separator_is_ours() {
