@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 const PORT: u16 = 6379;
 
 /// Host and port of a server.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Endpoint {
     pub(crate) host: String,
     pub(crate) port: u16,

@@ -296,11 +296,7 @@ impl Backend for RedisBackend {
         if self.link.is_closed() {
             return BackendHealth::Down("the backend is closed".into());
         }
-        let asked = timeout(self.limits.read_timeout, self.link.ping()).await;
-        match asked.unwrap_or_else(|_| Err(error::late("the server did not answer in time"))) {
-            Ok(()) => BackendHealth::Up,
-            Err(why) => BackendHealth::Down(why.to_string()),
-        }
+        self.link.health(self.limits.read_timeout).await
     }
 
     async fn close(&self) -> Result<()> {

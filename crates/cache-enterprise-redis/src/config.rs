@@ -42,6 +42,7 @@ pub struct Redis {
     pub(crate) database: u32,
     pub(crate) tls: Tls,
     pub(crate) limits: Limits,
+    pub(crate) is_watched: bool,
 }
 
 /// Which servers there are.
@@ -171,7 +172,16 @@ impl Redis {
             database: 0,
             tls: Tls::default(),
             limits: Limits::default(),
+            is_watched: true,
         }
+    }
+
+    /// Leaves a master of a cluster that does not answer where it is. For tests, which show what
+    /// the watchdog is for.
+    #[doc(hidden)]
+    pub fn unwatched(mut self) -> Self {
+        self.is_watched = false;
+        self
     }
 
     fn take_access(&mut self, url: Url) {

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use cache_enterprise_core::{Error, ErrorKind};
 use redis::{RedisError, ServerError};
 
+use crate::link::Redirect;
+
 /// Longest part of a plain `ERR` that is shown.
 const WORDS_MAX: usize = 80;
 
@@ -58,6 +60,15 @@ fn from_code(code: &str, detail: Option<&str>) -> Error {
         "NOPERM" => Error::config(
             "the user may not do this; grant the commands and keys that docs/redis.md lists",
         ),
+        "MOVED" | "ASK" => {
+            let error = unavailable(
+                "the key lies at another node of a cluster; connect to it as a cluster",
+            );
+            match Redirect::read(code, detail) {
+                Some(redirect) => error.source_error(redirect),
+                None => error,
+            }
+        }
         "LOADING" => unavailable("the server is still loading its data"),
         "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => unavailable("the servers are failing over"),
         "BUSY" => unavailable("a script keeps the server busy"),

@@ -95,16 +95,22 @@ impl Functions {
             };
             let last = if answers.len() > open.len() { answers.pop() } else { None };
             calls.truncate(open.len());
-            let mut unknown = None;
+            let mut faults = Vec::new();
             for (at, answer) in open.into_iter().zip(answers) {
                 match number(answer) {
                     Ok(number) => numbers[at] = Some(number),
-                    Err(fault) => unknown = Some((at, fault)),
+                    Err(fault) => faults.push((link.node(&requests[at].0), at, fault)),
                 }
             }
-            match unknown {
-                Some((at, fault)) => self.mend(link, &requests[at].0, fault).await?,
-                None => return Ok((numbers.into_iter().flatten().collect(), last.transpose()?)),
+            // What one server did not know, another one may; each is told once.
+            faults.sort_unstable_by_key(|(node, at, _)| (*node, *at));
+            faults.dedup_by_key(|(node, ..)| *node);
+            let is_done = faults.is_empty();
+            for (_, at, fault) in faults {
+                self.mend(link, &requests[at].0, fault).await?;
+            }
+            if is_done {
+                return Ok((numbers.into_iter().flatten().collect(), last.transpose()?));
             }
         }
         Err(forgetful())
@@ -132,7 +138,7 @@ impl Functions {
             vec![command]
         };
         for command in loads {
-            match link.call(&Call { key: key.clone(), command, payload: 0 }).await {
+            match link.load(key, &command).await {
                 // Somebody else was faster.
                 Err(fault) if error::is_already_loaded(&fault) => {}
                 answer => drop(answer?),

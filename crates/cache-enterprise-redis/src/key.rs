@@ -34,6 +34,14 @@ impl<'a> RedisKey<'a> {
         format!("{}:{}", &self.stored.as_str()[..self.owner], self.bucket)
     }
 
+    /// The bytes of the tag, without a text of their own.
+    pub(crate) fn tag_bytes(&self) -> impl Iterator<Item = u8> + 'a {
+        let ten = (self.bucket >= 10).then_some(b'1');
+        let one = b'0' + (self.bucket % 10) as u8;
+        let owner = self.stored.as_str()[..self.owner].bytes();
+        owner.chain([b':']).chain(ten).chain([one])
+    }
+
     fn len(&self) -> usize {
         self.owner + self.stored.len() + if self.bucket < 10 { 4 } else { 5 }
     }

@@ -23,7 +23,7 @@ use crate::tls::Certificates;
 /// The pool of the server that is the primary at the moment.
 pub(crate) struct Bound {
     door: Arc<Door>,
-    certificates: Option<Certificates>,
+    certificates: Option<Arc<Certificates>>,
     limits: Limits,
     pool: Mutex<State>,
 }
@@ -35,7 +35,11 @@ enum State {
 }
 
 impl Bound {
-    pub(crate) fn new(door: Arc<Door>, certificates: Option<Certificates>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        door: Arc<Door>,
+        certificates: Option<Arc<Certificates>>,
+        limits: Limits,
+    ) -> Self {
         Self { door, certificates, limits, pool: Mutex::new(State::None) }
     }
 

@@ -4,6 +4,7 @@
 //! ours: dropping it is the only way to end calls that wait on a connection that hangs.
 
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,27 @@ impl Door {
         });
         opened.await.unwrap_or_else(|_| {
             let text = "the server accepts no connection in time; check that it is Redis, and up";
+            Err(error::late(text).with("server", &self.place))
+        })
+    }
+
+    /// Asks one question over a connection of its own, within the connect timeout.
+    pub(crate) async fn ask(&self, question: &redis::Cmd) -> Result<redis::Value> {
+        let answered = timeout(self.connect_timeout, async {
+            let Opened { mut connection, driver, endpoint } = self.open().await?;
+            let answer = tokio::select! {
+                answer = connection.send_packed_command(question) => answer,
+                () = driver => return Err(error::from_io(&io::ErrorKind::UnexpectedEof.into())),
+            };
+            let answer = match answer {
+                Ok(redis::Value::ServerError(fault)) => Err(error::from_server(&fault)),
+                Ok(answer) => Ok(answer),
+                Err(fault) => Err(error::from_redis(&fault)),
+            };
+            answer.map_err(|fault| fault.with("server", &endpoint))
+        });
+        answered.await.unwrap_or_else(|_| {
+            let text = "the server did not answer in time";
             Err(error::late(text).with("server", &self.place))
         })
     }

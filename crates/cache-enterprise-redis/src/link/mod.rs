@@ -6,6 +6,7 @@
 //! slot that means is its own affair.
 
 mod bound;
+mod cluster;
 mod door;
 mod lane;
 mod policy;
@@ -16,16 +17,21 @@ mod single;
 mod sizes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use cache_enterprise_core::{Error, ErrorKind, Result, StoredKey};
+use cache_enterprise_core::{BackendHealth, Result, StoredKey};
 use redis::{Cmd, Pipeline, Value};
+use tokio::time::timeout;
 
 use crate::config::{Redis, Topology};
 use crate::error;
 use crate::tls::Certificates;
 
 use bound::Bound;
+use cluster::Cluster;
+use cluster::node::Access;
+pub(crate) use cluster::redirect::Redirect;
 use door::{Door, Place};
 use reader::Answer;
 use single::Single;
@@ -35,13 +41,14 @@ use single::Single;
 pub(crate) enum Link {
     /// One server, fixed or followed through sentinels.
     Single(Box<Single>),
+    /// The masters of a cluster.
+    Cluster(Cluster),
 }
 
 /// A command for the server of a key, and the bytes of the value in it: a large one takes the
 /// second connection.
 #[derive(Debug)]
 pub(crate) struct Call {
-    #[allow(dead_code, reason = "a cluster finds the node by it")]
     pub(crate) key: StoredKey,
     pub(crate) command: Cmd,
     pub(crate) payload: usize,
@@ -57,6 +64,7 @@ impl Link {
         });
         let certificates =
             read.await.map_err(|_| error::late("the certificates could not be read"))??;
+        let certificates = certificates.map(Arc::new);
         let place = match &redis.topology {
             Topology::Standalone(endpoint) => Place::Fixed(endpoint.clone()),
             Topology::Sentinel { primary, sentinels } => Place::Primary {
@@ -64,15 +72,16 @@ impl Link {
                 sentinels: sentinels.clone(),
                 login: redis.sentinel_login.clone(),
             },
-            Topology::Cluster(_) => {
-                return Err(Error::new(ErrorKind::Unsupported, "clusters are not supported yet"));
+            Topology::Cluster(seeds) => {
+                let access = Access::new(redis.login.clone(), certificates, redis.limits.clone())?;
+                return Ok(Self::Cluster(Cluster::new(access, seeds.clone(), redis.is_watched)));
             }
         };
         let door = Arc::new(Door {
             place,
             login: redis.login.clone(),
             database: redis.database,
-            tls: certificates.as_ref().map(Certificates::client_config).transpose()?,
+            tls: certificates.as_deref().map(Certificates::client_config).transpose()?,
             connect_timeout: redis.limits.connect_timeout,
         });
         let bound = Bound::new(Arc::clone(&door), certificates, redis.limits.clone());
@@ -83,6 +92,7 @@ impl Link {
     pub(crate) async fn connected(&self) -> Result<()> {
         match self {
             Self::Single(single) => single.connected().await,
+            Self::Cluster(cluster) => cluster.connected().await,
         }
     }
 
@@ -90,6 +100,7 @@ impl Link {
     pub(crate) async fn get(&self, key: &StoredKey) -> Answer {
         match self {
             Self::Single(single) => single.get(key).await,
+            Self::Cluster(cluster) => cluster.get(key).await,
         }
     }
 
@@ -97,6 +108,7 @@ impl Link {
     pub(crate) async fn get_many(&self, keys: &[StoredKey]) -> Result<Vec<Option<Bytes>>> {
         match self {
             Self::Single(single) => single.get_many(keys).await,
+            Self::Cluster(cluster) => Box::pin(cluster.get_many(keys)).await,
         }
     }
 
@@ -104,6 +116,7 @@ impl Link {
     pub(crate) async fn call(&self, call: &Call) -> Result<Value> {
         match self {
             Self::Single(single) => single.call(&call.command, call.payload).await,
+            Self::Cluster(cluster) => cluster.call(call).await,
         }
     }
 
@@ -113,6 +126,7 @@ impl Link {
         let payload = calls.iter().map(|call| call.payload).sum();
         match self {
             Self::Single(single) => single.call_all(&pipeline(calls), payload).await,
+            Self::Cluster(cluster) => Box::pin(cluster.call_all(calls)).await,
         }
     }
 
@@ -120,6 +134,7 @@ impl Link {
     pub(crate) async fn call_bound(&self, calls: &[Call]) -> Result<Vec<Result<Value>>> {
         match self {
             Self::Single(single) => single.call_bound(&pipeline(calls)).await,
+            Self::Cluster(cluster) => Box::pin(cluster.call_bound(calls)).await,
         }
     }
 
@@ -131,17 +146,25 @@ impl Link {
         pattern: &[u8],
         count: usize,
     ) -> Result<Listed> {
-        let _ = node;
         match self {
             Self::Single(single) => single.list(cursor, pattern, count).await,
+            Self::Cluster(cluster) => Box::pin(cluster.list(node, cursor, pattern, count)).await,
+        }
+    }
+
+    /// Loads code where calls of the key may be made.
+    pub(crate) async fn load(&self, key: &StoredKey, command: &Cmd) -> Result<Value> {
+        match self {
+            Self::Single(single) => single.call(command, 0).await,
+            Self::Cluster(cluster) => Box::pin(cluster.load(key, command)).await,
         }
     }
 
     /// The node that serves a key, below [`nodes`](Self::nodes).
     pub(crate) fn node(&self, key: &StoredKey) -> u32 {
-        let _ = key;
         match self {
             Self::Single(_) => 0,
+            Self::Cluster(cluster) => cluster.node(key),
         }
     }
 
@@ -149,13 +172,19 @@ impl Link {
     pub(crate) fn nodes(&self) -> u32 {
         match self {
             Self::Single(_) => 1,
+            Self::Cluster(cluster) => cluster.nodes(),
         }
     }
 
-    /// Asks every node whether it is there.
-    pub(crate) async fn ping(&self) -> Result<()> {
+    /// Asks every node whether it is there, for no longer than `within`.
+    pub(crate) async fn health(&self, within: Duration) -> BackendHealth {
         match self {
-            Self::Single(single) => single.ping().await,
+            Self::Single(single) => match timeout(within, single.ping()).await {
+                Ok(Ok(())) => BackendHealth::Up,
+                Ok(Err(why)) => BackendHealth::Down(why.to_string()),
+                Err(_) => BackendHealth::Down("the server did not answer in time".into()),
+            },
+            Self::Cluster(cluster) => cluster.health(within).await,
         }
     }
 
@@ -163,12 +192,14 @@ impl Link {
     pub(crate) fn close(&self) {
         match self {
             Self::Single(single) => single.close(),
+            Self::Cluster(cluster) => cluster.close(),
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         match self {
             Self::Single(single) => single.is_closed(),
+            Self::Cluster(cluster) => cluster.is_closed(),
         }
     }
 }
@@ -199,8 +230,8 @@ pub(crate) fn bytes_of(value: Value) -> Answer {
     }
 }
 
-fn pipeline(calls: &[Call]) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(calls.len());
+fn pipeline<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Pipeline {
+    let mut pipeline = redis::pipe();
     for call in calls {
         pipeline.add_command(call.command.clone());
     }

@@ -9,6 +9,7 @@ use cache_enterprise_core::{Error, ErrorKind, Result, StoredKey};
 use redis::{Cmd, Pipeline, Value};
 
 use super::bound::Bound;
+use super::cluster::groups::Groups;
 use super::door::{Door, Place};
 use super::lane::{Lane, Wire};
 use super::policy::{LARGE_BYTES, Policy};
@@ -35,15 +36,27 @@ struct Lanes {
     read_timeout: Duration,
     /// A server that turns out to be a replica means that the primary is another by now.
     follows: bool,
+    /// A command may name keys of one slot only.
+    by_slot: bool,
 }
 
 impl Single {
     pub(crate) fn new(door: Arc<Door>, bound: Bound, limits: Limits) -> Self {
+        Self::with(door, bound, limits, false)
+    }
+
+    /// A node of a cluster.
+    pub(crate) fn of_cluster(door: Arc<Door>, bound: Bound, limits: Limits) -> Self {
+        Self::with(door, bound, limits, true)
+    }
+
+    fn with(door: Arc<Door>, bound: Bound, limits: Limits, by_slot: bool) -> Self {
         let lanes = Lanes {
             hot: Lane::new(Arc::clone(&door), Some(limits.read_timeout)),
             bulk: Lane::new(Arc::clone(&door), None),
             read_timeout: limits.read_timeout,
             follows: matches!(door.place, Place::Primary { .. }),
+            by_slot,
         };
         let reader = Reader::new(lanes, Policy::new(limits.pipeline_size));
         Self { reader, bound, sizes: Sizes::default(), limits }
@@ -70,21 +83,47 @@ impl Single {
 
     pub(crate) async fn get_many(&self, keys: &[StoredKey]) -> Result<Vec<Option<Bytes>>> {
         let mut found = Vec::with_capacity(keys.len());
-        let mut rest = keys;
-        while let Some(first) = rest.first() {
-            let expected = self.sizes.expected(first);
-            let count = Policy::new(self.limits.pipeline_size).keys(expected).min(rest.len());
-            let (chunk, others) = rest.split_at(count);
-            for (key, answer) in chunk.iter().zip(self.lanes().fetch_chunk(chunk, expected).await?)
-            {
-                if let Some(record) = &answer {
-                    self.sizes.learn(key, record.len());
-                }
-                found.push(answer);
-            }
-            rest = others;
+        for (chunk, expected) in self.chunks(keys) {
+            let records = self.lanes().fetch_chunk(chunk, expected).await?;
+            self.learn(chunk, records.iter().map(Option::as_ref));
+            found.extend(records);
         }
         Ok(found)
+    }
+
+    /// As `get_many` where each key has an answer of its own.
+    pub(crate) async fn get_each(&self, keys: &[StoredKey]) -> Vec<Answer> {
+        let mut found = Vec::with_capacity(keys.len());
+        for (chunk, expected) in self.chunks(keys) {
+            let answers = self.lanes().fetch_each(chunk, expected).await;
+            let records = answers.iter().map(|answer| answer.as_ref().ok()?.as_ref());
+            self.learn(chunk, records);
+            found.extend(answers);
+        }
+        found
+    }
+
+    /// Keys that travel together, and the bytes that each of their replies is expected to have.
+    fn chunks<'a>(
+        &'a self,
+        keys: &'a [StoredKey],
+    ) -> impl Iterator<Item = (&'a [StoredKey], usize)> + 'a {
+        let mut rest = keys;
+        std::iter::from_fn(move || {
+            let expected = self.sizes.expected(rest.first()?);
+            let count = Policy::new(self.limits.pipeline_size).keys(expected).min(rest.len());
+            let (chunk, others) = rest.split_at(count);
+            rest = others;
+            Some((chunk, expected))
+        })
+    }
+
+    fn learn<'a>(&self, keys: &[StoredKey], records: impl Iterator<Item = Option<&'a Bytes>>) {
+        for (key, record) in keys.iter().zip(records) {
+            if let Some(record) = record {
+                self.sizes.learn(key, record.len());
+            }
+        }
     }
 
     pub(crate) async fn call(&self, command: &Cmd, payload: usize) -> Result<Value> {
@@ -165,6 +204,25 @@ impl Lanes {
         }
     }
 
+    /// An answer each. What fails for one slot of a cluster fails for no other.
+    async fn fetch_each(&self, keys: &[StoredKey], expected: usize) -> Vec<Answer> {
+        let answers = match self.by_slot {
+            false => self
+                .fetch_chunk(keys, expected)
+                .await
+                .map(|found| found.into_iter().map(Ok).collect()),
+            true => self.fetch_groups(keys, expected).await,
+        };
+        answers.unwrap_or_else(|fault| keys.iter().map(|_| Err(fault.clone())).collect())
+    }
+
+    async fn fetch_groups(&self, keys: &[StoredKey], expected: usize) -> Result<Vec<Answer>> {
+        let groups = Groups::of(keys);
+        let lane = if expected >= LARGE_BYTES { &self.bulk } else { &self.hot };
+        let mut wire = lane.wire(self.read_timeout).await?;
+        Ok(groups.scatter(wire.send_all(&groups.pipeline(), self.read_timeout).await?))
+    }
+
     /// Leaves a server that refuses a write as a replica does, where there is another to find.
     fn noticed<T>(&self, wire: &Wire, answer: &Result<T>) {
         let refused = |fault: &Error| {
@@ -190,10 +248,7 @@ impl Fetch for Lanes {
     }
 
     async fn fetch_all(&self, keys: Vec<StoredKey>) -> Vec<Answer> {
-        match self.fetch_chunk(&keys, 0).await {
-            Ok(found) => found.into_iter().map(Ok).collect(),
-            Err(fault) => keys.iter().map(|_| Err(fault.clone())).collect(),
-        }
+        self.fetch_each(&keys, 0).await
     }
 }
 

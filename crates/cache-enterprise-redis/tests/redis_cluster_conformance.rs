@@ -1,0 +1,41 @@
+//! A Redis backend keeps the contract of `Backend` on a cluster.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use cache_enterprise_core::{Backend, MIB};
+use cache_enterprise_redis::Redis;
+use cache_enterprise_testkit::conformance::Report;
+use cache_enterprise_testkit::conformance::backend::{self, Fixture};
+use cache_enterprise_testkit::servers::RedisCluster;
+
+/// Small, so that the cases at the limit do not move half a gibibyte each.
+const VALUE_BYTES_MAX: usize = 8 * MIB as usize;
+
+/// Runs the suite on a cluster that is emptied before each case.
+async fn suite(cluster: &RedisCluster, redis: Redis) -> Report {
+    let redis = redis.value_bytes_max(VALUE_BYTES_MAX);
+    backend::run(|| async {
+        for master in cluster.running().filter(|node| node.cli(&["ROLE"]).starts_with("master")) {
+            master.cli(&["FLUSHALL"]);
+        }
+        let again = redis.clone();
+        Fixture::new(redis.clone().open().await.unwrap()).reopen(move || {
+            let again = again.clone();
+            async move { again.open().await.unwrap() as Arc<dyn Backend> }
+        })
+    })
+    .await
+}
+
+fn assert_whole(report: &Report) {
+    report.assert_passed();
+    assert!(report.ran() >= 60, "only {} cases ran", report.ran());
+    assert_eq!(report.not_claimed(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_shards_pass_the_suite() {
+    let cluster = RedisCluster::start(3, 1);
+    assert_whole(&suite(&cluster, Redis::cluster(cluster.urls()).unwrap()).await);
+}
