@@ -36,6 +36,9 @@ pub use cache_enterprise_disk as disk;
 #[cfg(feature = "redis")]
 pub use cache_enterprise_redis as redis;
 
+#[cfg(feature = "memcached")]
+pub use cache_enterprise_memcached as memcached;
+
 #[cfg(feature = "settings")]
 pub use cache_enterprise_settings as settings;
 #[cfg(feature = "settings")]

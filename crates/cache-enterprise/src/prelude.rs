@@ -29,6 +29,9 @@ pub use cache_enterprise_disk::Disk;
 #[cfg(feature = "redis")]
 pub use cache_enterprise_redis::Redis;
 
+#[cfg(feature = "memcached")]
+pub use cache_enterprise_memcached::Memcached;
+
 #[cfg(feature = "settings")]
 pub use crate::wiring::FromSettings;
 #[cfg(feature = "settings")]

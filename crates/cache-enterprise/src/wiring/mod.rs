@@ -95,7 +95,7 @@ impl Wiring {
     }
 
     /// Registers a backend under the name that `levels.*.kind` uses. Default: `memory`,
-    /// `disk` and `redis`, each with its feature.
+    /// `disk`, `redis` and `memcached`, each with its feature.
     ///
     /// # Errors
     /// When the name is taken, empty or too long.
@@ -180,6 +180,10 @@ fn built_in() -> BackendRegistry {
     #[cfg(feature = "redis")]
     backends
         .register("redis", cache_enterprise_redis::RedisFactory)
+        .expect("no other backend has this short name");
+    #[cfg(feature = "memcached")]
+    backends
+        .register("memcached", cache_enterprise_memcached::MemcachedFactory)
         .expect("no other backend has this short name");
     backends
 }

@@ -22,7 +22,7 @@ use super::origins;
 const EARNED_PERCENT: u32 = 10;
 
 /// Backends that a feature of this crate would bring.
-const FEATURES: [&str; 3] = ["memory", "disk", "redis"];
+const FEATURES: [&str; 4] = ["memory", "disk", "redis", "memcached"];
 
 /// A manager, planned.
 #[derive(Debug)]

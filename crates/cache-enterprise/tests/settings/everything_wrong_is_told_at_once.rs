@@ -38,8 +38,8 @@ fn with_place_and_fix() {
              none, zstd, lz4, snappy, gzip); write one that is built in, or `none`",
             "text:6:1: `levels.0.eviction_policy`: no eviction policy is named `lfu`; remove it, \
              or write `default`, the only one built in",
-            "text:8:1: `levels.1.kind`: no backend is named `etcd`; write one of disk, memory, \
-             redis, shelf, or register a factory with `Wiring::backend`",
+            "text:8:1: `levels.1.kind`: no backend is named `etcd`; write one of disk, \
+             memcached, memory, redis, shelf, or register a factory with `Wiring::backend`",
             "text:11:33: `levels.2.options.colour`: the backend has no such option; remove it or \
              write another (backend: shelf, option: colour, known: label, pool_size, token); \
              correct it",

@@ -1,0 +1,62 @@
+//! One server by the meta protocol, on connections of the async client.
+
+mod reads;
+mod wire;
+mod writes;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache_enterprise_core::Result;
+use memcache::exp::{MetaCommand, MetaOp};
+
+use crate::change::{Change, Done};
+use crate::limits::Limits;
+use crate::name::Name;
+use reads::Reads;
+use wire::Wire;
+use writes::Writes;
+
+/// One server: a line of reads, which travel together, and connections for writes.
+#[derive(Debug)]
+pub(crate) struct MetaServer {
+    wire: Arc<Wire>,
+    reads: Arc<Reads>,
+    writes: Writes,
+}
+
+impl MetaServer {
+    /// Connects to nothing yet. Must be called on a tokio runtime, which drives batches of reads.
+    pub(crate) fn new(host: &str, port: u16, server: &str, limits: &Limits) -> Self {
+        let wire = Arc::new(Wire::new(host, port, server, limits));
+        Self {
+            reads: Reads::new(Arc::clone(&wire)),
+            writes: Writes::new(Arc::clone(&wire), limits.pool_size),
+            wire,
+        }
+    }
+
+    /// What stands under each name, in their order.
+    pub(crate) async fn read(&self, names: &[Name<'_>]) -> Result<Vec<Option<Bytes>>> {
+        let commands = names
+            .iter()
+            .map(|name| MetaCommand::new(MetaOp::Get, name.wire.as_bytes()).flag(&b"v"[..]));
+        self.reads.read(commands.collect()).await
+    }
+
+    /// Carries out a change of one name.
+    pub(crate) async fn change(&self, name: &str, change: &mut Change<'_>) -> Result<Done> {
+        self.writes.change(name, change).await
+    }
+
+    /// Whether the server answers, on a connection of its own.
+    pub(crate) async fn ping(&self) -> Result<()> {
+        self.wire.ping().await
+    }
+
+    /// Lets go of every connection; calls in line and later ones are told.
+    pub(crate) fn close(&self) {
+        self.reads.close();
+        self.writes.close();
+    }
+}

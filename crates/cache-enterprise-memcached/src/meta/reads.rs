@@ -1,0 +1,304 @@
+//! Reads of one server travel together.
+//!
+//! A read that finds a free place goes out at once, in its caller's task. There are two places;
+//! reads that come while both are taken wait in line, and who ends an exchange takes all that stand
+//! in line into the next one. So a lone read waits for nobody, and under load one exchange carries
+//! many. The longer exchanges take, the more they carry.
+//!
+//! An exchange that carries others' reads runs in a task of its own, and one whose caller goes away
+//! is left to a task: nobody takes another's read along, and a connection is not given up because
+//! somebody lost patience. A connection belongs to one exchange at a time and is given up when the
+//! exchange did not end well, so a reply that comes late finds nobody.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use cache_enterprise_core::Result;
+use memcache::exp::{MetaCommand, MetaResponse, ReturnCode};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::wire::{Link, Wire, is_worn};
+use crate::error;
+
+/// Exchanges on their way at once.
+const PLACES: usize = 2;
+/// Most commands in one exchange. Their text is below 40 KiB, so that it fits the buffers of the
+/// sockets while the server writes its replies.
+const BATCH_COMMANDS: usize = 128;
+/// Most commands in line; beyond it a read is refused.
+const LINE_COMMANDS: usize = 16_384;
+
+type Values = Vec<Option<Bytes>>;
+/// Who gets how many of a batch's values.
+type Answer = (usize, oneshot::Sender<Result<Values>>);
+
+pub(super) struct Reads {
+    wire: Arc<Wire>,
+    runtime: Handle,
+    line: Mutex<Line>,
+}
+
+#[derive(Default)]
+struct Line {
+    is_closed: bool,
+    /// Places that are taken.
+    taken: usize,
+    waiting: VecDeque<Ask>,
+    /// Commands of all that wait.
+    commands: usize,
+    idle: Vec<Link>,
+}
+
+/// The read of one caller.
+struct Ask {
+    commands: Vec<MetaCommand>,
+    /// When nobody waits for the answer any more.
+    until: Instant,
+    answer: oneshot::Sender<Result<Values>>,
+}
+
+/// A taken place. When it is given up and somebody waits, a task takes it over.
+struct Place {
+    reads: Arc<Reads>,
+}
+
+enum Turn {
+    Now(Place, Vec<MetaCommand>),
+    Later(oneshot::Receiver<Result<Values>>),
+}
+
+impl Reads {
+    pub(super) fn new(wire: Arc<Wire>) -> Arc<Self> {
+        Arc::new(Self { wire, runtime: Handle::current(), line: Mutex::default() })
+    }
+
+    /// The values under each name of `commands`. Waits at most for its turn in line and for one
+    /// exchange, each bounded by the timeouts.
+    pub(super) async fn read(self: &Arc<Self>, mut commands: Vec<MetaCommand>) -> Result<Values> {
+        if commands.len() <= BATCH_COMMANDS {
+            return match self.enter(commands)? {
+                Turn::Now(place, commands) => Running::new(place, commands).await,
+                Turn::Later(answer) => answered(answer).await,
+            };
+        }
+        let (mut answers, mut found) = (Vec::new(), Vec::with_capacity(commands.len()));
+        while !commands.is_empty() {
+            let rest = commands.split_off(commands.len().min(BATCH_COMMANDS));
+            let batch = std::mem::replace(&mut commands, rest);
+            answers.push(self.line_up(&mut self.line.lock(), batch)?);
+        }
+        self.serve_from_here();
+        for answer in answers {
+            found.extend(answered(answer).await?);
+        }
+        Ok(found)
+    }
+
+    fn enter(self: &Arc<Self>, commands: Vec<MetaCommand>) -> Result<Turn> {
+        let mut line = self.line.lock();
+        if line.taken == PLACES || line.is_closed {
+            return self.line_up(&mut line, commands).map(Turn::Later);
+        }
+        line.taken += 1;
+        Ok(Turn::Now(Place { reads: Arc::clone(self) }, commands))
+    }
+
+    fn line_up(
+        &self,
+        line: &mut Line,
+        commands: Vec<MetaCommand>,
+    ) -> Result<oneshot::Receiver<Result<Values>>> {
+        if line.is_closed {
+            return Err(error::closed("get"));
+        }
+        if line.commands + commands.len() > LINE_COMMANDS {
+            return Err(error::overloaded(&self.wire.server));
+        }
+        let (answer, receiver) = oneshot::channel();
+        line.commands += commands.len();
+        let until = Instant::now() + self.wire.exchange_timeout;
+        line.waiting.push_back(Ask { commands, until, answer });
+        Ok(receiver)
+    }
+
+    /// Takes every free place for the line.
+    fn serve_from_here(self: &Arc<Self>) {
+        let mut line = self.line.lock();
+        let free = PLACES - std::mem::replace(&mut line.taken, PLACES);
+        drop(line);
+        for _ in 0..free {
+            drop(Place { reads: Arc::clone(self) });
+        }
+    }
+
+    /// Serves the line until nobody waits.
+    async fn serve(self: Arc<Self>, place: Place) {
+        while let Some((asks, commands)) = self.next() {
+            let answer = self.ask(commands).await;
+            tell(asks, answer);
+            // Whoever was answered comes back now, and travels with the next exchange.
+            tokio::task::yield_now().await;
+        }
+        drop(place);
+    }
+
+    /// The next batch: what waits, in order, up to the size of an exchange.
+    fn next(&self) -> Option<(Vec<Answer>, Vec<MetaCommand>)> {
+        let mut line = self.line.lock();
+        let (mut asks, mut commands) = (Vec::new(), Vec::new());
+        let now = Instant::now();
+        while let Some(ask) = line.waiting.front() {
+            if !commands.is_empty() && commands.len() + ask.commands.len() > BATCH_COMMANDS {
+                break;
+            }
+            let Some(ask) = line.waiting.pop_front() else { break };
+            line.commands -= ask.commands.len();
+            if ask.answer.is_closed() {
+                continue;
+            }
+            if ask.until < now {
+                let _ = ask.answer.send(Err(error::timeout(&self.wire.server)));
+                continue;
+            }
+            asks.push((ask.commands.len(), ask.answer));
+            commands.extend(ask.commands);
+        }
+        (!asks.is_empty()).then_some((asks, commands))
+    }
+
+    /// One exchange; a second one on a new connection where the old one turned out to be dead.
+    async fn ask(&self, commands: Vec<MetaCommand>) -> Result<Values> {
+        let batch = self.wire.batch(commands);
+        let idle = self.line.lock().idle.pop();
+        let mut link = match idle {
+            Some(link) => link,
+            None => self.wire.dial().await?,
+        };
+        let mut replies = self.wire.exchange(&mut link, &batch).await;
+        if let Err(failure) = &replies {
+            // The others are as old and would fail too.
+            self.line.lock().idle.clear();
+            if is_worn(&link, failure) {
+                link = self.wire.dial().await?;
+                replies = self.wire.exchange(&mut link, &batch).await;
+            }
+        }
+        let replies = replies?;
+        self.keep(link);
+        replies.into_iter().map(|reply| self.value(reply)).collect()
+    }
+
+    fn keep(&self, link: Link) {
+        let mut line = self.line.lock();
+        if !line.is_closed {
+            line.idle.push(link);
+        }
+    }
+
+    fn value(&self, reply: MetaResponse) -> Result<Option<Bytes>> {
+        match reply.rc() {
+            ReturnCode::Va => Ok(reply.into_value().map(Bytes::from)),
+            ReturnCode::En => Ok(None),
+            _ => Err(error::out_of_step(&self.wire.server)),
+        }
+    }
+
+    /// Lets go of the connections that are idle; those on their way are let go of when they end.
+    pub(super) fn close(&self) {
+        let mut line = self.line.lock();
+        line.is_closed = true;
+        line.idle.clear();
+        line.commands = 0;
+        for ask in std::mem::take(&mut line.waiting) {
+            let _ = ask.answer.send(Err(error::closed("get")));
+        }
+    }
+}
+
+async fn answered(answer: oneshot::Receiver<Result<Values>>) -> Result<Values> {
+    // Unanswered, the runtime that drove the line is gone.
+    answer.await.unwrap_or_else(|_| Err(error::closed("get")))
+}
+
+/// Gives everybody in a batch what is theirs.
+fn tell(asks: Vec<Answer>, answer: Result<Values>) {
+    match answer {
+        Ok(values) => {
+            let mut values = values.into_iter();
+            for (count, answer) in asks {
+                let _ = answer.send(Ok(values.by_ref().take(count).collect()));
+            }
+        }
+        Err(failure) => {
+            for (_, answer) in asks {
+                let _ = answer.send(Err(failure.clone()));
+            }
+        }
+    }
+}
+
+/// An exchange in its caller's task, until the caller goes away.
+struct Running {
+    runtime: Handle,
+    exchange: Option<Pin<Box<dyn Future<Output = Result<Values>> + Send>>>,
+}
+
+impl Running {
+    fn new(place: Place, commands: Vec<MetaCommand>) -> Self {
+        let runtime = place.reads.runtime.clone();
+        let exchange = Box::pin(async move {
+            let values = place.reads.ask(commands).await;
+            drop(place);
+            values
+        });
+        Self { runtime, exchange: Some(exchange) }
+    }
+}
+
+impl Future for Running {
+    type Output = Result<Values>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let exchange = self.exchange.as_mut().expect("a future is not polled after its end");
+        let values = ready!(exchange.as_mut().poll(context));
+        self.exchange = None;
+        Poll::Ready(values)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            self.runtime.spawn(exchange);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut line = self.reads.line.lock();
+        if line.waiting.is_empty() {
+            line.taken -= 1;
+            return;
+        }
+        drop(line);
+        // Keeps the place taken and passes it on.
+        let reads = Arc::clone(&self.reads);
+        let place = Place { reads: Arc::clone(&reads) };
+        self.reads.runtime.spawn(reads.serve(place));
+    }
+}
+
+impl fmt::Debug for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reads").field("wire", &self.wire).finish_non_exhaustive()
+    }
+}
