@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! l1      hits, get-or-load, tails         bars 1 to 4, 6, 14; 5 by the binary `counted`
+//! l2      reads through Redis and memcached   bars 8 to 10
 //! disk    1 KiB reads and writes           bar 11
 //! flight  10 000 callers of one cold key   bars 12 and 13
 //! memory  overhead bytes an entry          bar 7, by the binary `counted`
@@ -15,6 +16,7 @@ mod disk;
 mod flight;
 mod keys;
 mod l1;
+mod l2;
 mod peers;
 mod report;
 mod rounds;
@@ -27,7 +29,7 @@ use report::Report;
 /// Fewest rounds that give quartiles a meaning.
 const ROUNDS_MIN: usize = 7;
 
-const GROUPS: [&str; 4] = ["l1", "disk", "flight", "memory"];
+const GROUPS: [&str; 5] = ["l1", "l2", "disk", "flight", "memory"];
 
 struct Arguments {
     groups: Vec<String>,
@@ -84,6 +86,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
                 tail::run(&mut report, arguments.rounds)?;
                 counting::run(&mut report, "l1")?;
             }
+            "l2" => l2::run(&mut report, arguments.rounds)?,
             "disk" => disk::run(&mut report, arguments.rounds)?,
             "flight" => flight::run(&mut report, arguments.rounds)?,
             "memory" => counting::run(&mut report, "memory")?,

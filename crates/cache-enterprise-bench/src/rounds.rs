@@ -5,28 +5,34 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// One thing measured. `run` builds what it measures, warms it, and gives the cost of one
-/// operation; nothing of it lives on between rounds, a background thread included.
-pub(crate) struct Case {
+/// One thing measured. `run` builds what it measures, warms it, and gives what one operation cost; nothing of it lives on between rounds, a background thread included.
+pub(crate) struct Case<T = f64> {
     pub(crate) name: &'static str,
-    pub(crate) run: Box<dyn FnMut() -> f64>,
+    pub(crate) run: Box<dyn FnMut() -> T>,
 }
 
-impl Case {
-    pub(crate) fn new(name: &'static str, run: impl FnMut() -> f64 + 'static) -> Self {
+impl<T> Case<T> {
+    pub(crate) fn new(name: &'static str, run: impl FnMut() -> T + 'static) -> Self {
         Self { name, run: Box::new(run) }
     }
 }
 
 /// The costs of one case, a figure a round.
-pub(crate) struct Series {
+pub(crate) struct Series<T = f64> {
     pub(crate) name: String,
-    pub(crate) costs: Vec<f64>,
+    pub(crate) costs: Vec<T>,
+}
+
+impl<T> Series<T> {
+    /// One figure of each round.
+    pub(crate) fn map(&self, figure: impl Fn(&T) -> f64) -> Series {
+        Series { name: self.name.clone(), costs: self.costs.iter().map(figure).collect() }
+    }
 }
 
 /// Runs all cases `rounds` times. The first round is not kept: it pays for the memory that the
 /// process takes from the system.
-pub(crate) fn interleave(mut cases: Vec<Case>, rounds: usize) -> Vec<Series> {
+pub(crate) fn interleave<T>(mut cases: Vec<Case<T>>, rounds: usize) -> Vec<Series<T>> {
     let mut series: Vec<_> = cases
         .iter()
         .map(|case| Series { name: case.name.to_owned(), costs: Vec::with_capacity(rounds) })
