@@ -206,6 +206,11 @@ pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the redis backend is closed")
 }
 
+/// The task that made a read was ended, by a panic or with its runtime.
+pub(crate) fn lost_read() -> Error {
+    unavailable("the read was lost with the task that made it")
+}
+
 /// A reply of a shape that the command does not have.
 pub(crate) fn strange_reply() -> Error {
     unavailable("the answer is not what Redis answers; check what listens at the address")

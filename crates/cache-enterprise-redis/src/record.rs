@@ -8,7 +8,7 @@
 //! Head and value are one string, so that a read is a plain `GET` or `MGET`, and one function at
 //! the server compares and sets.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use cache_enterprise_core::Sequence;
 
 /// Bytes of the head. `functions.lua` knows the number too.
@@ -39,7 +39,11 @@ pub(crate) fn open(mut record: Bytes) -> Record {
         return Record::Foreign;
     }
     match record[0] {
-        VALUE => Record::Value(record.split_off(HEAD_BYTES)),
+        VALUE => {
+            // Unlike a split, it needs no count of who shares the bytes.
+            record.advance(HEAD_BYTES);
+            Record::Value(record)
+        }
         REMOVAL if record.len() == HEAD_BYTES => Record::Removal,
         _ => Record::Foreign,
     }

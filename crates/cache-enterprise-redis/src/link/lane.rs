@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::door::{Door, Driver, Opened};
+use super::door::{Delays, Door, Driver, Opened};
+use super::handles::Handles;
 use super::pulse::{Ended, Finding, Pulse, Watch};
 use crate::address::Endpoint;
 use crate::error;
@@ -45,20 +46,24 @@ enum Phase {
     Closed,
 }
 
-/// The connection of a lane at one moment. Cloning costs two counts.
+/// The connection of a lane at one moment. Cloning costs one count.
 #[derive(Clone)]
 pub(crate) struct Wire {
-    connection: MultiplexedConnection,
-    pulse: Arc<Pulse>,
-    endpoint: Arc<Endpoint>,
+    held: Arc<Held>,
+}
+
+struct Held {
+    handles: Handles,
+    pulse: Pulse,
+    endpoint: Endpoint,
 }
 
 impl Lane {
     /// Starts to open a connection. Where `read_timeout` is given, reads need no timer: the
     /// connection is watched instead.
-    pub(crate) fn new(door: Arc<Door>, read_timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(door: Arc<Door>, delays: Delays, read_timeout: Option<Duration>) -> Self {
         let (phase, _) = watch::channel(Phase::Opening);
-        let keeper = tokio::spawn(keep(door, read_timeout, phase.clone())).abort_handle();
+        let keeper = tokio::spawn(keep(door, delays, read_timeout, phase.clone())).abort_handle();
         Self { phase, keeper }
     }
 
@@ -117,22 +122,28 @@ impl Phase {
 }
 
 impl Wire {
+    fn new(connection: MultiplexedConnection, endpoint: Endpoint) -> Self {
+        let handles = Handles::of(connection);
+        Self { held: Arc::new(Held { handles, pulse: Pulse::default(), endpoint }) }
+    }
+
     pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.held.endpoint
     }
 
     /// Sends a read whose deadline is that of the connection: no timer is started.
-    pub(crate) async fn read(&mut self, command: &Cmd) -> Result<Value> {
-        let asked = self.pulse.ask();
-        let answer = self.connection.send_packed_command(command).await;
-        self.pulse.answer(asked);
+    pub(crate) async fn read(&self, command: &Cmd) -> Result<Value> {
+        let asked = self.held.pulse.ask();
+        let answer = self.held.handles.take().send_packed_command(command).await;
+        self.held.pulse.answer(asked);
         self.settled(answer)
     }
 
     /// Sends a command and waits no longer than `within`, after which the connection is given up:
     /// the reply of the late command stands before all others.
-    pub(crate) async fn send(&mut self, command: &Cmd, within: Duration) -> Result<Value> {
-        match timeout(within, self.connection.send_packed_command(command)).await {
+    pub(crate) async fn send(&self, command: &Cmd, within: Duration) -> Result<Value> {
+        let mut handle = self.held.handles.take();
+        match timeout(within, handle.send_packed_command(command)).await {
             Ok(answer) => self.settled(answer),
             Err(_) => Err(self.overdue()),
         }
@@ -140,12 +151,13 @@ impl Wire {
 
     /// Sends commands together; an answer each, in their order.
     pub(crate) async fn send_all(
-        &mut self,
+        &self,
         commands: &Pipeline,
         within: Duration,
     ) -> Result<Vec<Result<Value>>> {
         let count = commands.len();
-        let sent = self.connection.send_packed_commands(commands, 0, count);
+        let mut handle = self.held.handles.take();
+        let sent = handle.send_packed_commands(commands, 0, count);
         let answers = match timeout(within, sent).await {
             Ok(Ok(answers)) => answers,
             Ok(Err(fault)) => return Err(self.broken(&fault)),
@@ -159,18 +171,18 @@ impl Wire {
 
     /// Gives the connection up because its server is no primary any more.
     pub(crate) fn demoted(&self) {
-        self.pulse.give_up(Ended::Demoted);
+        self.held.pulse.give_up(Ended::Demoted);
     }
 
     fn overdue(&self) -> Error {
-        self.pulse.give_up(Ended::Overdue);
-        error::late("the server did not answer in time").with("server", &self.endpoint)
+        self.held.pulse.give_up(Ended::Overdue);
+        error::late("the server did not answer in time").with("server", self.endpoint())
     }
 
     fn settled(&self, answer: Result<Value, RedisError>) -> Result<Value> {
         match answer {
             Ok(Value::ServerError(fault)) => {
-                Err(error::from_server(&fault).with("server", &self.endpoint))
+                Err(error::from_server(&fault).with("server", self.endpoint()))
             }
             Ok(value) => Ok(value),
             Err(fault) => Err(self.broken(&fault)),
@@ -179,24 +191,28 @@ impl Wire {
 
     #[cold]
     fn broken(&self, fault: &RedisError) -> Error {
-        let fault = self.pulse.fault().unwrap_or_else(|| error::from_redis(fault));
-        fault.with("server", &self.endpoint)
+        let fault = self.held.pulse.fault().unwrap_or_else(|| error::from_redis(fault));
+        fault.with("server", self.endpoint())
     }
 }
 
 /// Keeps one connection open until its lane ends this task.
-async fn keep(door: Arc<Door>, read_timeout: Option<Duration>, phase: watch::Sender<Phase>) {
+async fn keep(
+    door: Arc<Door>,
+    delays: Delays,
+    read_timeout: Option<Duration>,
+    phase: watch::Sender<Phase>,
+) {
     let pauses = || {
         let growing = ExponentialBuilder::default().with_min_delay(PAUSE_MIN);
         growing.with_max_delay(PAUSE_MAX).with_jitter().without_max_times().build()
     };
     let mut pause = pauses();
     loop {
-        match door.open().await {
+        match door.open(delays).await {
             Err(why) => enter(&phase, Phase::Shut(why)),
             Ok(Opened { connection, driver, endpoint }) => {
-                let (pulse, since) = (Arc::new(Pulse::default()), Instant::now());
-                let wire = Wire { connection, pulse, endpoint: Arc::new(endpoint) };
+                let (wire, since) = (Wire::new(connection, endpoint), Instant::now());
                 enter(&phase, Phase::Open(wire.clone()));
                 attend(wire, driver, read_timeout, &phase).await;
                 if since.elapsed() >= LIVED {
@@ -223,8 +239,8 @@ async fn attend(
     driving.spawn(driver);
     tokio::select! {
         _ = driving.join_next() => {}
-        () = overdue(&wire, read_timeout) => wire.pulse.give_up(Ended::Overdue),
-        () = wire.pulse.given_up() => {}
+        () = overdue(&wire, read_timeout) => wire.held.pulse.give_up(Ended::Overdue),
+        () = wire.held.pulse.given_up() => {}
     }
     // Before the calls on it fail, so that whoever tries again finds the next connection.
     enter(phase, Phase::Opening);
@@ -239,7 +255,7 @@ async fn overdue(wire: &Wire, read_timeout: Option<Duration>) {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now = looks.tick().await;
-        match watch.look(&wire.pulse, now) {
+        match watch.look(&wire.held.pulse, now) {
             Finding::Fine => {}
             // It ends with the connection at the latest.
             Finding::Quiet => drop(tokio::spawn(ping(wire.clone()))),
@@ -248,7 +264,7 @@ async fn overdue(wire: &Wire, read_timeout: Option<Duration>) {
     }
 }
 
-async fn ping(mut wire: Wire) {
+async fn ping(wire: Wire) {
     // Whatever it answers: it answers.
     let _ = wire.read(&redis::cmd("PING")).await;
 }

@@ -8,6 +8,7 @@
 mod bound;
 mod cluster;
 mod door;
+mod handles;
 mod lane;
 mod policy;
 mod pulse;

@@ -10,7 +10,7 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::bound::Bound;
 use super::cluster::groups::Groups;
-use super::door::{Door, Place};
+use super::door::{Delays, Door, Place};
 use super::lane::{Lane, Wire};
 use super::policy::{LARGE_BYTES, Policy};
 use super::reader::{Answer, Fetch, Reader};
@@ -52,8 +52,8 @@ impl Single {
 
     fn with(door: Arc<Door>, bound: Bound, limits: Limits, by_slot: bool) -> Self {
         let lanes = Lanes {
-            hot: Lane::new(Arc::clone(&door), Some(limits.read_timeout)),
-            bulk: Lane::new(Arc::clone(&door), None),
+            hot: Lane::new(Arc::clone(&door), Delays::May, Some(limits.read_timeout)),
+            bulk: Lane::new(Arc::clone(&door), Delays::MayNot, None),
             read_timeout: limits.read_timeout,
             follows: matches!(door.place, Place::Primary { .. }),
             by_slot,
@@ -127,7 +127,7 @@ impl Single {
     }
 
     pub(crate) async fn call(&self, command: &Cmd, payload: usize) -> Result<Value> {
-        let mut wire = self.lanes().for_write(payload, self.limits.write_timeout).await?;
+        let wire = self.lanes().for_write(payload, self.limits.write_timeout).await?;
         let answer = wire.send(command, self.limits.write_timeout).await;
         self.lanes().noticed(&wire, &answer);
         answer
@@ -138,7 +138,7 @@ impl Single {
         commands: &Pipeline,
         payload: usize,
     ) -> Result<Vec<Result<Value>>> {
-        let mut wire = self.lanes().for_write(payload, self.limits.write_timeout).await?;
+        let wire = self.lanes().for_write(payload, self.limits.write_timeout).await?;
         let answers = wire.send_all(commands, self.limits.write_timeout).await?;
         for answer in &answers {
             self.lanes().noticed(&wire, answer);
@@ -163,7 +163,7 @@ impl Single {
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        let mut wire = self.lanes().hot.wire(self.limits.read_timeout).await?;
+        let wire = self.lanes().hot.wire(self.limits.read_timeout).await?;
         wire.read(&redis::cmd("PING")).await.map(drop)
     }
 
@@ -192,7 +192,7 @@ impl Lanes {
         let answer = match expected >= LARGE_BYTES {
             false => self.hot.wire(self.read_timeout).await?.read(&command).await?,
             true => {
-                let mut wire = self.bulk.wire(self.read_timeout).await?;
+                let wire = self.bulk.wire(self.read_timeout).await?;
                 wire.send(&command, self.read_timeout).await?
             }
         };
@@ -219,7 +219,7 @@ impl Lanes {
     async fn fetch_groups(&self, keys: &[StoredKey], expected: usize) -> Result<Vec<Answer>> {
         let groups = Groups::of(keys);
         let lane = if expected >= LARGE_BYTES { &self.bulk } else { &self.hot };
-        let mut wire = lane.wire(self.read_timeout).await?;
+        let wire = lane.wire(self.read_timeout).await?;
         Ok(groups.scatter(wire.send_all(&groups.pipeline(), self.read_timeout).await?))
     }
 
@@ -237,12 +237,12 @@ impl Lanes {
 
 impl Fetch for Lanes {
     async fn fetch(&self, key: &StoredKey) -> Answer {
-        let mut wire = self.hot.wire(self.read_timeout).await?;
+        let wire = self.hot.wire(self.read_timeout).await?;
         bytes_of(wire.read(redis::cmd("GET").arg(RedisKey::of(key))).await?)
     }
 
     async fn fetch_aside(&self, key: &StoredKey) -> Answer {
-        let mut wire = self.bulk.wire(self.read_timeout).await?;
+        let wire = self.bulk.wire(self.read_timeout).await?;
         let command = redis::cmd("GET").arg(RedisKey::of(key)).to_owned();
         bytes_of(wire.send(&command, self.read_timeout).await?)
     }
