@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use super::Part;
 use crate::failure::{Failure, Outcome};
@@ -18,6 +19,8 @@ use crate::workspace::run as run_command;
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// What a policy answers when an action is forbidden.
 const FORBIDDEN: i32 = 101;
+/// How often a policy is asked that is still open for writing.
+const BUSY_TRIES: usize = 1_000;
 const MARK: &str = "# Put here by `cargo xtask`, which takes it away again.";
 
 const INSTALL: [&str; 4] = ["apt-get", "install", "--yes", "--no-install-recommends"];
@@ -107,10 +110,21 @@ fn script(id: u32) -> String {
     format!("#!/bin/sh\n{MARK}\nkill -0 {id} 2>/dev/null && exit {FORBIDDEN}\nexit 0\n")
 }
 
-fn forbids(policy: &Path) -> Outcome<bool> {
-    let mut command = Command::new(policy);
+/// Whether the policy at `file` answers that a service may not be started.
+fn forbids(file: &Path) -> Outcome<bool> {
+    let mut command = Command::new(file);
     command.args(["redis-server", "start"]).stdin(Stdio::null()).stdout(Stdio::null());
-    let status = command.status().map_err(Failure::of(format!("asking `{}`", policy.display())))?;
+    let mut status = command.status();
+    // A process that another thread is just starting holds every open file of this one, the one
+    // that wrote the policy too, for the moment until its own program runs.
+    for _ in 0..BUSY_TRIES {
+        if !status.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::ExecutableFileBusy) {
+            break;
+        }
+        thread::yield_now();
+        status = command.status();
+    }
+    let status = status.map_err(Failure::of(format!("asking `{}`", file.display())))?;
     Ok(status.code() == Some(FORBIDDEN))
 }
 

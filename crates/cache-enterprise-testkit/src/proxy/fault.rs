@@ -18,6 +18,16 @@ use std::time::Duration;
 ///
 /// No program can refuse a connection on a port on which it listens, so what is turned away has
 /// been accepted first. To see a refusal, kill the server itself.
+///
+/// ```
+/// use std::time::Duration;
+/// use cache_enterprise_testkit::proxy::{Fault, TcpProxy};
+///
+/// let proxy = TcpProxy::to("127.0.0.1:6379");
+/// proxy.set(Fault::Latency(Duration::from_millis(20)));
+/// proxy.set(Fault::ResetAfter { reply_bytes: 3 });
+/// proxy.heal();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::process::START_UP;
 use super::redis::{RedisOptions, RedisServer, Role};
 use crate::wait;
 
@@ -62,10 +63,11 @@ impl RedisSentinels {
             servers.push(up(RedisServer::spawn(options.clone(), Role::ReplicaOf(port)))?);
         }
         let linked = |server: &RedisServer| {
-            server.cli(&["INFO", "replication"]).contains("master_link_status:up")
+            server.answers_with(&["INFO", "replication"], "master_link_status:up")
         };
         // Before the Sentinels look: they learn of replicas from the primary, every ten seconds.
-        wait::until("the replicas are linked", || servers[1..].iter().all(linked));
+        let all_linked = wait::holds_within(START_UP, || servers[1..].iter().all(linked));
+        assert!(all_linked, "the replicas are not linked; log:\n{}", servers[1].log());
         let role = Role::Sentinel {
             master_name: MASTER_NAME,
             primary: port,
@@ -75,9 +77,9 @@ impl RedisSentinels {
         let spawn = |_| up(RedisServer::spawn(options.clone(), role.clone()));
         let sentinels = (0..SENTINELS).map(spawn).collect::<Option<Vec<_>>>()?;
         let all = RedisSentinels { servers, sentinels };
-        let known = wait::holds_within(3 * wait::PATIENCE, || {
+        let known = wait::holds_within(START_UP, || {
             all.sentinels.iter().all(|sentinel| {
-                let view = sentinel.cli(&["SENTINEL", "MASTER", MASTER_NAME]);
+                let view = sentinel.ask(&["SENTINEL", "MASTER", MASTER_NAME]).unwrap_or_default();
                 field(&view, "num-slaves") == Some("2")
                     && field(&view, "num-other-sentinels") == Some("2")
                     && field(&view, "flags") == Some("master")
@@ -119,12 +121,13 @@ impl RedisSentinels {
     /// that server takes writes.
     ///
     /// # Panics
-    /// When that does not come within three times [`PATIENCE`](crate::wait::PATIENCE).
+    /// When that does not come within 30 s; the text is the log of a Sentinel.
     pub fn await_new_primary(&self, old_address: &str) -> &RedisServer {
         let mut new = None;
-        let found = wait::holds_within(3 * wait::PATIENCE, || {
+        let found = wait::holds_within(START_UP, || {
             new = self.primary_by_majority().filter(|server| {
-                server.address() != old_address && server.cli(&["ROLE"]).starts_with("master")
+                let role = server.ask(&["ROLE"]);
+                server.address() != old_address && role.is_some_and(|r| r.starts_with("master"))
             });
             new.is_some()
         });
@@ -136,10 +139,10 @@ impl RedisSentinels {
     fn primary_by_majority(&self) -> Option<&RedisServer> {
         let running: Vec<_> = self.sentinels.iter().filter(|s| s.is_running()).collect();
         let command = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME];
-        let views: Vec<String> = running.iter().map(|s| s.cli(&command)).collect();
+        let views: Vec<String> = running.iter().filter_map(|s| s.ask(&command)).collect();
         let most = views
             .iter()
-            .find(|view| 2 * views.iter().filter(|other| other == view).count() > views.len())?;
+            .find(|view| 2 * views.iter().filter(|other| other == view).count() > running.len())?;
         let port: u16 = most.lines().nth(1)?.parse().ok()?;
         self.servers.iter().find(|server| server.port() == port)
     }

@@ -3,6 +3,7 @@
 mod migration;
 mod options;
 
+use super::process::START_UP;
 use super::redis::{RedisOptions, RedisServer, Role};
 use crate::wait;
 pub use migration::SlotMigration;
@@ -78,12 +79,12 @@ impl RedisCluster {
         for node in &self.nodes[1..] {
             self.meet(node);
         }
-        wait::until("every node knows every other", || self.all_know_all());
+        self.wait_until("every node knows every other", || self.all_know_all());
         for (index, replica) in self.nodes.iter().enumerate().skip(masters) {
             let master = &self.nodes[index % masters];
             // The replica has to have heard that the other is a master with slots.
-            wait::until("a replica has its master", || {
-                replica.cli(&["CLUSTER", "REPLICATE", &id_of(master)]) == "OK"
+            self.wait_until("a replica has its master", || {
+                replica.answers_with(&["CLUSTER", "REPLICATE", &id_of(master)], "OK")
             });
         }
         self.await_whole();
@@ -97,8 +98,9 @@ impl RedisCluster {
     fn all_know_all(&self) -> bool {
         let known = format!("cluster_known_nodes:{}\r\n", self.nodes.len());
         self.nodes.iter().all(|node| {
-            node.cli(&["CLUSTER", "INFO"]).contains(&known)
-                && !node.cli(&["CLUSTER", "NODES"]).contains("handshake")
+            let nodes = node.ask(&["CLUSTER", "NODES"]);
+            node.answers_with(&["CLUSTER", "INFO"], &known)
+                && nodes.is_some_and(|nodes| !nodes.contains("handshake"))
         })
     }
 
@@ -106,15 +108,23 @@ impl RedisCluster {
     /// linked to its master.
     ///
     /// # Panics
-    /// When that does not come within [`PATIENCE`](crate::wait::PATIENCE).
+    /// When that does not come within 30 s; the text is what the first node says of the others.
     pub fn await_whole(&self) {
-        wait::until("the cluster is whole", || {
+        self.wait_until("the cluster is whole", || {
             self.running().all(|node| {
-                let replication = node.cli(&["INFO", "replication"]);
-                node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok\r\n")
-                    && !replication.contains("master_link_status:down")
+                let replication = node.ask(&["INFO", "replication"]);
+                node.answers_with(&["CLUSTER", "INFO"], "cluster_state:ok\r\n")
+                    && replication.is_some_and(|text| !text.contains("master_link_status:down"))
             })
         });
+    }
+
+    fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {
+        if !wait::holds_within(START_UP, condition) {
+            let view = self.running().find_map(|node| node.ask(&["CLUSTER", "NODES"]));
+            let view = view.unwrap_or_else(|| "no node answers".to_owned());
+            panic!("waited {START_UP:?} in vain until {what}; the cluster:\n{view}");
+        }
     }
 
     /// All nodes in the order of their start: at first the masters, then the replicas, then those
@@ -168,15 +178,14 @@ impl RedisCluster {
     /// `old_address`, and gives it.
     ///
     /// # Panics
-    /// When that does not come within three times [`PATIENCE`](crate::wait::PATIENCE).
+    /// When that does not come within 30 s; the text is what the first node says of the others.
     pub fn await_new_master(&self, slot: u16, old_address: &str) -> &RedisServer {
         let mut new = None;
-        let found = wait::holds_within(3 * wait::PATIENCE, || {
+        self.wait_until("the slot has another master", || {
             new = self.owner_by_majority(slot).filter(|node| node.address() != old_address);
             new.is_some()
         });
-        assert!(found, "slot {slot} got no master but {old_address}");
-        new.expect("was found")
+        new.expect("was waited for")
     }
 
     /// Starts one more node, an empty master, and waits until the whole cluster knows it.
@@ -190,7 +199,7 @@ impl RedisCluster {
             .expect("a free port is left to us");
         self.meet(&node);
         self.nodes.push(node);
-        wait::until("every node knows the new one", || self.all_know_all());
+        self.wait_until("every node knows the new one", || self.all_know_all());
         // The new node itself must call the cluster whole, or moves of slots to it fail.
         self.await_whole();
         self.nodes.last().expect("was just added")
@@ -211,8 +220,8 @@ impl RedisCluster {
     }
 
     fn owner_by_majority(&self, slot: u16) -> Option<&RedisServer> {
-        let views: Vec<Option<u16>> =
-            self.running().map(|node| owner(&node.cli(&["CLUSTER", "SLOTS"]), slot)).collect();
+        let view = |node: &RedisServer| owner(&node.ask(&["CLUSTER", "SLOTS"])?, slot);
+        let views: Vec<Option<u16>> = self.running().map(view).collect();
         let most = views.iter().copied().flatten().find(|port| {
             let votes = views.iter().filter(|view| **view == Some(*port)).count();
             2 * votes > views.len()
@@ -231,14 +240,11 @@ fn share(index: usize, masters: usize) -> std::ops::Range<usize> {
 /// its first and last slot, then address, port, id and more of the master, then of each replica.
 fn owner(printed: &str, slot: u16) -> Option<u16> {
     let lines: Vec<&str> = printed.lines().collect();
-    let ranges = lines.windows(4).filter_map(|window| match window {
-        [first, last, address, port] if *address == "127.0.0.1" => {
-            Some((first.parse::<u16>().ok()?, last.parse::<u16>().ok()?, port.parse().ok()?))
-        }
-        _ => None,
-    });
-    let mut ranges = ranges;
-    ranges.find(|(first, last, _)| (*first..=*last).contains(&slot)).map(|(.., port)| port)
+    lines.windows(4).find_map(|window| {
+        let &[first, last, "127.0.0.1", port] = window else { return None };
+        let range = first.parse::<u16>().ok()?..=last.parse().ok()?;
+        range.contains(&slot).then(|| port.parse().ok())?
+    })
 }
 
 fn id_of(node: &RedisServer) -> String {

@@ -7,6 +7,14 @@ use super::RedisCluster;
 use crate::servers::redis::{RedisOptions, RedisServer};
 
 /// Options of a [`RedisCluster`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use cache_enterprise_testkit::servers::RedisCluster;
+///
+/// let quick = RedisCluster::options().node_timeout(Duration::from_millis(500)).start(3, 1);
+/// let strict = RedisCluster::options().full_coverage(true).password("secret").start(2, 0);
+/// ```
 #[derive(Clone, Debug)]
 pub struct RedisClusterOptions {
     nodes: RedisOptions,

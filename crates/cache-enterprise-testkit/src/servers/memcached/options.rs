@@ -7,6 +7,13 @@ use super::MemcachedServer;
 use crate::servers::program;
 
 /// Options of a [`MemcachedServer`].
+///
+/// ```no_run
+/// use cache_enterprise_testkit::servers::MemcachedServer;
+///
+/// let small = MemcachedServer::options().memory_mb(8).item_size_max("512k").start();
+/// let closed = MemcachedServer::options().sasl("app", "secret").start();
+/// ```
 #[derive(Clone, Debug)]
 pub struct MemcachedOptions {
     search_path: OsString,

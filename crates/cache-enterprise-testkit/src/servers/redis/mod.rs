@@ -138,6 +138,17 @@ impl RedisServer {
         self.cli.run(arguments)
     }
 
+    /// As [`cli`](Self::cli), but nothing when the server cannot be reached: for those who wait
+    /// for a server that may be on its way.
+    pub(super) fn ask(&self, arguments: &[&str]) -> Option<String> {
+        self.cli.attempt(arguments)
+    }
+
+    /// Whether it can be reached and its answer contains `text`.
+    pub(super) fn answers_with(&self, arguments: &[&str], text: &str) -> bool {
+        self.ask(arguments).is_some_and(|answer| answer.contains(text))
+    }
+
     /// The folder the server was started in and writes to.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()

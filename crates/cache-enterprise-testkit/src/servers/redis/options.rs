@@ -9,6 +9,15 @@ use crate::servers::certificates::{Certificates, ServerName};
 use crate::servers::program;
 
 /// Options of a [`RedisServer`]; by default it has no password, no TLS and no persistence.
+///
+/// ```no_run
+/// use cache_enterprise_testkit::servers::RedisServer;
+///
+/// let primary = RedisServer::options().tls().user("app", "secret").start();
+/// let full = RedisServer::options().arg("maxmemory", "1mb").start();
+/// let of_full = format!("127.0.0.1 {}", full.port());
+/// let replica = RedisServer::options().arg("replicaof", &of_full).start();
+/// ```
 #[derive(Clone)]
 pub struct RedisOptions {
     search_path: OsString,
