@@ -9,7 +9,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// does not hold are asked of each tier together.
     ///
     /// # Errors
-    /// When a key is over its length limit and tiers would have to be asked.
+    /// When a key is over its length limit and tiers would have to be asked; when a tier fails
+    /// and the manager [fails fast](crate::Failover::FailFast).
     pub async fn get_many<Q: Lookup<K>>(&self, keys: &[Q]) -> Result<Vec<Option<Cached<V>>>> {
         let mut found: Vec<_> = keys.iter().map(|key| self.hit(key)).collect();
         let missing: Vec<usize> = (0..keys.len()).filter(|&index| found[index].is_none()).collect();

@@ -10,6 +10,7 @@ use cache_enterprise_core::{
 
 use hashbrown::HashMap;
 
+use crate::failover::Failover;
 use crate::manager::CacheManager;
 use crate::options::{Options, Origin, Origins};
 use crate::shared::Shared;
@@ -30,6 +31,7 @@ pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) seed: Option<u64>,
     pub(crate) l1_ttl_max: Option<Duration>,
     pub(crate) default_backend: Option<String>,
+    pub(crate) failover: Failover,
     pub(crate) origins: Origins,
     /// Name of the codec, once there is one.
     pub(crate) codec_name: Option<&'static str>,
@@ -54,6 +56,7 @@ impl ManagerBuilder {
             seed: None,
             l1_ttl_max: None,
             default_backend: None,
+            failover: Failover::default(),
             origins: Origins::default(),
             codec_name: None,
             codec: MemoryOnly,
@@ -83,6 +86,13 @@ impl<C, T> ManagerBuilder<C, T> {
     #[must_use]
     pub fn without_l1(self) -> Self {
         self.l1_ttl_max(Duration::ZERO)
+    }
+
+    /// What a failing level means to a call. Default: [`Failover::GracefulDegradation`].
+    #[must_use]
+    pub fn failover(mut self, failover: Failover) -> Self {
+        self.failover = failover;
+        self.origin("failover.strategy", Origin::Manager)
     }
 
     /// Names the walk over the levels: [`backend`](CacheManager::backend) of this name is the
@@ -151,6 +161,7 @@ impl<C, T> ManagerBuilder<C, T> {
             seed: self.seed,
             l1_ttl_max: self.l1_ttl_max,
             default_backend: self.default_backend,
+            failover: self.failover,
             origins: self.origins,
             codec_name: Some(codec.name()),
             codec,
@@ -170,6 +181,7 @@ impl<C, T> ManagerBuilder<C, T> {
             seed: self.seed,
             l1_ttl_max: self.l1_ttl_max,
             default_backend: self.default_backend,
+            failover: self.failover,
             origins: self.origins,
             codec_name: self.codec_name,
             codec: self.codec,

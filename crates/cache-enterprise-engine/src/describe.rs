@@ -78,6 +78,9 @@ impl<C> CacheManager<C> {
             description.push("l1.ttl_max", time_or_off(shared.l1_ttl_max), of("l1.ttl_max"));
         }
         shared.describe_below(&mut description);
+        if shared.has_tiers() {
+            description.push("failover.strategy", shared.failover.name(), of("failover.strategy"));
+        }
         let inherited = options::effective(&Options::NONE, &shared.options, &shared.origins);
         description.rows.extend(inherited);
         shared.correct_l1_ttl(&shared.options, &mut description);

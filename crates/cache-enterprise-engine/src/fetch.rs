@@ -333,6 +333,7 @@ pub(crate) fn answer_of<V, E: Send + Sync + 'static>(
             Ok(error) => Err(LoadError::Loader(error)),
             Err(_) => unreachable!("errors of other types send their followers round once more"),
         },
+        Answer::Broken(error) => Err(LoadError::Cache(error)),
         Answer::Recursive => Err(LoadError::Recursive),
         Answer::TimedOut | Answer::Absent => Err(LoadError::Timeout),
     }

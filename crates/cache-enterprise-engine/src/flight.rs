@@ -27,7 +27,9 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use cache_enterprise_core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use cache_enterprise_core::sync::{MapHashBuilder, Mutex, MutexGuard};
-use cache_enterprise_core::{CacheKey, Cached, Clock, Event, Millis, Observer, Scoped, Sequence};
+use cache_enterprise_core::{
+    CacheKey, Cached, Clock, Error, Event, Millis, Observer, Scoped, Sequence,
+};
 use equivalent::Equivalent;
 use hashbrown::HashTable;
 use pin_project_lite::pin_project;
@@ -45,6 +47,8 @@ pub(crate) enum Landing<V> {
     Absent,
     /// The loader failed; the error is an `Arc<E>` behind `Any`.
     Failed(Arc<dyn Any + Send + Sync>),
+    /// A level failed, in a manager where that ends the call.
+    Broken(Error),
     /// The loader took longer than this, the hard timeout of its caller in milliseconds.
     TimedOut(Millis),
 }
@@ -56,6 +60,7 @@ impl<V> Clone for Landing<V> {
             Self::Missing => Self::Missing,
             Self::Absent => Self::Absent,
             Self::Failed(error) => Self::Failed(Arc::clone(error)),
+            Self::Broken(error) => Self::Broken(error.clone()),
             Self::TimedOut(limit) => Self::TimedOut(*limit),
         }
     }

@@ -15,7 +15,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Errors
     /// When the key is over its length limit and tiers would have to be asked. A tier that fails
-    /// is not an error: the next level is asked.
+    /// is not an error: the next level is asked, unless the manager
+    /// [fails fast](crate::Failover::FailFast).
     #[inline]
     pub fn get<'a, Q>(
         &'a self,
@@ -98,7 +99,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 let loader = || async { Ok(Some(load().await.into())) };
                 match cache.climb(key, loader, cache.call(Want::Value)).await {
                     Answer::Value(value, _) => value,
-                    Answer::Absent | Answer::Failed(_) | Answer::Recursive | Answer::TimedOut => {
+                    Answer::Absent
+                    | Answer::Failed(_)
+                    | Answer::Broken(_)
+                    | Answer::Recursive
+                    | Answer::TimedOut => {
                         unreachable!("an infallible loader gives a value: recursion is unshared")
                     }
                 }

@@ -14,8 +14,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Entry, Freshness, LocalStore, Lookup, Millis, Result, Scoped,
-    Sequence, Tag, saturating_millis,
+    CacheKey, CacheLevel, Cached, Entry, Error, Freshness, LocalStore, Lookup, Millis, Result,
+    Scoped, Sequence, Tag, saturating_millis,
 };
 
 use crate::cache::Cache;
@@ -33,6 +33,8 @@ pub(crate) enum Answer<V> {
     Value(Cached<V>, Source),
     Absent,
     Failed(Arc<dyn Any + Send + Sync>),
+    /// A level failed, in a manager where that ends the call.
+    Broken(Error),
     Recursive,
     TimedOut,
 }
@@ -77,6 +79,11 @@ impl Call {
     pub(crate) fn with(options: Options, tags: Vec<Tag>) -> Self {
         let options = Some(Box::new(options));
         Self { options, tags, want: Want::Value, deadline: None, context: None }
+    }
+
+    /// Whether the caller can be told of an error: a lookup, or a call with a limit.
+    pub(crate) fn can_fail(&self) -> bool {
+        self.want == Want::Lookup || self.deadline.is_some()
     }
 }
 
@@ -197,10 +204,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.view.space.key(&key.to_key())?;
         let call = self.call(Want::Lookup);
         let nothing = || std::future::ready(Ok(None));
-        Ok(match self.climb(key, nothing, call).await {
-            Answer::Value(value, source) => Some((value, source)),
-            _ => None,
-        })
+        match self.climb(key, nothing, call).await {
+            Answer::Value(value, source) => Ok(Some((value, source))),
+            Answer::Broken(error) => Err(error),
+            _ => Ok(None),
+        }
     }
 
     /// A call with the options of the spec that waits for as long as it takes.
@@ -489,6 +497,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 self.view.core.counts.shared_loads.add(1);
                 Some(Answer::Value(value, Source::Loader))
             }
+            Landing::Broken(error) => call.can_fail().then_some(Answer::Broken(error)),
             Landing::Missing if call.want == Want::Lookup => Some(Answer::Absent),
             Landing::Absent if call.want != Want::Value => Some(Answer::Absent),
             Landing::Missing | Landing::Absent => None,

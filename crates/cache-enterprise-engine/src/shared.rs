@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use crate::builder::{ManagerBuilder, entropy};
 use crate::cache::Periodic;
+use crate::failover::Failover;
 use crate::fetch::Detached;
 use crate::level1::Level1;
 use crate::options::{Options, Origins};
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// Lives of the facade's data types.
     pub(crate) data_types: HashMap<String, Duration>,
+    pub(crate) failover: Failover,
     pub(crate) observer: Arc<dyn Observer>,
     /// Who set which option, and what the description tells besides.
     pub(crate) origins: Origins,
@@ -99,6 +101,7 @@ impl Shared {
             l1_ttl_max: builder.l1_ttl_max,
             options: builder.options,
             data_types: builder.data_types,
+            failover: builder.failover,
             observer: builder.observer,
             tenants: Mutex::default(),
             tenants_next: AtomicU32::new(0),

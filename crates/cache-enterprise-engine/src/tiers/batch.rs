@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_enterprise_core::{
-    CacheKey, Cached, Lookup, OpContext, PutOutcome, Result, Sequence, SetOutcome, StoredKey,
+    CacheKey, Cached, Error, Lookup, OpContext, PutOutcome, Result, Sequence, SetOutcome, StoredKey,
 };
 
 use cache_enterprise_resilience::by_node;
@@ -19,10 +19,12 @@ use futures_util::future::join_all;
 
 use super::below::{Found, SetBelow};
 use super::gate::Pass;
+use super::restore::not_known;
 use super::stack::{Job, Stack, joined};
 use super::tier::WritePolicy;
 use crate::Fence;
 use crate::cache::Cache;
+use crate::failover::Failover;
 use crate::flight::{Join, Landing, Lead};
 use crate::options::Options;
 use crate::read::{Answer, Want};
@@ -62,10 +64,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
         }
         for level in 0..stack.levels.len() {
-            if wanted.is_empty() || !self.is_restored() {
+            if wanted.is_empty() {
                 break;
             }
-            wanted = self.ask_level(stack, level, wanted, found).await;
+            if !self.is_restored() {
+                self.check_fatal(not_known)?;
+                break;
+            }
+            wanted = self.ask_level(stack, level, wanted, found).await?;
         }
         for Wanted { lead, .. } in wanted {
             lead.land_empty(Landing::Missing);
@@ -83,14 +89,18 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         level: usize,
         wanted: Vec<Wanted<'a, K, V>>,
         found: &mut [Option<Cached<V>>],
-    ) -> Vec<Wanted<'a, K, V>> {
+    ) -> Result<Vec<Wanted<'a, K, V>>> {
         let keys: Vec<StoredKey> = wanted.iter().map(|want| want.pass.key().clone()).collect();
         let read = stack.read_many(level, &keys).await;
         let mut unanswered = Vec::new();
         for (want, read) in wanted.into_iter().zip(read) {
-            let Some(bytes) = read else {
-                unanswered.push(want);
-                continue;
+            let bytes = match read {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    self.check_fatal(|| error)?;
+                    unanswered.push(want);
+                    continue;
+                }
             };
             let judged = bytes.map(|bytes| self.judge(stack, level, &want.pass, bytes));
             match judged {
@@ -109,7 +119,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 }
             }
         }
-        unanswered
+        Ok(unanswered)
+    }
+
+    /// The error, in a manager where a failing level ends the call.
+    fn check_fatal(&self, error: impl FnOnce() -> Error) -> Result<()> {
+        match self.view.shared.failover {
+            Failover::FailFast => Err(error()),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) async fn set_below_many(
@@ -167,23 +185,27 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 }
 
 impl Stack {
-    /// What the level at `index` holds under each key; nothing at all where the key's node failed.
-    async fn read_many(&self, index: usize, keys: &[StoredKey]) -> Vec<Option<Option<Bytes>>> {
+    /// What the level at `index` holds under each key, or why its node did not say.
+    async fn read_many(&self, index: usize, keys: &[StoredKey]) -> Vec<Result<Option<Bytes>>> {
         let backend = &*self.levels[index].backend;
         let parts = by_node(backend, keys);
         let asked: Vec<_> = parts.iter().map(|part| part.pick(keys)).collect();
         let ctx = OpContext::default();
         let answers = join_all(asked.iter().map(|keys| backend.get_many(keys, &ctx))).await;
-        let mut read = vec![None; keys.len()];
+        let mut read: Vec<_> = keys.iter().map(|_| Ok(None)).collect();
         for ((part, asked), answer) in parts.iter().zip(&asked).zip(answers) {
             match answer {
                 Ok(found) => {
                     self.answered(index, &asked[0]);
                     for (&place, bytes) in part.places.iter().zip(found) {
-                        read[place] = Some(bytes);
+                        read[place] = Ok(bytes);
                     }
                 }
-                Err(error) => self.failed(index, "get_many", &asked[0], &error),
+                Err(error) => {
+                    self.failed(index, "get_many", &asked[0], &error);
+                    let error = error.with("tier", &self.levels[index].name);
+                    part.places.iter().for_each(|&place| read[place] = Err(error.clone()));
+                }
             }
         }
         read

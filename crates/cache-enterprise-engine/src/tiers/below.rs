@@ -12,8 +12,10 @@ use cache_enterprise_core::{
 use super::forms::Forms;
 use super::gate::Pass;
 use super::pipeline::{Opened, SealedValue, format_of};
+use super::restore::not_known;
 use super::stack::{Job, Stack};
 use crate::cache::Cache;
+use crate::failover::Failover;
 use crate::flight::{Landing, Lead};
 use crate::options::Options;
 use crate::read::{Answer, Below, Call, Source};
@@ -78,17 +80,27 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         mut lead: Lead<'a, K, V>,
         call: &Call,
     ) -> Below<'a, K, V> {
-        let (Some(stack), true) = (self.stack(), self.is_restored()) else {
-            return Below::Unanswered(lead, None);
-        };
+        let Some(stack) = self.stack() else { return Below::Unanswered(lead, None) };
+        let is_fatal = call.can_fail() && self.view.shared.failover == Failover::FailFast;
+        if !self.is_restored() {
+            return if is_fatal {
+                broken(lead, not_known())
+            } else {
+                Below::Unanswered(lead, None)
+            };
+        }
         let Ok(stored) = self.view.space.key(&key.to_key()) else {
             return Below::Unanswered(lead, None);
         };
         let pass = stack.gates.enter(&stored);
         let mut fallback = None;
         for index in 0..stack.levels.len() {
-            let bytes = lead.run(stack.read_level(index, &stored)).await;
-            let Some(bytes) = bytes else { continue };
+            let bytes = match lead.run(stack.read_level(index, &stored)).await {
+                Ok(Some(bytes)) => bytes,
+                Err(error) if is_fatal => return broken(lead, error),
+                // The next level is asked; a failure was reported.
+                Ok(None) | Err(_) => continue,
+            };
             match self.judge(stack, index, &pass, bytes) {
                 Found::Fresh(opened, bytes) => {
                     return Below::Answered(
@@ -340,6 +352,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
         }
     }
+}
+
+/// The end of a flight that a failing level ends.
+fn broken<K: CacheKey, V>(lead: Lead<'_, K, V>, error: Error) -> Below<'_, K, V> {
+    lead.land_empty(Landing::Broken(error.clone()));
+    Below::Answered(Answer::Broken(error))
 }
 
 /// What a set does to the tiers.

@@ -14,6 +14,7 @@ use cache_enterprise_resilience::RetryBudget;
 use super::tier::{Tier, WritePolicy};
 use super::{Level, Packings, Pipeline, Stack, StackParts, life, open, shared};
 use crate::builder::{self, ManagerBuilder, NoTiers};
+use crate::failover::Failover;
 use crate::manager::CacheManager;
 use crate::options::{L1_TTL_UNHEARD, Origin};
 use crate::route::Route;
@@ -157,6 +158,7 @@ impl<C> ManagerBuilder<C, Tiered> {
         let (untiered, mut below) = self.with_below(NoTiers);
         below.check(untiered.default_backend.as_deref())?;
         below.lend_budget();
+        below.queue_writes(untiered.failover);
         let (clock, observer) = (untiered.clock.clone(), Arc::clone(&untiered.observer));
         let Tiered { tiers, compressor, mut readers, transform, limits, beside, .. } = below;
         let levels = open_all((2..).zip(tiers), &clock, &observer, compressor.as_ref()).await?;
@@ -204,6 +206,17 @@ impl Tiered {
         let beside = self.beside.iter_mut().map(|(_, tier)| tier);
         for tier in self.tiers.iter_mut().chain(beside) {
             tier.config.guards.lend(&self.retry_budget);
+        }
+    }
+
+    /// Writes tiers behind that say nothing of their writes, where the manager queues writes.
+    fn queue_writes(&mut self, failover: Failover) {
+        let Failover::QueueWrites { queue_max } = failover else { return };
+        let beside = self.beside.iter_mut().map(|(_, tier)| tier);
+        for tier in self.tiers.iter_mut().chain(beside) {
+            if tier.config.origins.of("write").is_none() {
+                tier.config.write = WritePolicy::Behind { queue_max };
+            }
         }
     }
 

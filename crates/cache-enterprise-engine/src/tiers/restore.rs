@@ -182,7 +182,7 @@ async fn restore_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
     }
 }
 
-fn not_known() -> Error {
+pub(super) fn not_known() -> Error {
     Error::new(ErrorKind::Unavailable, "the stored epochs of the tenant are not known yet")
 }
 

@@ -99,9 +99,8 @@ impl Stack {
         &self.debts[index]
     }
 
-    /// Bytes of `key` from the level at `index`, if they may be believed. A failure is an event
-    /// and answers nothing, so that the next level is asked.
-    pub(crate) async fn read_level(&self, index: usize, key: &StoredKey) -> Option<Bytes> {
+    /// Bytes of `key` from the level at `index`. A failure is an event and a counter besides.
+    pub(crate) async fn read_level(&self, index: usize, key: &StoredKey) -> Result<Option<Bytes>> {
         let level = &self.levels[index];
         match level.backend.get(key, &OpContext::default()).await {
             Ok(bytes) => {
@@ -109,11 +108,11 @@ impl Stack {
                 if bytes.is_none() {
                     level.counts.misses.add(1);
                 }
-                bytes
+                Ok(bytes)
             }
             Err(error) => {
                 self.failed(index, "get", key, &error);
-                None
+                Err(error.with("tier", &level.name))
             }
         }
     }

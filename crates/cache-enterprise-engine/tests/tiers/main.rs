@@ -8,6 +8,7 @@ mod each_tier_has_its_own_compression;
 mod events_tell_of_troubled_tiers;
 mod expired_value_is_fresh_at_no_level;
 mod failing_codec_costs_the_tiers_and_no_caller;
+mod failing_level_means_what_the_manager_says;
 mod failing_node_takes_no_other_along;
 mod hung_tier_holds_no_caller_past_its_deadline;
 mod invalidation_survives_a_restart;
