@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::backends;
 use crate::budget;
 use crate::environment;
 use crate::format::Format;
@@ -107,11 +108,22 @@ impl SettingsBuilder {
     /// wins.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl Display) -> Self {
+        self.put(key, Raw::Text(value.to_string()));
+        self
+    }
+
+    /// Sets a key in code to a list; as [`set`](Self::set).
+    #[must_use]
+    pub fn set_list<T: Display>(mut self, key: &str, items: impl IntoIterator<Item = T>) -> Self {
+        let items = items.into_iter().map(|item| item.to_string()).collect();
+        self.put(key, Raw::List(items));
+        self
+    }
+
+    fn put(&mut self, key: &str, raw: Raw) {
         let path: Vec<_> = key.split('.').map(str::to_owned).collect();
         self.code.retain(|leaf| leaf.path != path);
-        let raw = Raw::Text(value.to_string());
         self.code.push(Leaf { path, raw, origin: Origin::Code });
-        self
     }
 
     /// Reads the files, merges everything, checks it and gives it types.
@@ -137,6 +149,7 @@ impl SettingsBuilder {
 /// Merges, completes and checks what the sources said.
 fn finish(layers: &[Layer], mut problems: Vec<Problem>) -> Result<Settings, SettingsErrors> {
     let mut tree = Tree::merge(layers);
+    backends::place(&mut tree, &mut problems);
     level::complete(&mut tree, &mut problems);
     problems.extend(budget::divide(&mut tree).err());
     level::complete_sizes(&mut tree);

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 /// A key of the settings. In a path `*` stands for the number of a level, from 0, or for the
-/// name of an option.
+/// name of a backend or of an option.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// The path, such as `timeouts.read`.
@@ -88,6 +88,12 @@ const fn aliased(key: Key, aliases: &'static [(&'static str, &'static str)]) -> 
     Key { aliases, ..key }
 }
 
+/// The words of `failover.strategy`.
+pub(crate) const STRATEGIES: [&str; 3] = ["graceful_degradation", "fail_fast", "queue_writes"];
+
+/// The words of `retry.backoff`.
+pub(crate) const BACKOFFS: [&str; 2] = ["exponential", "constant"];
+
 /// The words of `levels.*.write_policy`.
 pub(crate) const WRITE_POLICIES: [&str; 3] = ["through", "behind", "around"];
 
@@ -123,6 +129,7 @@ pub const KEYS: &[Key] = &[
         &[
             ("l1_max_size", "levels.0.max_size"),
             ("l2_max_size", "levels.1.max_size"),
+            ("backends.memory.max_size", "levels.0.max_size"),
             ("cache_config.backends.memory.max_size", "levels.0.max_size"),
             ("cache_backends.memory.max_size", "levels.0.max_size"),
         ],
@@ -130,6 +137,7 @@ pub const KEYS: &[Key] = &[
     aliased(
         key("levels.*.ttl", Kind::TimeOrOff, "off", "1m", "Longest life of an entry in the level"),
         &[
+            ("backends.memory.ttl", "levels.0.ttl"),
             ("cache_config.backends.memory.ttl", "levels.0.ttl"),
             ("cache_backends.memory.ttl", "levels.0.ttl"),
         ],
@@ -144,6 +152,7 @@ pub const KEYS: &[Key] = &[
         ),
         &[
             ("l1_policy", "levels.0.eviction_policy"),
+            ("backends.memory.eviction_policy", "levels.0.eviction_policy"),
             ("cache_config.backends.memory.eviction_policy", "levels.0.eviction_policy"),
             ("cache_backends.memory.eviction_policy", "levels.0.eviction_policy"),
         ],
@@ -163,6 +172,21 @@ pub const KEYS: &[Key] = &[
         "500",
         "Longest queue of a level that is written behind; a full queue writes through",
     ),
+    key(
+        "levels.*.compression",
+        Kind::Name,
+        "",
+        "lz4",
+        "Name of the compressor of a level below level 1, or `none`. Default: lz4 for redis, gzip \
+         for memcached unless `compression.algorithm` is written; else that",
+    ),
+    key(
+        "levels.*.retry_attempts",
+        Kind::Count(0),
+        "",
+        "3",
+        "How often a failed call to this level is tried again. Default: `retry.attempts`",
+    ),
     key("levels.*.path", Kind::Path, "var/cache", "/srv/cache", "Directory of a disk level"),
     key(
         "levels.*.options.*",
@@ -170,6 +194,39 @@ pub const KEYS: &[Key] = &[
         "",
         "20",
         "Options of another backend; secrets as `env:NAME` or `file:PATH`",
+    ),
+    aliased(
+        key(
+            "backends.*.*",
+            Kind::Free,
+            "",
+            "20",
+            "A backend by name: the keys of a level (`kind` is its name where nobody says, also \
+             written `type`) and its options. A level of its name is this backend; without kinds \
+             of levels the default backend is the second level; the others stand beside the \
+             levels, for calls that name them. `memory` is the first level",
+        ),
+        &[
+            ("redis_url", "backends.redis.url"),
+            ("redis_cluster", "backends.redis.cluster"),
+            ("cluster_nodes", "backends.redis.cluster_nodes"),
+            ("pool_size", "backends.redis.pool_size"),
+            ("connection_pool_size", "backends.redis.pool_size"),
+            ("performance_config.connection_pool_size", "backends.redis.pool_size"),
+            ("pipeline_size", "backends.redis.pipeline_size"),
+            ("performance_config.pipeline_size", "backends.redis.pipeline_size"),
+        ],
+    ),
+    aliased(
+        key(
+            "default_backend",
+            Kind::Name,
+            "",
+            "redis",
+            "Name of the backend that calls use which name none: the second level. Needed where \
+             `backends` has several and no level has a kind",
+        ),
+        &[("cache_config.default_backend", "default_backend")],
     ),
     aliased(
         key(
@@ -261,6 +318,21 @@ pub const KEYS: &[Key] = &[
             ("performance_config.write_timeout", "timeouts.write"),
         ],
     ),
+    aliased(
+        key(
+            "failover.strategy",
+            Kind::Choice(&STRATEGIES),
+            "graceful_degradation",
+            "fail_fast",
+            "What a failing level means: `graceful_degradation` asks the next level, `fail_fast` \
+             is an error to calls that can fail, `queue_writes` degrades and writes behind where a \
+             level does not say",
+        ),
+        &[
+            ("fallback_strategy", "failover.strategy"),
+            ("auto_failover.fallback_strategy", "failover.strategy"),
+        ],
+    ),
     key("breaker.enabled", Kind::Flag, "true", "false", "Whether failing tiers are left alone"),
     key(
         "breaker.failure_threshold",
@@ -281,7 +353,11 @@ pub const KEYS: &[Key] = &[
     key("breaker.success_threshold", Kind::Count(1), "3", "5", "Probes that close the circuit"),
     aliased(
         key("retry.attempts", Kind::Count(0), "1", "3", "How often a failed call is tried again"),
-        &[("retry_attempts", "retry.attempts"), ("max_retry_attempts", "retry.attempts")],
+        &[
+            ("retry_attempts", "retry.attempts"),
+            ("max_retry_attempts", "retry.attempts"),
+            ("auto_failover.max_retry_attempts", "retry.attempts"),
+        ],
     ),
     key("retry.delay", Kind::Time, "5ms", "20ms", "Wait before the first further attempt"),
     key("retry.delay_max", Kind::Time, "100ms", "1s", "The wait grows no further than this"),
@@ -291,6 +367,16 @@ pub const KEYS: &[Key] = &[
         "250ms",
         "2s",
         "Time from the start of a call within which further attempts start and end",
+    ),
+    aliased(
+        key(
+            "retry.backoff",
+            Kind::Choice(&BACKOFFS),
+            "exponential",
+            "constant",
+            "How the wait grows: it doubles, or stays `retry.delay`",
+        ),
+        &[("retry_backoff", "retry.backoff"), ("auto_failover.retry_backoff", "retry.backoff")],
     ),
     key(
         "retry.budget",

@@ -1,4 +1,4 @@
-//! The list of levels: defaults by kind, what fits which kind, shares of one budget.
+//! Levels, and backends beside them: defaults by kind, and what fits which kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,18 +17,56 @@ const MEMORY_DEFAULT: Capacity = Capacity::bytes(64 * MIB);
 /// What a disk level holds when nobody says.
 const DISK_DEFAULT: Capacity = Capacity::bytes(GIB);
 
-/// One level that is switched on.
+/// Where the keys of a level, or of a backend beside the levels, stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Level(usize),
+    Backend(String),
+}
+
+impl Place {
+    fn path(&self, field: &str) -> String {
+        match self {
+            Self::Level(number) => format!("levels.{number}.{field}"),
+            Self::Backend(name) => format!("backends.{name}.{field}"),
+        }
+    }
+
+    /// Where its options stand.
+    fn options(&self) -> String {
+        match self {
+            Self::Level(_) => self.path("options."),
+            Self::Backend(_) => self.path(""),
+        }
+    }
+
+    fn origin(&self, tree: &Tree) -> Origin {
+        match self {
+            Self::Level(number) => tree.level_origin(*number),
+            Self::Backend(name) => tree.backend_origin(name),
+        }
+    }
+}
+
+/// One level that is switched on, or one backend beside the levels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LevelSettings {
-    /// Its number in the settings, from 0: its keys begin with `levels.`, the number and a dot.
-    pub number: usize,
+    /// Its number in the settings, from 0; `None` for a backend beside the levels.
+    pub number: Option<usize>,
+    /// The name of its backend, where the map of backends gives it one.
+    pub name: Option<String>,
     /// What it is.
     pub kind: LevelKind,
     /// Longest life of an entry in it. Default: the entry's own.
     pub ttl: Option<Duration>,
     /// When writes reach it. Default: through; says nothing about level 1.
     pub write: WriteSettings,
+    /// Name of its compressor, where somebody wrote one.
+    pub compression: Option<String>,
+    /// How often a failed call to it is tried again, where somebody wrote it.
+    pub retry_attempts: Option<u32>,
+    place: Place,
 }
 
 /// What a level is.
@@ -108,7 +146,10 @@ impl LevelSettings {
 
     /// The canonical path of one of its keys.
     pub fn key(&self, field: &str) -> String {
-        format!("levels.{}.{field}", self.number)
+        match field.strip_prefix("options.") {
+            Some(option) => format!("{}{option}", self.place.options()),
+            None => self.place.path(field),
+        }
     }
 }
 
@@ -126,9 +167,23 @@ pub(crate) fn complete(tree: &mut Tree, problems: &mut Vec<Problem>) {
         problems.push(Problem::new(format!("levels.{last}"), tree.level_origin(last), what, fix));
     }
     for number in &numbers {
-        complete_one(tree, *number, problems);
+        complete_one(tree, &Place::Level(*number), problems);
     }
-    complete_writes(tree, &numbers, problems);
+    let top = numbers.iter().find(|number| is_on(tree, **number)).copied();
+    for number in &numbers {
+        if Some(*number) == top && is_memory(tree, *number) {
+            problems.extend(misplaced_in_level_1(tree, *number));
+        } else if is_on(tree, *number) {
+            complete_writes(tree, &Place::Level(*number), problems);
+        }
+    }
+    for name in tree.backends() {
+        let place = Place::Backend(name);
+        complete_one(tree, &place, problems);
+        if is_on_at(tree, &place) {
+            complete_writes(tree, &place, problems);
+        }
+    }
     let on: Vec<_> = numbers.into_iter().filter(|number| is_on(tree, *number)).collect();
     if on.is_empty() {
         let origin = tree.get("levels.0.enabled").map(|setting| setting.origin.clone());
@@ -138,24 +193,29 @@ pub(crate) fn complete(tree: &mut Tree, problems: &mut Vec<Problem>) {
     check_count(tree, on.len(), problems);
 }
 
-fn complete_one(tree: &mut Tree, number: usize, problems: &mut Vec<Problem>) {
-    let path = |field: &str| format!("levels.{number}.{field}");
+fn complete_one(tree: &mut Tree, place: &Place, problems: &mut Vec<Problem>) {
+    let path = |field: &str| place.path(field);
     if tree.is_faulty(&path("kind")) {
         return;
     }
     tree.complete(path("enabled"), Typed::Flag(true), Origin::Default);
-    match number {
-        0 => tree.complete(path("kind"), Typed::Name("memory".into()), Origin::Default),
-        1 => tree.complete(path("kind"), Typed::Name("disk".into()), Origin::Default),
-        _ => {}
+    let kind = match place {
+        Place::Level(0) => Some("memory"),
+        Place::Level(1) => Some("disk"),
+        Place::Level(_) => None,
+        Place::Backend(name) => Some(name.as_str()),
+    };
+    if let Some(kind) = kind {
+        tree.complete(path("kind"), Typed::Name(kind.to_owned()), Origin::Default);
     }
     let Some(kind) = name(tree, &path("kind")) else {
+        let number = if let Place::Level(number) = place { *number } else { 0 };
         let what = format!("nothing says what level {number} is");
         let fix = "write its `kind`: memory, disk, or the name of another backend";
-        return problems.push(Problem::new(path("kind"), tree.level_origin(number), what, fix));
+        return problems.push(Problem::new(path("kind"), place.origin(tree), what, fix));
     };
-    problems.extend(misfits(tree, number, &kind));
-    if !is_on(tree, number) {
+    problems.extend(misfits(tree, place, &kind));
+    if !is_on_at(tree, place) {
         return;
     }
     tree.complete(path("ttl"), Typed::Off, Origin::Default);
@@ -169,33 +229,38 @@ fn complete_one(tree: &mut Tree, number: usize, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Level 1 is written by every call, holds values as they are, and is asked without an attempt.
+fn misplaced_in_level_1(tree: &Tree, number: usize) -> Vec<Problem> {
+    let get = |field: &str| tree.get(&Place::Level(number).path(field));
+    let is_packed = |setting: &&Setting| setting.typed != Typed::Name("none".to_owned());
+    let written = [get("write_policy"), get("write_queue_max")];
+    let written =
+        written.into_iter().flatten().map(|set| (set, "level 1 is written by every call"));
+    let packed = get("compression").filter(is_packed);
+    let packed = packed.map(|set| (set, "level 1 holds values as they are"));
+    let asked = get("retry_attempts").map(|set| (set, "a look into level 1 does not fail"));
+    let fix = "remove it, or write it to a level below";
+    written.chain(packed).chain(asked).map(|(set, what)| misplaced(set, what, fix)).collect()
+}
+
 /// Every level but level 1 is written to by a policy, and only a queue has a length.
-fn complete_writes(tree: &mut Tree, numbers: &BTreeSet<usize>, problems: &mut Vec<Problem>) {
-    let top = numbers.iter().find(|number| is_on(tree, **number)).copied();
-    for number in numbers {
-        let path = |field: &str| format!("levels.{number}.{field}");
-        let (policy, queue) = (path("write_policy"), path("write_queue_max"));
-        let is_memory = name(tree, &path("kind")).as_deref() == Some("memory");
-        if Some(*number) == top && is_memory {
-            let set = [&policy, &queue].into_iter().filter_map(|path| tree.get(path));
-            problems.extend(set.map(|setting| {
-                let fix = "remove it, or write it to a level below";
-                misplaced(setting, "level 1 is written by every call", fix)
-            }));
-            continue;
-        }
-        if !is_on(tree, *number) || tree.is_faulty(&policy) {
-            continue;
-        }
-        let through = Typed::Name(default_of("levels.*.write_policy").into());
-        tree.complete(policy.clone(), through, Origin::Default);
-        if name(tree, &policy).as_deref() == Some("behind") {
-            let queue_max = default_of("levels.*.write_queue_max").parse().unwrap_or(u32::MAX);
-            tree.complete(queue, Typed::Count(queue_max), Origin::Default);
-        } else if let Some(setting) = tree.get(&queue) {
-            let fix = format!("remove it, or set `{policy}` to behind");
-            problems.push(misplaced(setting, "there is no queue unless writes go behind", &fix));
-        }
+fn complete_writes(tree: &mut Tree, place: &Place, problems: &mut Vec<Problem>) {
+    let (policy, queue) = (place.path("write_policy"), place.path("write_queue_max"));
+    if tree.is_faulty(&policy) {
+        return;
+    }
+    let is_queued = name(tree, "failover.strategy").as_deref() == Some("queue_writes");
+    let usual = match tree.get("failover.strategy") {
+        Some(strategy) if is_queued => ("behind", strategy.origin.clone()),
+        _ => (default_of("levels.*.write_policy"), Origin::Default),
+    };
+    tree.complete(policy.clone(), Typed::Name(usual.0.into()), usual.1);
+    if name(tree, &policy).as_deref() == Some("behind") {
+        let queue_max = default_of("levels.*.write_queue_max").parse().unwrap_or(u32::MAX);
+        tree.complete(queue, Typed::Count(queue_max), Origin::Default);
+    } else if let Some(setting) = tree.get(&queue) {
+        let fix = format!("remove it, or set `{policy}` to behind");
+        problems.push(misplaced(setting, "there is no queue unless writes go behind", &fix));
     }
 }
 
@@ -205,33 +270,46 @@ fn misplaced(setting: &Setting, what: &str, fix: &str) -> Problem {
 
 /// Sizes come after the shares of the budget had their say.
 pub(crate) fn complete_sizes(tree: &mut Tree) {
-    for number in tree.levels().into_iter().chain([0, 1]) {
-        let size = match name(tree, &format!("levels.{number}.kind")).as_deref() {
+    let levels = tree.levels().into_iter().chain([0, 1]).map(Place::Level);
+    let places: Vec<_> = levels.chain(tree.backends().into_iter().map(Place::Backend)).collect();
+    for place in places {
+        let size = match name(tree, &place.path("kind")).as_deref() {
             Some("memory") => MEMORY_DEFAULT,
             Some("disk") => DISK_DEFAULT,
             _ => continue,
         };
-        if is_on(tree, number) {
-            let path = format!("levels.{number}.max_size");
-            tree.complete(path, Typed::Capacity(size), Origin::Default);
+        if is_on_at(tree, &place) {
+            tree.complete(place.path("max_size"), Typed::Capacity(size), Origin::Default);
         }
     }
 }
 
-/// Fields of this level that say nothing about a level of this kind.
-fn misfits(tree: &Tree, number: usize, kind: &str) -> Vec<Problem> {
-    let fields: &[&str] = match kind {
-        "memory" => &["kind", "enabled", "ttl", "max_size", "eviction_policy"],
-        "disk" => &["kind", "enabled", "ttl", "max_size", "path"],
-        _ => &["kind", "enabled", "ttl", "options"],
+/// Fields that say nothing about a level of this kind.
+fn misfits(tree: &Tree, place: &Place, kind: &str) -> Vec<Problem> {
+    const ALL: [&str; 7] = [
+        "kind",
+        "enabled",
+        "ttl",
+        "write_policy",
+        "write_queue_max",
+        "compression",
+        "retry_attempts",
+    ];
+    let own: &[&str] = match kind {
+        "memory" => &["max_size", "eviction_policy"],
+        "disk" => &["max_size", "path"],
+        _ => &["options"],
     };
-    // Whether a level is written to is judged once it is known which one is the top.
-    let writes = ["write_policy", "write_queue_max"];
+    let takes_options = own == ["options"];
+    let prefix = place.path("");
     let mut problems = Vec::new();
-    for (path, setting) in tree.iter().filter(|(path, _)| level_of(path) == Some(number)) {
-        let field = path.split('.').nth(2).unwrap_or_default();
+    for (path, setting) in tree.iter() {
+        let Some(rest) = path.strip_prefix(&prefix) else { continue };
+        let field = rest.split('.').next().unwrap_or_default();
+        let is_option = takes_options && matches!(setting.typed, Typed::Free(_));
+        let is_known = ALL.contains(&field) || own.contains(&field) || is_option;
         let in_entries = matches!(setting.typed, Typed::Capacity(Capacity::Entries(_)));
-        let fault = if !fields.contains(&field) && !writes.contains(&field) {
+        let fault = if !is_known {
             (format!("does not apply to a level of kind {kind}"), "remove it, or change the kind")
         } else if kind == "disk" && in_entries {
             ("a disk is limited in bytes".to_owned(), "write a size with a unit, such as \"1GiB\"")
@@ -260,15 +338,20 @@ fn check_count(tree: &Tree, on: usize, problems: &mut Vec<Problem>) {
 pub(crate) fn levels(tree: &Tree) -> Vec<LevelSettings> {
     let numbers = tree.iter().filter_map(|(path, _)| level_of(path));
     let numbers: BTreeSet<_> = numbers.collect();
-    numbers
-        .into_iter()
-        .filter(|number| is_on(tree, *number))
-        .filter_map(|number| level(tree, number))
-        .collect()
+    numbers.into_iter().filter_map(|number| settings_at(tree, Place::Level(number))).collect()
 }
 
-fn level(tree: &Tree, number: usize) -> Option<LevelSettings> {
-    let typed = |field: &str| Some(&tree.get(&format!("levels.{number}.{field}"))?.typed);
+/// The backends beside the levels that are on, by name.
+pub(crate) fn backends(tree: &Tree) -> Vec<LevelSettings> {
+    let names = tree.backends().into_iter();
+    names.filter_map(|name| settings_at(tree, Place::Backend(name))).collect()
+}
+
+fn settings_at(tree: &Tree, place: Place) -> Option<LevelSettings> {
+    if !is_on_at(tree, &place) {
+        return None;
+    }
+    let typed = |field: &str| Some(&tree.get(&place.path(field))?.typed);
     let ttl = match typed("ttl") {
         Some(Typed::Time(ttl)) => Some(*ttl),
         _ => None,
@@ -278,11 +361,28 @@ fn level(tree: &Tree, number: usize) -> Option<LevelSettings> {
         (_, Some(Typed::Count(queue_max))) => WriteSettings::Behind { queue_max: *queue_max },
         _ => WriteSettings::Through,
     };
-    Some(LevelSettings { number, kind: kind(tree, number)?, ttl, write })
+    let retry_attempts = match typed("retry_attempts") {
+        Some(Typed::Count(attempts)) => Some(*attempts),
+        _ => None,
+    };
+    let (number, of_map) = match &place {
+        Place::Level(number) => (Some(*number), tree.name_of_level(*number)),
+        Place::Backend(name) => (None, Some(name)),
+    };
+    Some(LevelSettings {
+        number,
+        name: of_map.cloned(),
+        kind: kind(tree, &place)?,
+        ttl,
+        write,
+        compression: name(tree, &place.path("compression")),
+        retry_attempts,
+        place,
+    })
 }
 
-fn kind(tree: &Tree, number: usize) -> Option<LevelKind> {
-    let path = |field: &str| format!("levels.{number}.{field}");
+fn kind(tree: &Tree, place: &Place) -> Option<LevelKind> {
+    let path = |field: &str| place.path(field);
     let typed = |field: &str| Some(tree.get(&path(field))?.typed.clone());
     match (name(tree, &path("kind"))?.as_str(), typed("max_size")) {
         ("memory", Some(Typed::Capacity(max_size))) => {
@@ -296,7 +396,7 @@ fn kind(tree: &Tree, number: usize) -> Option<LevelKind> {
             _ => None,
         },
         (name, _) => {
-            let options = options(tree, &path("options."));
+            let options = options(tree, &place.options());
             Some(LevelKind::Other { name: name.to_owned(), options })
         }
     }
@@ -311,8 +411,16 @@ fn options(tree: &Tree, prefix: &str) -> BTreeMap<String, OptionValue> {
 }
 
 pub(crate) fn is_on(tree: &Tree, number: usize) -> bool {
-    let enabled = tree.get(&format!("levels.{number}.enabled")).map(|setting| &setting.typed);
+    is_on_at(tree, &Place::Level(number))
+}
+
+fn is_on_at(tree: &Tree, place: &Place) -> bool {
+    let enabled = tree.get(&place.path("enabled")).map(|setting| &setting.typed);
     matches!(enabled, Some(Typed::Flag(true)))
+}
+
+fn is_memory(tree: &Tree, number: usize) -> bool {
+    name(tree, &Place::Level(number).path("kind")).as_deref() == Some("memory")
 }
 
 fn name(tree: &Tree, path: &str) -> Option<String> {

@@ -28,6 +28,7 @@
 //! backend; names of codecs, compressors, policies and backends are checked by `Wiring` of the
 //! crate `cache-enterprise`, which has the registries. Reloading while running is not offered yet.
 
+mod backends;
 mod budget;
 mod builder;
 mod describe;
@@ -54,7 +55,7 @@ pub use origin::Origin;
 pub use problem::{Problem, SettingsErrors};
 pub use secret::{Secret, SecretRef};
 pub use settings::{
-    BreakerSettings, BulkheadSettings, CompressionSettings, EntryDefaults, HedgeSettings, Life,
-    RetrySettings, Settings, TimeoutSettings,
+    BreakerSettings, BulkheadSettings, CompressionSettings, EntryDefaults, FailoverStrategy,
+    HedgeSettings, Life, RetrySettings, Settings, TimeoutSettings,
 };
 pub use value::OptionValue;

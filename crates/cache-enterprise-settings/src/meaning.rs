@@ -16,20 +16,6 @@ const fn later(path: &'static str, part: &'static str) -> Later {
 
 /// Keys that people know from elsewhere and that belong to parts with settings of their own.
 pub(crate) const LATER: &[Later] = &[
-    later("redis_url", "redis"),
-    later("redis_cluster", "redis"),
-    later("cluster_nodes", "redis"),
-    later("pool_size", "redis"),
-    later("connection_pool_size", "redis"),
-    later("pipeline_size", "redis"),
-    later("cache_backends.redis.*", "redis"),
-    later("cache_config.backends.redis.*", "redis"),
-    later("performance_config.pipeline_size", "redis"),
-    later("performance_config.connection_pool_size", "redis"),
-    later("cache_backends.memcached.*", "memcached"),
-    later("cache_config.backends.memcached.*", "memcached"),
-    later("cache_config.default_backend", "redis"),
-    later("default_backend", "redis"),
     later("monitoring_enabled", "monitoring"),
     later("metrics_port", "monitoring"),
     later("health_check_interval", "monitoring"),
@@ -49,34 +35,72 @@ pub(crate) const LATER: &[Later] = &[
 pub(crate) enum Meaning {
     /// A key, under its canonical path.
     Key(&'static Key, String),
-    /// A table in which keys lie.
-    Table,
+    /// A table in which keys lie, under its canonical path.
+    Table(String),
     /// A key of a part without settings here.
     Later(&'static Later),
     Unknown,
 }
 
+/// Names in the map of backends that mean no backend of a level or beside the levels: the first
+/// level, and the division of one budget. Their keys are aliases.
+const NO_BACKENDS: [&str; 2] = ["memory", "hybrid"];
+
 /// What the path of these parts, in lower case, means.
 pub(crate) fn meaning(parts: &[&str]) -> Meaning {
     let written = parts.join(".");
-    for key in KEYS {
-        if matches(key.path, parts) {
-            return Meaning::Key(key, written);
-        }
-        if let Some((_, stands_for)) = key.aliases.iter().find(|(alias, _)| *alias == written) {
-            return Meaning::Key(key, (*stands_for).to_owned());
-        }
+    if let Some((key, canonical)) = key_of(parts) {
+        return Meaning::Key(key, canonical);
+    }
+    let in_map = backends_map(parts);
+    if let Some((key, canonical)) = in_map.as_deref().and_then(key_of) {
+        return Meaning::Key(key, canonical);
     }
     if let Some(later) = LATER.iter().find(|later| is_under(later.path, &written)) {
         return Meaning::Later(later);
     }
+    let parts = in_map.as_deref().unwrap_or(parts);
     let patterns = KEYS.iter().flat_map(|key| {
         std::iter::once(key.path).chain(key.aliases.iter().map(|(alias, _)| *alias))
     });
     if patterns.into_iter().any(|pattern| is_table_of(pattern, parts)) {
-        return Meaning::Table;
+        return Meaning::Table(parts.join("."));
     }
     Meaning::Unknown
+}
+
+/// The key that these parts are or stand for, with its canonical path.
+fn key_of(parts: &[&str]) -> Option<(&'static Key, String)> {
+    let written = parts.join(".");
+    let alias_of = |key: &'static Key| {
+        let (_, stands_for) = key.aliases.iter().find(|(alias, _)| *alias == written)?;
+        Some((key, (*stands_for).to_owned()))
+    };
+    if let Some(aliased) = KEYS.iter().find_map(alias_of) {
+        return Some(aliased);
+    }
+    if let ["backends", name, field] = parts
+        && is_backend(name)
+    {
+        let field = if *field == "type" { "kind" } else { field };
+        let of_levels = find(&format!("levels.0.{field}"));
+        let key = of_levels.or_else(|| find(&written))?;
+        return Some((key, format!("backends.{name}.{field}")));
+    }
+    let key = KEYS.iter().find(|key| matches(key.path, parts))?;
+    Some((key, written))
+}
+
+/// The parts as they stand in `backends`, for the other names that people give that map.
+fn backends_map<'a>(parts: &[&'a str]) -> Option<Vec<&'a str>> {
+    let (["cache_config", "backends", rest @ ..] | ["cache_backends", rest @ ..]) = parts else {
+        return None;
+    };
+    Some(std::iter::once("backends").chain(rest.iter().copied()).collect())
+}
+
+fn is_backend(name: &str) -> bool {
+    !name.is_empty() && !is_number(name) && !NO_BACKENDS.contains(&name)
 }
 
 /// The key whose canonical path this is.
@@ -118,7 +142,8 @@ fn is_table_of(pattern: &str, parts: &[&str]) -> bool {
 }
 
 fn fits(pattern: &[&str], parts: &[&str]) -> bool {
-    pattern.iter().zip(parts).enumerate().all(|(place, (pattern, part))| match (*pattern, place) {
+    pattern.iter().zip(parts).enumerate().all(|(place, (name, part))| match (*name, place) {
+        ("*", 1) if pattern[0] == "backends" => is_backend(part),
         ("*", 1) => is_number(part),
         ("*", _) => !part.is_empty(),
         (name, _) => name == *part,

@@ -36,7 +36,7 @@ pub(crate) fn layer(
         let parts: Vec<_> = path.iter().map(String::as_str).collect();
         let problem = match meaning(&parts) {
             Meaning::Key(key, canonical) => place(&mut values, key, canonical, leaf).err(),
-            Meaning::Table => place_table(&mut values, &parts, leaf).err(),
+            Meaning::Table(path) => place_table(&mut values, path, leaf).err(),
             Meaning::Later(later) => Some(not_yet(later, leaf)),
             Meaning::Unknown => Some(unknown(&parts, leaf)),
         };
@@ -77,13 +77,12 @@ fn place(
     fault.map_or(Ok(()), Err)
 }
 
-/// Notes a level without keys; refuses a value where a table belongs.
+/// Notes a level or a backend without keys; refuses a value where a table belongs.
 fn place_table(
     values: &mut BTreeMap<String, Placed>,
-    parts: &[&str],
+    path: String,
     leaf: Leaf,
 ) -> Result<(), Problem> {
-    let path = parts.join(".");
     check_level(&path, &leaf)?;
     let is_empty = match &leaf.raw {
         Raw::Nothing => true,
@@ -96,7 +95,9 @@ fn place_table(
         let fix = format!("write its keys under [{path}]");
         return Err(Problem::new(written, leaf.origin, what, fix));
     }
-    if let ["levels", _] = parts {
+    let place = path.split_once('.');
+    if place.is_some_and(|(map, name)| ["levels", "backends"].contains(&map) && !name.contains('.'))
+    {
         let placed = Placed { raw: Raw::Nothing, typed: None, written, origin: leaf.origin };
         values.entry(path).or_insert(placed);
     }
@@ -123,8 +124,8 @@ fn not_yet(later: &Later, leaf: Leaf) -> Problem {
 
 fn unknown(parts: &[&str], leaf: Leaf) -> Problem {
     if let ["levels", _, "compression", ..] = parts {
-        let what = "is not a key: the tiers share one compression";
-        let fix = "write `compression.algorithm` and `compression.threshold`";
+        let what = "is not a key: a level names its compressor and nothing else";
+        let fix = "write the name alone, and `compression.threshold` for all levels";
         return Problem::new(leaf.path.join("."), leaf.origin, what, fix);
     }
     let fix = match nearest(parts) {

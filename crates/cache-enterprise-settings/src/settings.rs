@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::backends;
 use crate::builder::SettingsBuilder;
 use crate::describe::Description;
 use crate::level::{self, LevelSettings};
@@ -40,10 +41,14 @@ use crate::value::Typed;
 pub struct Settings {
     name: String,
     levels: Vec<LevelSettings>,
+    backends: Vec<LevelSettings>,
+    default_backend: Option<String>,
+    failover: FailoverStrategy,
     promote_after: u32,
     defaults: EntryDefaults,
     codec: String,
     compression: Option<CompressionSettings>,
+    compression_threshold: u64,
     timeouts: TimeoutSettings,
     breaker: Option<BreakerSettings>,
     retry: RetrySettings,
@@ -125,7 +130,7 @@ pub struct RetrySettings {
     pub attempts: u32,
     /// Wait before the first further attempt. Default 5 ms.
     pub delay: Duration,
-    /// The wait grows no further than this. Default 100 ms.
+    /// The wait grows no further than this: the first wait where it does not grow. Default 100 ms.
     pub delay_max: Duration,
     /// Deadline of a call and its further attempts. Default 250 ms.
     pub within: Duration,
@@ -159,6 +164,19 @@ pub struct BulkheadSettings {
     pub wait_max: Duration,
 }
 
+/// What a failing level means to a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailoverStrategy {
+    /// The next level is asked, then the loader; a value past its life may answer.
+    #[default]
+    GracefulDegradation,
+    /// Calls that can fail do.
+    FailFast,
+    /// As graceful degradation; levels are written behind where they do not say.
+    QueueWrites,
+}
+
 impl Settings {
     /// Loads `cache-enterprise.toml`, `.yaml`, `.yml` or `.json` from the working directory when
     /// there is one, then the environment variables that begin with `CE_`.
@@ -184,6 +202,21 @@ impl Settings {
         &self.levels
     }
 
+    /// The backends beside the levels that are on, by name: for calls that name them.
+    pub fn backends(&self) -> &[LevelSettings] {
+        &self.backends
+    }
+
+    /// The name of the backend that calls use which name none, when it has one.
+    pub fn default_backend(&self) -> Option<&str> {
+        self.default_backend.as_deref()
+    }
+
+    /// What a failing level means to a call.
+    pub fn failover(&self) -> FailoverStrategy {
+        self.failover
+    }
+
     /// Hits in a lower level after which an entry climbs.
     pub fn promote_after(&self) -> u32 {
         self.promote_after
@@ -199,9 +232,14 @@ impl Settings {
         &self.codec
     }
 
-    /// How values are compressed; `None` when it is switched off.
+    /// How values are compressed at levels that say nothing; `None` when it is switched off.
     pub fn compression(&self) -> Option<&CompressionSettings> {
         self.compression.as_ref()
+    }
+
+    /// Values of fewer bytes are compressed at no level.
+    pub fn compression_threshold(&self) -> u64 {
+        self.compression_threshold
     }
 
     /// How long calls to a tier may take.
@@ -262,9 +300,17 @@ impl Settings {
         Self {
             name: tree.name("name"),
             levels: level::levels(tree),
+            backends: level::backends(tree),
+            default_backend: backends::default_backend(tree),
+            failover: match tree.name("failover.strategy").as_str() {
+                "fail_fast" => FailoverStrategy::FailFast,
+                "queue_writes" => FailoverStrategy::QueueWrites,
+                _ => FailoverStrategy::GracefulDegradation,
+            },
             promote_after: tree.count("promote_after"),
             defaults: EntryDefaults::of(tree),
             codec: tree.name("codec"),
+            compression_threshold: tree.size("compression.threshold"),
             compression: tree.flag("compression.enabled").then_some(compression),
             timeouts: TimeoutSettings {
                 read: tree.time("timeouts.read"),
@@ -274,7 +320,11 @@ impl Settings {
             retry: RetrySettings {
                 attempts: tree.count("retry.attempts"),
                 delay: tree.time("retry.delay"),
-                delay_max: tree.time("retry.delay_max"),
+                delay_max: if tree.name("retry.backoff") == "constant" {
+                    tree.time("retry.delay")
+                } else {
+                    tree.time("retry.delay_max")
+                },
                 within: tree.time("retry.within"),
                 budget: tree.count("retry.budget"),
             },

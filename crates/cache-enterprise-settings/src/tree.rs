@@ -24,6 +24,8 @@ pub(crate) struct Tree {
     settings: BTreeMap<String, Setting>,
     /// Levels that somebody mentioned, each with where its table stands.
     levels: BTreeMap<usize, Origin>,
+    /// Named backends that became levels.
+    names: BTreeMap<usize, String>,
     /// Keys whose value is a problem already, so that what follows from them is not told.
     faulty: BTreeSet<String>,
 }
@@ -96,6 +98,57 @@ impl Tree {
         self.levels.keys().copied().collect()
     }
 
+    /// The backends that somebody named, in alphabetical order.
+    pub(crate) fn backends(&self) -> BTreeSet<String> {
+        let paths = self.settings.keys().chain(&self.faulty);
+        paths.filter_map(|path| backend_of(path)).map(str::to_owned).collect()
+    }
+
+    /// Where a named backend was mentioned first; the default when nobody did.
+    pub(crate) fn backend_origin(&self, name: &str) -> Origin {
+        let mut settings = self.settings.iter();
+        let first = settings.find(|(path, _)| backend_of(path) == Some(name));
+        first.map_or(Origin::Default, |(_, setting)| setting.origin.clone())
+    }
+
+    /// Makes the named backend a level. What the level says itself stands, but for the name of the
+    /// backend, for which its kind stands.
+    pub(crate) fn make_level(&mut self, name: &str, number: usize) {
+        let prefix = format!("backends.{name}.");
+        let origin = self.backend_origin(name);
+        let settings = std::mem::take(&mut self.settings);
+        let (moved, kept) = settings.into_iter().partition(|(path, _)| path.starts_with(&prefix));
+        self.settings = kept;
+        let moved: BTreeMap<String, Setting> = moved;
+        for (path, setting) in moved {
+            let field = &path[prefix.len()..];
+            let options = if matches!(setting.typed, Typed::Free(_)) { "options." } else { "" };
+            let path = format!("levels.{number}.{options}{field}");
+            if field == "kind" {
+                self.settings.remove(&path);
+            }
+            self.settings.entry(path).or_insert(setting);
+        }
+        let (faulty, kept): (BTreeSet<_>, _) = std::mem::take(&mut self.faulty)
+            .into_iter()
+            .partition(|path| backend_of(path) == Some(name));
+        self.faulty = kept;
+        let fields = faulty.iter().filter_map(|path| path.strip_prefix(&prefix));
+        self.faulty.extend(fields.map(|field| format!("levels.{number}.{field}")));
+        self.levels.entry(number).or_insert(origin);
+        self.names.insert(number, name.to_owned());
+    }
+
+    /// The level that a named backend is.
+    pub(crate) fn level_of_name(&self, name: &str) -> Option<usize> {
+        self.names.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
+    }
+
+    /// The named backend that a level is.
+    pub(crate) fn name_of_level(&self, number: usize) -> Option<&String> {
+        self.names.get(&number)
+    }
+
     /// Where a level was mentioned first; the default when nobody did.
     pub(crate) fn level_origin(&self, level: usize) -> Origin {
         self.levels.get(&level).cloned().unwrap_or(Origin::Default)
@@ -159,6 +212,11 @@ impl Tree {
             .and_then(|setting| as_kind(&setting.typed))
             .expect("the table gives this key a default of this kind, as a test checks")
     }
+}
+
+/// The name of the backend that a path belongs to.
+fn backend_of(path: &str) -> Option<&str> {
+    path.strip_prefix("backends.")?.split('.').next()
 }
 
 /// The number of the level that a path belongs to.

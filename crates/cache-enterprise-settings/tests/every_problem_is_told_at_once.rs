@@ -20,7 +20,7 @@ fn from_every_source_with_place_and_cure() {
         .file("no/such/file.toml")
         .file("settings.ini")
         .env_from("CE_", [("CE_RETRY__ATTEMPTS".into(), "many".into())])
-        .set("redis_url", "redis://host")
+        .set("metrics_port", 8001)
         .build()
         .unwrap_err();
     let cannot_open = std::fs::metadata("no/such/file.toml").unwrap_err();
@@ -35,8 +35,8 @@ fn from_every_source_with_place_and_cure() {
          settings.ini: is in no known format; name it .toml, .yaml, .yml or .json\n  \
          env CE_RETRY__ATTEMPTS: `retry.attempts`: \"many\" is not a count; write a whole number \
          from 0 to 4294967295\n  \
-         code: `redis_url`: belongs to `cache-enterprise-redis`, which has no settings here yet; \
-         remove it, and set up the feature `redis` in code where you have it\n  \
+         code: `metrics_port`: belongs to `cache-enterprise-monitoring`, which has no settings \
+         here yet; remove it, and set up the feature `monitoring` in code where you have it\n  \
          text:7:1: `levels.1.max_size`: a disk is limited in bytes; write a size with a unit, \
          such as \"1GiB\""
     );
@@ -107,21 +107,19 @@ fn what_does_not_fit_the_kind_of_a_level_is_told() {
 
 #[test]
 fn keys_of_other_parts_are_known_and_name_their_crate() {
-    let text = "metrics_port = 8001\nencryption_key = \"x\"\n[cache_backends.redis]\n\
-                cluster_nodes = [\"redis-1:6379\"]\n[CACHE_CONFIG.backends.memcached]\n\
-                servers = [\"a\"]\n[cluster_config]\nconsistency_level = \"quorum\"\n";
+    let text = "metrics_port = 8001\nencryption_key = \"x\"\n[security_config]\n\
+                audit_level = \"full\"\n[cluster_config]\nconsistency_level = \"quorum\"\n";
     let told = problems(text);
     for (key, part) in [
         ("metrics_port", "monitoring"),
         ("encryption_key", "security"),
-        ("cache_backends.redis.cluster_nodes", "redis"),
-        ("CACHE_CONFIG.backends.memcached.servers", "memcached"),
+        ("security_config.audit_level", "security"),
         ("cluster_config.consistency_level", "coordination"),
     ] {
         let line = format!("`{key}`: belongs to `cache-enterprise-{part}`");
         assert!(told.iter().any(|told| told.contains(&line)), "{key}: {told:?}");
     }
-    assert_eq!(told.len(), 5);
+    assert_eq!(told.len(), 4);
 }
 
 #[test]
@@ -155,10 +153,46 @@ fn writes_are_settled_below_level_1_only() {
 }
 
 #[test]
-fn a_compression_for_one_level_is_refused_with_the_one_there_is() {
+fn a_level_names_its_compressor_and_nothing_else() {
     assert_eq!(
-        problems("[levels.1]\nkind = \"disk\"\ncompression = \"lz4\"\n"),
-        ["text:3:1: `levels.1.compression`: is not a key: the tiers share one compression; write \
-          `compression.algorithm` and `compression.threshold`"]
+        problems("[levels.1]\nkind = \"disk\"\n[levels.1.compression]\nlevel = 3\n"),
+        ["text:4:1: `levels.1.compression.level`: is not a key: a level names its compressor and \
+          nothing else; write the name alone, and `compression.threshold` for all levels"]
+    );
+    assert_eq!(
+        problems("[levels.0]\ncompression = \"lz4\"\nretry_attempts = 3\n"),
+        [
+            "text:2:1: `levels.0.compression`: level 1 holds values as they are; remove it, or \
+             write it to a level below",
+            "text:3:1: `levels.0.retry_attempts`: a look into level 1 does not fail; remove it, or \
+             write it to a level below",
+        ]
+    );
+    let none = Settings::builder().set("levels.0.compression", "none").build();
+    assert!(none.is_ok(), "that is how it is");
+}
+
+#[test]
+fn named_backends_need_an_order_and_fit_their_kind() {
+    assert_eq!(
+        problems("[backends.redis]\nurl = \"redis://a\"\n[backends.attic]\nmax_size = \"1GB\"\n"),
+        [
+            "text:4:1: `backends`: there are attic, redis, and nothing says which one is used; \
+             write `default_backend`, or list `levels` with their kinds",
+            "text:4:1: `backends.attic.max_size`: does not apply to a level of kind attic; \
+             remove it, or change the kind",
+        ]
+    );
+    assert_eq!(
+        problems("default_backend = \"attic\"\n[[levels]]\n[[levels]]\nkind = \"redis\"\n"),
+        ["text:1:1: `default_backend`: no level is the backend `attic`; name the backend of a \
+          level, or list it in `levels`"]
+    );
+    assert_eq!(
+        problems("[backends.redis]\npassword = \"hunter2\"\n"),
+        [
+            "text:2:1: `backends.redis.password`: holds a secret in clear; keep it in an environment \
+          variable or a file and write \"env:NAME\" or \"file:PATH\" here"
+        ]
     );
 }

@@ -20,6 +20,18 @@ fn concrete(path: &str) -> (String, SettingsBuilder) {
         "levels.*.options.*" => {
             ("levels.1.options.pool_size".into(), builder.set("levels.1.kind", "redis"))
         }
+        "levels.*.compression" => {
+            ("levels.1.compression".into(), builder.set("levels.1.kind", "disk"))
+        }
+        "levels.*.retry_attempts" => {
+            ("levels.1.retry_attempts".into(), builder.set("levels.1.kind", "disk"))
+        }
+        // Beside a level that is listed, so that it does not become one.
+        "backends.*.*" => ("backends.attic.pool_size".into(), builder.set("levels.1.kind", "disk")),
+        path if path.starts_with("backends.") => {
+            (path.into(), builder.set("levels.1.kind", "disk"))
+        }
+        "default_backend" => (path.into(), builder.set("levels.1.kind", "redis")),
         "levels.*.write_policy" => {
             ("levels.1.write_policy".into(), builder.set("levels.1.kind", "disk"))
         }
@@ -87,6 +99,7 @@ fn every_key_reaches_the_typed_tree() {
 fn without_description(settings: &Settings) -> impl std::fmt::Debug + '_ {
     (
         (settings.name(), settings.levels(), settings.promote_after(), settings.defaults()),
+        (settings.backends(), settings.default_backend(), settings.failover()),
         (settings.codec(), settings.compression(), settings.timeouts()),
         (settings.breaker(), settings.retry(), settings.hedge(), settings.bulkhead()),
     )

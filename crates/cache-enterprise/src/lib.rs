@@ -13,8 +13,8 @@ pub use cache_enterprise_core::{
     SetOutcome, Tag, tag,
 };
 pub use cache_enterprise_engine::{
-    Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption, Fetch, Hit, Life,
-    Listener, LoadContext, LoadError, ManagerBuilder, Options, Origin, Quota, Receipt,
+    Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption, Failover, Fetch, Hit,
+    Life, Listener, LoadContext, LoadError, ManagerBuilder, Options, Origin, Quota, Receipt,
     ShutdownReport, Source, Tenant, TenantUsage, block_on,
 };
 

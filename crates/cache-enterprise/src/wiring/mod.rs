@@ -1,17 +1,18 @@
 //! A manager from settings.
 //!
-//! `plan` judges the settings with the registries at hand and finds everything that is wrong;
-//! `origins` carries over who said what; this file opens what the plan names.
+//! `plan` judges the settings with the registries at hand and finds everything that is wrong,
+//! `packers` gives each level its compressor, `origins` carries over who said what; this file opens what the plan names.
 
 mod origins;
+mod packers;
 mod plan;
 
 use std::sync::Arc;
 
 use cache_enterprise_core::{BackendFactory, BackendRegistry, Clock, NoObserver, Observer, Result};
-use cache_enterprise_engine::CacheManager;
+use cache_enterprise_engine::{CacheManager, Failover};
 use cache_enterprise_serializers::AnySerde;
-use cache_enterprise_settings::{Settings, SettingsErrors};
+use cache_enterprise_settings::{FailoverStrategy, Settings, SettingsErrors};
 
 use plan::Plan;
 
@@ -94,6 +95,12 @@ impl Wiring {
         Self { backends: built_in(), clock: Clock::system(), observer: Arc::new(NoObserver) }
     }
 
+    /// As [`new`](Self::new), without any backend: for those who register their own under the
+    /// names of the built-in ones.
+    pub fn bare() -> Self {
+        Self { backends: BackendRegistry::new(), ..Self::new() }
+    }
+
     /// Registers a backend under the name that `levels.*.kind` uses. Default: `memory`,
     /// `disk`, `redis` and `memcached`, each with its feature.
     ///
@@ -133,13 +140,21 @@ impl Wiring {
     /// # Errors
     /// As [`check`](Self::check), else what keeps a level from opening.
     pub async fn manager(&self, settings: &Settings) -> Result<CacheManager<AnySerde>> {
-        let Plan { l1, l1_ttl_max, options, codec, compressor, readers, tiers } =
+        let Plan { l1, l1_ttl_max, options, codec, compressor, readers, tiers, beside } =
             Plan::of(settings, &self.backends)?;
         let mut builder = CacheManager::builder(settings.name())
             .options(options)
             .codec(codec)
             .clock(self.clock.clone())
-            .observer(Arc::clone(&self.observer));
+            .observer(Arc::clone(&self.observer))
+            .failover(match settings.failover() {
+                // Queues are a matter of each level, which the settings have settled.
+                FailoverStrategy::FailFast => Failover::FailFast,
+                _ => Failover::GracefulDegradation,
+            });
+        if let Some(name) = settings.default_backend() {
+            builder = builder.default_backend(name);
+        }
         if let Some(capacity) = l1 {
             builder = builder.l1(capacity);
         }
@@ -147,9 +162,16 @@ impl Wiring {
             builder = builder.l1_ttl_max(ttl);
         }
         let builder = origins::of_manager(builder, settings);
-        let mut tiers = tiers.into_iter();
-        let Some(first) = tiers.next() else { return builder.build_in_memory() };
-        let mut builder = tiers.fold(builder.l2(first), |builder, tier| builder.tier(tier));
+        let (mut tiers, mut beside) = (tiers.into_iter(), beside.into_iter());
+        let builder = match (tiers.next(), beside.next()) {
+            (None, None) => return builder.build_in_memory(),
+            (None, Some((name, tier))) => builder.backend(name, tier),
+            (Some(first), named) => {
+                let builder = tiers.fold(builder.l2(first), |builder, tier| builder.tier(tier));
+                named.into_iter().fold(builder, |builder, (name, tier)| builder.backend(name, tier))
+            }
+        };
+        let mut builder = beside.fold(builder, |builder, (name, tier)| builder.backend(name, tier));
         if let Some(compressor) = compressor {
             builder = builder.compression(compressor);
         }

@@ -6,7 +6,7 @@ use cache_enterprise_engine::{ManagerBuilder, Origin, Tier, Tiered};
 use cache_enterprise_settings::{self as settings, LevelKind, LevelSettings, Settings};
 
 /// An option of the manager and the key of the settings that sets it.
-const MANAGER: [(&str, &str); 9] = [
+const MANAGER: [(&str, &str); 11] = [
     ("name", "name"),
     ("codec", "codec"),
     ("ttl", "defaults.ttl"),
@@ -16,6 +16,8 @@ const MANAGER: [(&str, &str); 9] = [
     ("stale_if_error", "defaults.stale_if_error"),
     ("idle", "defaults.idle"),
     ("hard_timeout", "defaults.hard_timeout"),
+    ("default_backend", "default_backend"),
+    ("failover.strategy", "failover.strategy"),
 ];
 
 const PIPELINE: [(&str, &str); 2] = [
@@ -96,6 +98,20 @@ pub(super) fn of_tier(tier: Tier, settings: &Settings, level: &LevelSettings) ->
             tier = tier.origin(name.clone(), place);
         }
     }
+    // A wait that does not grow is cut by the key that says so.
+    let backoff = origin(settings, "retry.backoff");
+    if backoff != Origin::Default {
+        tier = tier.origin("retry.delay_max", backoff);
+    }
+    if level.retry_attempts.is_some() {
+        tier = tier.origin("retry.attempts", origin(settings, &level.key("retry_attempts")));
+    }
+    let compression = match (&level.compression, settings.compression()) {
+        (Some(_), _) => level.key("compression"),
+        (None, None) => "compression.enabled".to_owned(),
+        (None, Some(_)) => "compression.algorithm".to_owned(),
+    };
+    let tier = tier.origin("compression", origin(settings, &compression));
     TIER.into_iter().fold(tier, |tier, (option, field)| {
         tier.origin(option, origin(settings, &level.key(field)))
     })

@@ -9,13 +9,14 @@ use cache_enterprise_resilience::{
     BulkheadConfig, CircuitBreakerConfig, HedgeConfig, HedgeDelay, RetryBudget, RetryConfig,
     TimeoutConfig,
 };
-use cache_enterprise_serializers::{AnySerde, CompressionAlgorithm};
+use cache_enterprise_serializers::AnySerde;
 use cache_enterprise_settings::{
-    self as settings, EntryDefaults, HedgeSettings, LevelKind, LevelSettings, Origin, Problem,
-    Settings, SettingsErrors, WriteSettings,
+    self as settings, EntryDefaults, HedgeSettings, LevelKind, LevelSettings, Problem, Settings,
+    SettingsErrors, WriteSettings,
 };
 
 use super::origins;
+use super::packers::{Packers, readers};
 
 /// Share of a token that a success earns for retries, in per cent: that of
 /// [`RetryBudget::default`].
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     /// Every compressor that is built in: what an earlier choice wrote stays readable.
     pub(super) readers: Vec<Arc<dyn Compressor>>,
     pub(super) tiers: Vec<Tier>,
+    /// Backends beside the levels, by name.
+    pub(super) beside: Vec<(String, Tier)>,
 }
 
 impl Plan {
@@ -54,12 +57,19 @@ impl Plan {
             below => (None, below),
         };
         let codec = codec(settings, &mut problems);
-        let compressor = compressor(settings, &mut problems);
-        problems.extend(settings.levels().iter().filter_map(|level| policy(settings, level)));
+        let mut packers = Packers::of(settings, &mut problems);
+        let all = settings.levels().iter().chain(settings.backends());
+        problems.extend(all.filter_map(|level| policy(settings, level)));
         let retry = retry(settings);
-        let tier = |level| tier(settings, level, backends, &retry, &mut problems);
-        let tiers = below.iter().filter_map(tier);
-        let tiers: Vec<_> = tiers.collect();
+        let mut tier = |level: &LevelSettings| {
+            let packing = packers.pack(settings, level, &mut problems);
+            let tier = tier(settings, level, backends, &retry, &mut problems)?;
+            Some(origins::of_tier(packing.apply(tier), settings, level))
+        };
+        let tiers: Vec<_> = below.iter().filter_map(&mut tier).collect();
+        let named = settings.backends().iter();
+        let beside: Vec<_> =
+            named.filter_map(|level| Some((level.name.clone()?, tier(level)?))).collect();
         SettingsErrors::check(problems)?;
         Ok(Self {
             l1: top.and_then(|top| match top.kind {
@@ -69,9 +79,10 @@ impl Plan {
             l1_ttl_max: top.map_or(Some(Duration::ZERO), |top| top.ttl),
             options: options(settings.defaults()),
             codec,
-            compressor,
+            compressor: packers.managers,
             readers: readers(),
             tiers,
+            beside,
         })
     }
 }
@@ -81,30 +92,6 @@ fn codec(settings: &Settings, problems: &mut Vec<Problem>) -> AnySerde {
         problems.push(settings.problem("codec", error.to_string(), "write one that is known"));
         AnySerde::default()
     })
-}
-
-/// The compressor of new values. One that nobody chose and that is not built in is left out; the
-/// description of the manager says so.
-fn compressor(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<dyn Compressor>> {
-    const KEY: &str = "compression.algorithm";
-    let wanted = settings.compression()?;
-    let threshold = usize::try_from(wanted.threshold).unwrap_or(usize::MAX);
-    let algorithm = wanted.algorithm.parse::<CompressionAlgorithm>();
-    match algorithm.and_then(|algorithm| algorithm.compressor(threshold)) {
-        Ok(compressor) => compressor,
-        Err(_) if settings.origin(KEY) == Origin::Default => None,
-        Err(error) => {
-            let fix = "write one that is built in, or `none`";
-            problems.push(settings.problem(KEY, error.to_string(), fix));
-            None
-        }
-    }
-}
-
-fn readers() -> Vec<Arc<dyn Compressor>> {
-    // A reader's threshold is never asked.
-    let built_in = CompressionAlgorithm::ALL.iter().map(|algorithm| algorithm.compressor(0));
-    built_in.flatten().flatten().collect()
 }
 
 fn policy(settings: &Settings, level: &LevelSettings) -> Option<Problem> {
@@ -132,7 +119,7 @@ fn tier(
     match factory.source(&config) {
         Ok(source) => {
             let source = origins::Described::new(source, level);
-            Some(origins::of_tier(used(Tier::new(source), settings, level, retry), settings, level))
+            Some(used(Tier::new(source), settings, level, retry))
         }
         Err(error) => {
             problems.push(settings.problem(
@@ -180,7 +167,10 @@ fn used(tier: Tier, settings: &Settings, level: &LevelSettings, retry: &RetryCon
             write: timeouts.write,
             ..TimeoutConfig::default()
         })
-        .retry(retry.clone());
+        .retry(RetryConfig {
+            attempts: level.retry_attempts.unwrap_or(retry.attempts),
+            ..retry.clone()
+        });
     if let Some(ttl) = level.ttl {
         tier = tier.ttl(ttl);
     }
@@ -193,6 +183,12 @@ fn used(tier: Tier, settings: &Settings, level: &LevelSettings, retry: &RetryCon
             queue_max: bulkhead.queue_max as usize,
             wait_max: bulkhead.wait_max,
         });
+    }
+    // The default backend's name is that of the whole walk.
+    if let Some(name) = level.name.as_ref().filter(|_| level.number.is_some())
+        && settings.default_backend() != Some(name)
+    {
+        tier = tier.named(name);
     }
     match settings.breaker() {
         None => tier.without_breaker(),

@@ -57,6 +57,26 @@ const CASES: &[Case] = &[
         ("levels.1.write_queue_max", "500"),
         ("l2.write.queue_max", "500"),
     ),
+    case("levels.*.compression", &[], ("levels.1.compression", "gzip"), ("l2.compression", "gzip")),
+    case(
+        "levels.*.retry_attempts",
+        &[("retry.attempts", "2")],
+        ("levels.1.retry_attempts", "7"),
+        ("l2.retry.attempts", "7"),
+    ),
+    case(
+        "backends.*.*",
+        &[("backends.attic.kind", "shelf")],
+        ("backends.attic.pool_size", "20"),
+        ("backend.attic.pool_size", "20"),
+    ),
+    plain("failover.strategy", "fail_fast", ("failover.strategy", "fail_fast")),
+    case(
+        "retry.backoff",
+        &[("retry.delay", "7ms")],
+        ("retry.backoff", "constant"),
+        ("l2.retry.delay_max", "7ms"),
+    ),
     case("levels.*.options.*", &[], ("levels.1.options.pool_size", "20"), ("l2.pool_size", "20")),
     case(
         "budget.max_size",
@@ -117,8 +137,10 @@ const CASES: &[Case] = &[
     ),
 ];
 
-/// Keys with a test of their own: one is a check, one is refused, one needs a disk.
-const ELSEWHERE: [&str; 3] = ["cache_levels", "levels.*.eviction_policy", "levels.*.path"];
+/// Keys with a test of their own: one is a check, one is refused, one needs a disk, one is a name
+/// for calls.
+const ELSEWHERE: [&str; 4] =
+    ["cache_levels", "levels.*.eviction_policy", "levels.*.path", "default_backend"];
 
 fn with(base: SettingsBuilder, settings: &[(&str, &str)]) -> SettingsBuilder {
     settings.iter().fold(base, |builder, (key, value)| builder.set(key, value))

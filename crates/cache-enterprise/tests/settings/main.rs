@@ -1,6 +1,7 @@
 //! Stories of managers that are built from settings.
 #![allow(clippy::unwrap_used)]
 
+mod backends_by_name_are_reached_by_name;
 mod description_names_the_origin_of_each_option;
 mod every_accepted_key_takes_effect;
 mod everything_wrong_is_told_at_once;
