@@ -104,6 +104,11 @@ pub(crate) fn is_unknown_code(fault: &Error) -> bool {
         || reply(fault).is_some_and(|words| words.starts_with("Function not found"))
 }
 
+/// Whether the server was started without cluster support.
+pub(crate) fn is_no_cluster(fault: &Error) -> bool {
+    reply(fault).is_some_and(|words| words.starts_with("This instance has cluster support"))
+}
+
 /// Whether the server refused to load what it has.
 pub(crate) fn is_already_loaded(fault: &Error) -> bool {
     reply(fault).is_some_and(|words| words.starts_with("Library"))

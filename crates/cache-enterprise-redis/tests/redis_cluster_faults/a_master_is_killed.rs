@@ -9,7 +9,7 @@ use cache_enterprise_testkit::servers::RedisCluster;
 use cache_enterprise_testkit::wait::until_async;
 use tokio::task::block_in_place;
 
-use super::traffic::{Fate, Traffic, hasty, home, keys_of};
+use super::traffic::{Fate, Traffic, backend_of, home, keys_of};
 
 /// What is promised is 3 s after the election; a busy machine may take ten times as long.
 const BACK_WITHIN: Duration = secs(30);
@@ -18,7 +18,7 @@ const BACK_WITHIN: Duration = secs(30);
 async fn the_others_go_on_and_its_shard_is_back_after_the_election() {
     let _alone = super::alone().await;
     let servers = RedisCluster::start(3, 1);
-    let backend: Arc<dyn Backend> = hasty(&servers).open().await.unwrap();
+    let backend: Arc<dyn Backend> = backend_of(&servers).open().await.unwrap();
     let key = keys_of(&*backend, "acme", 2, 1).remove(0);
     let shard = backend.node(&key);
     let traffic = Traffic::on(&backend, "acme");

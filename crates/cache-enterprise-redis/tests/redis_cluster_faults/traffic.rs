@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cache_enterprise_core::{
-    Backend, KeySpace, OpContext, Put, PutOutcome, Sequence, StoredKey, ms,
+    Backend, KeySpace, OpContext, Put, PutOutcome, Sequence, StoredKey, ms, secs,
 };
 use cache_enterprise_redis::Redis;
 use cache_enterprise_testkit::servers::{RedisCluster, RedisServer};
@@ -18,10 +18,10 @@ const WRITERS: usize = 4;
 /// Pause between two rounds of a writer.
 const PACE: Duration = ms(3);
 
-/// A cluster's backend that does not wait long.
-pub(crate) fn hasty(cluster: &RedisCluster) -> Redis {
-    let redis = Redis::cluster(cluster.urls()).unwrap();
-    redis.connect_timeout(ms(500)).read_timeout(ms(500)).write_timeout(ms(500))
+/// The backend of a cluster. It waits less than an election takes, and more than a busy machine
+/// makes healthy nodes wait.
+pub(crate) fn backend_of(cluster: &RedisCluster) -> Redis {
+    Redis::cluster(cluster.urls()).unwrap().read_timeout(secs(2)).write_timeout(secs(2))
 }
 
 /// `count` keys of the shard with this number, of this tenant.

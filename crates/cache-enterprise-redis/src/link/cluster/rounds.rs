@@ -121,7 +121,11 @@ async fn ask(shared: &Shared, panel: &[Endpoint], suspects: Vec<Endpoint>) -> He
 async fn view_from(door: &crate::link::door::Door, at: &Endpoint) -> Result<View> {
     let mut question = redis::cmd("CLUSTER");
     question.arg("SLOTS");
-    let answer = door.ask(&question).await?;
+    let answer = door.ask(&question).await.map_err(|fault| match error::is_no_cluster(&fault) {
+        true => Error::config("the server is no node of a cluster; connect with its URL alone")
+            .with("server", at),
+        false => fault,
+    })?;
     let view = View::read(&answer, at).ok_or_else(error::strange_reply)?;
     if view.ranges.is_empty() {
         let text = "the node serves no slot and knows nobody who does; it is no part of a cluster";

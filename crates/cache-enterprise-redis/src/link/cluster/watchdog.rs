@@ -33,7 +33,7 @@ pub(super) struct Limits {
     pub(super) ask_every: Duration,
     /// Pause between two rounds that redirects ask for.
     pub(super) refresh_every: Duration,
-    /// Most nodes that one round asks.
+    /// Most nodes that one round asks, seeds aside.
     pub(super) asked_max: usize,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Watchdog {
 
 impl Watchdog {
     /// Knows nothing but `seeds`, and asks them first. They are asked again when fewer than two
-    /// other nodes are known.
+    /// other nodes are known, or no master answers: all may have moved to other addresses.
     pub(super) fn new(limits: Limits, seeds: Vec<Endpoint>) -> Self {
         Self {
             limits,
@@ -145,9 +145,9 @@ impl Watchdog {
         views: &[View],
         alive: &[Endpoint],
     ) -> Option<Step> {
-        // Who knows nothing yet believes most of those who answer: there is nothing to lose.
-        let is_first = self.table.masters().is_empty();
-        let agreed = self.table.agreed(if is_first { views.len() } else { asked }, views);
+        // Where no master answers, most of those who do are believed: there is nothing to lose.
+        let asked = if self.is_lost() { views.len() } else { asked };
+        let agreed = self.table.agreed(asked, views);
         let needs_link = |master: &&Endpoint| match self.masters.get(*master) {
             None => true,
             Some(watched) => watched.is_suspect && alive.contains(master),
@@ -189,6 +189,11 @@ impl Watchdog {
     /// Masters that do not answer now.
     pub(super) fn suspects(&self) -> impl Iterator<Item = &Endpoint> {
         self.masters.iter().filter(|(_, watched)| watched.is_suspect).map(|(master, _)| master)
+    }
+
+    /// Whether no master is known that answers: at the start, or when all of them went.
+    fn is_lost(&self) -> bool {
+        self.masters.values().all(|watched| watched.is_suspect)
     }
 
     fn swap(&mut self, table: SlotTable, links: &[(Endpoint, LinkId)]) -> Step {
@@ -236,9 +241,9 @@ impl Watchdog {
         let masters = self.masters.iter().filter(|(_, watched)| !watched.is_suspect);
         let known = masters.map(|(master, _)| master).chain(self.table.replicas());
         let mut panel: Vec<Endpoint> = known.take(self.limits.asked_max).cloned().collect();
-        if panel.len() < 2 {
+        if panel.len() < 2 || self.is_lost() {
             for seed in &self.seeds {
-                if !panel.contains(seed) && panel.len() < self.limits.asked_max {
+                if !panel.contains(seed) {
                     panel.push(seed.clone());
                 }
             }

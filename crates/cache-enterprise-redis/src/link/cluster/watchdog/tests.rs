@@ -242,8 +242,12 @@ fn seeds_are_asked_when_nobody_else_is_left() {
         watchdog.failed(LinkId(link), at(0));
     }
     let Some(Step::Ask { panel, suspects }) = watchdog.tick(at(0)) else { panic!("no questions") };
-    assert_eq!(panel, ["a2", "b2", "c2"].map(node));
+    assert_eq!(panel, ["a2", "b2", "c2", "seed"].map(node));
     assert_eq!(suspects, ["a", "b", "c"].map(node));
+
+    // All of them moved to other addresses, which the name of the seed leads to by now.
+    let step = watchdog.answered(at(5), 4, &[view(["x", "y", "z"])], &[]);
+    assert_eq!(step, Some(Step::Build(["x", "y", "z"].map(node).to_vec())));
 
     let alone = View { ranges: vec![Range { replicas: vec![], ..before().ranges[0].clone() }] };
     let mut watchdog = watching(alone, &["seed", "a"]);
