@@ -20,8 +20,9 @@ use crate::link::{Call, Link};
 use crate::record;
 
 const CODE: &str = include_str!("functions.lua");
-/// How often a server may lose what was just loaded, before a call fails.
-const LOADS_MAX: usize = 3;
+/// How often a call is made: a server without functions says so, one without the script says so,
+/// and one may lose twice what was just loaded.
+const ATTEMPTS_MAX: usize = 5;
 /// A life from here on is endless: Redis counts in milliseconds and 64 bits.
 const LIFE_MS_MAX: u64 = 1 << 53;
 
@@ -40,6 +41,13 @@ pub(crate) struct Functions {
     as_scripts: AtomicBool,
     /// Life of a removal in milliseconds.
     removal: String,
+}
+
+/// What a call is sent as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Functions,
+    Scripts,
 }
 
 /// Who the calls are made by.
@@ -63,9 +71,10 @@ impl Functions {
         key: &StoredKey,
         request: &Request,
     ) -> Result<i64> {
-        for _ in 0..LOADS_MAX {
-            match number(link.call(&self.prepared(key, request)).await) {
-                Err(fault) => self.mend(link, key, fault).await?,
+        for _ in 0..ATTEMPTS_MAX {
+            let form = self.form();
+            match number(link.call(&self.prepared(key, request, form)).await) {
+                Err(fault) => self.mend(link, key, fault, form).await?,
                 number => return number,
             }
         }
@@ -82,11 +91,12 @@ impl Functions {
         after: impl Fn() -> Option<Call>,
     ) -> Result<(Vec<i64>, Option<Value>)> {
         let mut numbers = vec![None; requests.len()];
-        for _ in 0..LOADS_MAX {
+        for _ in 0..ATTEMPTS_MAX {
+            let form = self.form();
             let open: Vec<_> = (0..requests.len()).filter(|at| numbers[*at].is_none()).collect();
             let mut calls: Vec<_> = open
                 .iter()
-                .map(|at| self.prepared(&requests[*at].0, &requests[*at].1))
+                .map(|at| self.prepared(&requests[*at].0, &requests[*at].1, form))
                 .chain(after())
                 .collect();
             let mut answers = match over {
@@ -107,7 +117,7 @@ impl Functions {
             faults.dedup_by_key(|(node, ..)| *node);
             let is_done = faults.is_empty();
             for (_, at, fault) in faults {
-                self.mend(link, &requests[at].0, fault).await?;
+                self.mend(link, &requests[at].0, fault, form).await?;
             }
             if is_done {
                 return Ok((numbers.into_iter().flatten().collect(), last.transpose()?));
@@ -116,26 +126,34 @@ impl Functions {
         Err(forgetful())
     }
 
-    /// Loads what the server did not know, or gives the fault back.
-    async fn mend(&self, link: &Link, key: &StoredKey, fault: Error) -> Result<()> {
-        if error::is_unknown_command(&fault) && !self.as_scripts.load(Ordering::Relaxed) {
+    /// What calls are sent as at the moment.
+    fn form(&self) -> Form {
+        if self.as_scripts.load(Ordering::Relaxed) { Form::Scripts } else { Form::Functions }
+    }
+
+    /// Loads what the server did not know when it was sent in this form, or gives the fault back.
+    async fn mend(&self, link: &Link, key: &StoredKey, fault: Error, form: Form) -> Result<()> {
+        if error::is_unknown_command(&fault) && form == Form::Functions {
             self.as_scripts.store(true, Ordering::Relaxed);
             return Ok(());
         }
         if !error::is_unknown_code(&fault) {
             return Err(fault);
         }
-        let loads: Vec<_> = if self.as_scripts.load(Ordering::Relaxed) {
-            let load = |function: &Code| {
-                let mut command = redis::cmd("SCRIPT");
-                command.arg("LOAD").arg(function.script.as_str());
-                command
-            };
-            FUNCTIONS.iter().map(load).collect()
-        } else {
-            let mut command = redis::cmd("FUNCTION");
-            command.arg("LOAD").arg(LIBRARY.as_str());
-            vec![command]
+        let loads = match form {
+            Form::Functions => {
+                let mut command = redis::cmd("FUNCTION");
+                command.arg("LOAD").arg(LIBRARY.as_str());
+                vec![command]
+            }
+            Form::Scripts => {
+                let load = |function: &Code| {
+                    let mut command = redis::cmd("SCRIPT");
+                    command.arg("LOAD").arg(function.script.as_str());
+                    command
+                };
+                FUNCTIONS.iter().map(load).collect()
+            }
         };
         for command in loads {
             match link.load(key, &command).await {
@@ -147,12 +165,12 @@ impl Functions {
         Ok(())
     }
 
-    fn prepared(&self, key: &StoredKey, request: &Request) -> Call {
+    fn prepared(&self, key: &StoredKey, request: &Request, form: Form) -> Call {
         let code = &FUNCTIONS[request.number()];
         let mut command = Cmd::with_capacity(8, 256 + 2 * key.len() + request.payload());
-        match self.as_scripts.load(Ordering::Relaxed) {
-            false => command.arg("FCALL").arg(code.function.as_str()),
-            true => command.arg("EVALSHA").arg(code.hash.as_str()),
+        match form {
+            Form::Functions => command.arg("FCALL").arg(code.function.as_str()),
+            Form::Scripts => command.arg("EVALSHA").arg(code.hash.as_str()),
         };
         command.arg(1).arg(RedisKey::of(key));
         match request {

@@ -1,0 +1,97 @@
+//! Primaries that change, and removals that wait for replicas.
+
+use cache_enterprise_core::{Backend, BackendHealth, ErrorKind, ms, secs};
+use cache_enterprise_redis::Redis;
+use cache_enterprise_testkit::servers::RedisSentinels;
+use cache_enterprise_testkit::wait;
+
+use super::{get, key, put, remove};
+
+fn followed(servers: &RedisSentinels) -> Redis {
+    let redis = Redis::sentinel(servers.master_name(), servers.sentinel_addresses()).unwrap();
+    redis.connect_timeout(secs(1)).read_timeout(ms(400)).write_timeout(ms(600))
+}
+
+/// Asks until the new primary is found; how often it was asked bounds nothing but patience.
+async fn comes_back(backend: &dyn Backend) {
+    let deadline = std::time::Instant::now() + 3 * wait::PATIENCE;
+    while put(backend, &key("after"), "Grace").await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "the new primary was not found");
+        tokio::time::sleep(ms(10)).await;
+    }
+    assert_eq!(backend.health().await, BackendHealth::Up);
+    assert_eq!(get(backend, &key("after")).await.unwrap().unwrap(), "Grace");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_primary_is_left_for_the_next_one() {
+    let servers = RedisSentinels::start();
+    let backend = followed(&servers).replicated(1).open().await.unwrap();
+    put(&*backend, &key("before"), "Ada").await.unwrap();
+    // Waits until a replica has everything that was written before it.
+    remove(&*backend, &key("nothing"), 1).await.unwrap();
+    let old = servers.primary().address();
+    servers.primary().kill();
+    servers.await_new_primary(&old);
+    comes_back(&*backend).await;
+    assert_eq!(get(&*backend, &key("before")).await.unwrap().unwrap(), "Ada");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_primary_is_left_and_not_returned_to() {
+    let servers = RedisSentinels::start();
+    let backend = followed(&servers).open().await.unwrap();
+    put(&*backend, &key("before"), "Ada").await.unwrap();
+    let old = servers.primary();
+    old.pause();
+    let new = servers.await_new_primary(&old.address());
+    comes_back(&*backend).await;
+    old.resume();
+    let obeys = || old.cli(&["ROLE"]).starts_with("slave");
+    assert!(wait::holds_within(6 * wait::PATIENCE, obeys), "nobody told the old primary");
+    put(&*backend, &key("later"), "Grace").await.unwrap();
+    assert!(new.cli(&["KEYS", "*users:later"]).contains("later"), "written to the new primary");
+}
+
+/// The old primary still answers, as a replica: the refusal of a write is what tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demoted_primary_is_left_at_its_first_refusal() {
+    let servers = RedisSentinels::start();
+    let backend = followed(&servers).open().await.unwrap();
+    put(&*backend, &key("before"), "Ada").await.unwrap();
+    let old = servers.primary().address();
+    let answer = servers.sentinels()[0].cli(&["SENTINEL", "FAILOVER", servers.master_name()]);
+    assert_eq!(answer, "OK");
+    servers.await_new_primary(&old);
+    comes_back(&*backend).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_too_few_replicas_have_says_so_and_is_made() {
+    let servers = RedisSentinels::start();
+    let backend = followed(&servers).replicated(2).open().await.unwrap();
+    put(&*backend, &key("user"), "Ada").await.unwrap();
+    assert!(remove(&*backend, &key("user"), 5).await.unwrap());
+    let primary = servers.primary().address();
+    let replica = servers.servers().iter().find(|server| server.address() != primary).unwrap();
+    replica.pause();
+    put(&*backend, &key("other"), "Ada").await.unwrap();
+    let error = remove(&*backend, &key("other"), 5).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.to_string().contains("under-replicated"), "{error}");
+    assert_eq!(get(&*backend, &key("other")).await.unwrap(), None, "it is made all the same");
+    replica.resume();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_name_of_a_primary_is_told() {
+    let servers = RedisSentinels::start();
+    let redis = Redis::sentinel("nobody", servers.sentinel_addresses()).unwrap();
+    let error = redis.open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    assert!(error.to_string().contains("nobody"), "{error}");
+    servers.sentinels()[0].kill();
+    servers.sentinels()[1].pause();
+    let backend = followed(&servers).open().await.unwrap();
+    put(&*backend, &key("user"), "Ada").await.unwrap();
+}
