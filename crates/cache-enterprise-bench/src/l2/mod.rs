@@ -6,6 +6,7 @@
 
 mod limits;
 mod load;
+mod memcached;
 mod redis;
 
 use std::error::Error;
@@ -41,6 +42,13 @@ pub(crate) fn run(report: &mut Report, rounds: usize) -> Result<(), Box<dyn Erro
             let mut cases = server.cases(&runtime, point.load);
             cases.extend(server.limits(point.load));
             point.measure(report, rounds, cases)?;
+        }
+    }
+    for bytes in SIZES {
+        let server = memcached::Server::start(&runtime, bytes)?;
+        for callers in CALLERS {
+            let point = Point { server: "memcached", load: Load::new(bytes, callers) };
+            point.measure(report, rounds, server.cases(&runtime, point.load))?;
         }
     }
     Ok(())
