@@ -18,7 +18,6 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::door::{Delays, Door, Driver, Opened};
-use super::handles::Handles;
 use super::pulse::{Ended, Finding, Pulse, Watch};
 use crate::address::Endpoint;
 use crate::error;
@@ -53,7 +52,7 @@ pub(crate) struct Wire {
 }
 
 struct Held {
-    handles: Handles,
+    connection: MultiplexedConnection,
     pulse: Pulse,
     endpoint: Endpoint,
 }
@@ -123,8 +122,7 @@ impl Phase {
 
 impl Wire {
     fn new(connection: MultiplexedConnection, endpoint: Endpoint) -> Self {
-        let handles = Handles::of(connection);
-        Self { held: Arc::new(Held { handles, pulse: Pulse::default(), endpoint }) }
+        Self { held: Arc::new(Held { connection, pulse: Pulse::default(), endpoint }) }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -134,7 +132,7 @@ impl Wire {
     /// Sends a read whose deadline is that of the connection: no timer is started.
     pub(crate) async fn read(&self, command: &Cmd) -> Result<Value> {
         let asked = self.held.pulse.ask();
-        let answer = self.held.handles.take().send_packed_command(command).await;
+        let answer = self.held.connection.clone().send_packed_command(command).await;
         self.held.pulse.answer(asked);
         self.settled(answer)
     }
@@ -142,8 +140,8 @@ impl Wire {
     /// Sends a command and waits no longer than `within`, after which the connection is given up:
     /// the reply of the late command stands before all others.
     pub(crate) async fn send(&self, command: &Cmd, within: Duration) -> Result<Value> {
-        let mut handle = self.held.handles.take();
-        match timeout(within, handle.send_packed_command(command)).await {
+        let mut connection = self.held.connection.clone();
+        match timeout(within, connection.send_packed_command(command)).await {
             Ok(answer) => self.settled(answer),
             Err(_) => Err(self.overdue()),
         }
@@ -156,8 +154,8 @@ impl Wire {
         within: Duration,
     ) -> Result<Vec<Result<Value>>> {
         let count = commands.len();
-        let mut handle = self.held.handles.take();
-        let sent = handle.send_packed_commands(commands, 0, count);
+        let mut connection = self.held.connection.clone();
+        let sent = connection.send_packed_commands(commands, 0, count);
         let answers = match timeout(within, sent).await {
             Ok(Ok(answers)) => answers,
             Ok(Err(fault)) => return Err(self.broken(&fault)),

@@ -8,7 +8,6 @@
 mod bound;
 mod cluster;
 mod door;
-mod handles;
 mod lane;
 mod policy;
 mod pulse;

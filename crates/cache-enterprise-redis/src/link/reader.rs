@@ -120,12 +120,12 @@ impl<F: Fetch> Reader<F> {
     }
 
     fn take_seat(&self, queue: &mut Queue, key: &StoredKey, keys_max: usize) -> Seat {
-        let has_room = queue.waiting.back().is_some_and(|batch| batch.seats() < keys_max);
-        if !has_room {
-            queue.waiting.push_back(Arc::default());
-        }
-        let batch = queue.waiting.back().expect("one was just put there");
-        let seat = Seat { number: batch.join(key), batch: Arc::clone(batch) };
+        let last = queue.waiting.back();
+        let seat = last.and_then(|batch| Batch::seat(batch, key, keys_max)).unwrap_or_else(|| {
+            let batch = Arc::default();
+            queue.waiting.push_back(Arc::clone(&batch));
+            Batch::seat(&batch, key, keys_max).expect("an empty batch has room for one")
+        });
         if queue.carriers < self.shared.policy.batches_max {
             queue.carriers += 1;
             tokio::spawn(carry(Arc::clone(&self.shared)));
@@ -208,15 +208,16 @@ impl Drop for Journey {
 }
 
 impl Batch {
-    fn seats(&self) -> usize {
-        self.load.lock().keys.len()
-    }
-
-    fn join(&self, key: &StoredKey) -> usize {
-        let mut load = self.load.lock();
+    /// A seat for the reader of a key, if there is one.
+    fn seat(batch: &Arc<Self>, key: &StoredKey, keys_max: usize) -> Option<Seat> {
+        let mut load = batch.load.lock();
+        let number = load.keys.len();
+        if number >= keys_max {
+            return None;
+        }
         load.keys.push(key.clone());
         load.wakers.push(None);
-        load.keys.len() - 1
+        Some(Seat { batch: Arc::clone(batch), number })
     }
 
     fn depart(&self) -> Vec<StoredKey> {
