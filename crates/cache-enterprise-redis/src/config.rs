@@ -269,14 +269,15 @@ impl Redis {
     }
 
     /// Longest time until a read is answered. When it passes, the connection is replaced. It is
-    /// kept to within an eighth. Default: 1 s.
+    /// kept to within an eighth. A call that finds no connection waits as long for one first.
+    /// Default: 1 s.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.limits.read_timeout = timeout;
         self
     }
 
     /// Longest time until a write is answered. A read that is late on the same connection ends
-    /// the write with it. Default: 2 s.
+    /// the write with it. A call that finds no connection waits as long for one first. Default: 2 s.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.limits.write_timeout = timeout;
         self

@@ -80,6 +80,12 @@ fn from_code(code: &str, detail: Option<&str>) -> Error {
              or the cache a database of its own",
         ),
         "NOPROTO" => Error::config("the server does not speak RESP3; give it Redis 6.2 or newer"),
+        "ERR" if detail.is_some_and(|detail| detail.contains("DB index is out of range")) => {
+            Error::config(
+                "the server has no database of this number; raise its `databases`, or \
+                           write a smaller number",
+            )
+        }
         // redis-rs gives a plain ERR of DENIED and the like by their own codes.
         "DENIED" => Error::config(
             "the server is in protected mode; give it a password or bind it to this network",

@@ -5,8 +5,9 @@ use std::fmt;
 use cache_enterprise_core::{Result, SecretSource};
 use zeroize::Zeroizing;
 
-/// A password in memory: never shown, wiped when it is dropped. Where the password has another
-/// home, give a [`SecretSource`] that reads it there; it is read anew for every connection.
+/// A password in memory: never shown, wiped when it is dropped. What the Redis client copies for
+/// a login is not wiped. Where the password has another home, give a [`SecretSource`] that reads
+/// it there; it is read anew for every connection.
 ///
 /// ```
 /// use cache_enterprise_redis::{Password, Redis};

@@ -7,7 +7,14 @@ use super::{assert_transient, get, key, open, put, remove, value_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_out_of_memory_refuses_puts_and_serves_reads_and_removals() {
-    let server = RedisServer::start();
+    out_of_memory(RedisServer::start()).await;
+    let without_functions = RedisServer::options()
+        .arg("rename-command", "FUNCTION \"\"")
+        .arg("rename-command", "FCALL \"\"");
+    out_of_memory(without_functions.start()).await;
+}
+
+async fn out_of_memory(server: RedisServer) {
     let backend = open(&server.url()).await;
     let call = OpContext::default();
     let how = Put { version: Sequence(5), ..Put::default() };
@@ -78,4 +85,11 @@ async fn a_server_that_is_full_of_clients_is_unavailable() {
     let server = RedisServer::options().arg("maxclients", "1").start();
     let error = super::hasty(&server.url()).open().await;
     assert_transient(error);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_the_server_does_not_have_is_an_error_of_the_settings() {
+    let server = RedisServer::options().arg("databases", "4").start();
+    super::assert_config(super::hasty(&server.url()).database(4).open().await, "databases");
+    super::hasty(&server.url()).database(3).open().await.unwrap();
 }
