@@ -216,6 +216,13 @@ fn a_server_that_is_not_there_tears_the_connection() {
     assert_eq!(ended(&mut connect(&proxy)), Err(ErrorKind::ConnectionReset));
 }
 
+#[tokio::test]
+async fn a_proxy_is_made_and_dropped_inside_a_task() {
+    let proxy = echo();
+    assert!(echoes(&mut connect(&proxy), b"from a task"));
+    drop(proxy);
+}
+
 #[test]
 fn a_proxy_to_nowhere_is_an_error() {
     assert!(TcpProxy::try_to("no address").is_err());

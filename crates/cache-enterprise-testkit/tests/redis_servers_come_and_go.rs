@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use cache_enterprise_testkit::servers::RedisServer;
+use cache_enterprise_testkit::servers::{Program, RedisServer};
 use cache_enterprise_testkit::wait;
 
 #[test]
@@ -30,6 +32,20 @@ fn a_killed_server_comes_back_empty_on_its_port() {
     assert_eq!(redis.port(), port);
     assert_ne!(redis.pid(), pid);
     assert_eq!(redis.cli(&["GET", "key"]), "");
+}
+
+#[test]
+fn a_server_that_ended_by_itself_does_not_run() {
+    let redis = RedisServer::start();
+    assert!(redis.is_running());
+    assert!(redis.log().contains("Ready to accept connections"));
+    redis.terminate();
+    assert!(!redis.is_running());
+    redis.restart();
+    assert_eq!(redis.cli(&["SHUTDOWN"]), "");
+    wait::until("the server has ended", || !redis.is_running());
+    redis.restart();
+    assert!(redis.is_running());
 }
 
 #[test]
@@ -92,10 +108,40 @@ fn tls_servers_show_their_certificates() {
     let redis = RedisServer::options().tls().start();
     assert!(redis.url().starts_with("rediss://127.0.0.1:"));
     assert_eq!(redis.cli(&["PING"]), "PONG");
-    let strict = RedisServer::options().client_certificates().user("app", "secret").start();
-    assert_eq!(strict.cli(&["ACL", "WHOAMI"]), "app");
     let wrong = RedisServer::options().tls_for_another_name().start();
     assert_eq!(wrong.cli(&["PING"]), "PONG", "the judge does not look at names");
+}
+
+#[test]
+fn tls_servers_and_their_clients_know_whom_to_trust() {
+    let redis = RedisServer::options().client_certificates().user("app", "secret").start();
+    assert_eq!(redis.cli(&["ACL", "WHOAMI"]), "app");
+    let files = redis.certificates();
+    let client = (files.client_certificate_file(), files.client_key_file());
+    assert!(shakes_hands(&redis, &files.ca_file(), Some(&client)));
+    assert!(!shakes_hands(&redis, &files.ca_file(), None), "without a certificate of the client");
+    assert!(!shakes_hands(&redis, &files.stranger_ca_file(), Some(&client)), "a stranger's CA");
+}
+
+/// Whether a client that trusts `ca` gets as far as to be asked for its password.
+fn shakes_hands(server: &RedisServer, ca: &Path, client: Option<&(PathBuf, PathBuf)>) -> bool {
+    let search_path = std::env::var_os("PATH").unwrap();
+    let mut judge = Command::new(Program::RedisCli.find(&search_path).unwrap());
+    judge.args(["-h", "localhost", "-p", &server.port().to_string(), "--tls", "--cacert"]).arg(ca);
+    if let Some((certificate, key)) = client {
+        judge.arg("--cert").arg(certificate).arg("--key").arg(key);
+    }
+    let output = judge.arg("PING").stdin(Stdio::null()).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).starts_with("NOAUTH")
+}
+
+#[test]
+fn the_programs_tell_their_versions() {
+    let search_path = std::env::var_os("PATH").unwrap();
+    for program in [Program::RedisServer, Program::RedisCli] {
+        let version = program.version(&program.find(&search_path).unwrap());
+        assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
+    }
 }
 
 #[test]

@@ -73,14 +73,14 @@ impl Process {
 
     /// The id of the running process.
     pub(super) fn pid(&self) -> u32 {
-        self.running.lock().as_ref().map(|running| running.child.id()).unwrap_or_else(|| {
-            panic!("{} was killed and not started again", self.name());
-        })
+        let running = self.running.lock();
+        let running = running.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name()));
+        running.child.id()
     }
 
-    /// Whether it was started, was not killed and is not paused.
+    /// Whether it was started, has not ended and is not paused.
     pub(super) fn is_running(&self) -> bool {
-        self.running.lock().as_ref().is_some_and(|running| !running.is_paused)
+        self.is_alive() && self.running.lock().as_ref().is_some_and(|running| !running.is_paused)
     }
 
     pub(super) fn pause(&self) {
@@ -118,14 +118,22 @@ impl Process {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Whether the process is there. One that has ended by itself is let go with its guardian:
+    /// from here on its id may be another's.
     fn is_alive(&self) -> bool {
         let mut running = self.running.lock();
-        running.as_mut().is_some_and(|running| matches!(running.child.try_wait(), Ok(None)))
+        let alive = running.as_mut().is_some_and(|r| matches!(r.child.try_wait(), Ok(None)));
+        if !alive {
+            drop(running.take());
+        }
+        alive
     }
 
     fn signal(&self, signal: Signal, pauses: bool) {
+        assert!(self.is_alive(), "{} does not run", self.name());
+        // Nobody else waits for the process, so its id stays its own while the lock is held.
         let mut running = self.running.lock();
-        let running = running.as_mut().unwrap_or_else(|| panic!("{} was killed", self.name()));
+        let running = running.as_mut().unwrap_or_else(|| panic!("{} does not run", self.name()));
         running.is_paused = pauses;
         send(&running.child, signal)
             .unwrap_or_else(|e| panic!("sending {signal:?} to {}: {e}", self.name()));
@@ -150,7 +158,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A server that has ended by itself is not waited for yet, so the id is still its own.
+        // Nothing is sent to a process that has been waited for: the id may be another's.
         let _ = self.child.kill();
         let _ = self.child.wait();
         // The guardian goes last: it must not find its pipe ended while the id may be another's.

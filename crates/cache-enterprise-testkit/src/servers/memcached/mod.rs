@@ -119,12 +119,12 @@ impl MemcachedServer {
     /// The id of its process.
     ///
     /// # Panics
-    /// When it was killed and not started again.
+    /// When it does not run.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Whether it was neither paused nor killed.
+    /// Whether it runs: it was neither paused nor killed, and has not ended by itself.
     pub fn is_running(&self) -> bool {
         self.process.is_running()
     }
@@ -133,7 +133,7 @@ impl MemcachedServer {
     /// ones for it, and nothing answers.
     ///
     /// # Panics
-    /// When it was killed.
+    /// When it does not run.
     pub fn pause(&self) {
         self.process.pause();
     }
@@ -141,7 +141,7 @@ impl MemcachedServer {
     /// Lets a paused server go on (SIGCONT).
     ///
     /// # Panics
-    /// When it was killed.
+    /// When it does not run.
     pub fn resume(&self) {
         self.process.resume();
     }

@@ -162,12 +162,12 @@ impl RedisServer {
     /// The id of its process.
     ///
     /// # Panics
-    /// When it was killed and not started again.
+    /// When it does not run.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Whether it was neither paused nor killed.
+    /// Whether it runs: it was neither paused nor killed, and has not ended by itself.
     pub fn is_running(&self) -> bool {
         self.process.is_running()
     }
@@ -176,7 +176,7 @@ impl RedisServer {
     /// ones for it, and nothing answers.
     ///
     /// # Panics
-    /// When it was killed.
+    /// When it does not run.
     pub fn pause(&self) {
         self.process.pause();
     }
@@ -184,7 +184,7 @@ impl RedisServer {
     /// Lets a paused server go on (SIGCONT).
     ///
     /// # Panics
-    /// When it was killed.
+    /// When it does not run.
     pub fn resume(&self) {
         self.process.resume();
     }
@@ -197,7 +197,7 @@ impl RedisServer {
     /// Asks it to end in good order (SIGTERM) and waits until it has.
     ///
     /// # Panics
-    /// When it was killed before or does not end.
+    /// When it does not run before, or still runs after.
     pub fn terminate(&self) {
         self.process.terminate();
     }
