@@ -1,11 +1,16 @@
-//! Primaries that change, and removals that wait for replicas.
+//! Primaries that change, and removals that wait for replicas, on real servers. `docs/backends.md`
+//! has a line for each story.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/calls.rs"]
+mod calls;
 
 use cache_enterprise_core::{Backend, BackendHealth, ErrorKind, ms, secs};
 use cache_enterprise_redis::Redis;
 use cache_enterprise_testkit::servers::RedisSentinels;
 use cache_enterprise_testkit::wait;
 
-use super::{get, key, put, remove};
+use calls::{get, key, put, remove};
 
 fn followed(servers: &RedisSentinels) -> Redis {
     let redis = Redis::sentinel(servers.master_name(), servers.sentinel_addresses()).unwrap();
