@@ -68,9 +68,15 @@ impl Lane {
 
     /// The connection, waited for no longer than `within`.
     pub(crate) async fn wire(&self, within: Duration) -> Result<Wire> {
-        if let Some(now) = self.phase.borrow().wire() {
-            return now;
+        let now = self.phase.borrow().wire();
+        match now {
+            Some(wire) => wire,
+            // Seldom, and large: boxed, so that every other call is not as large.
+            None => Box::pin(self.awaited_wire(within)).await,
         }
+    }
+
+    async fn awaited_wire(&self, within: Duration) -> Result<Wire> {
         let mut phases = self.phase.subscribe();
         let opened = timeout(within, phases.wait_for(|phase| phase.wire().is_some())).await;
         match opened.ok().and_then(|phase| phase.ok()?.wire()) {

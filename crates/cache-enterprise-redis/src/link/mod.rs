@@ -100,7 +100,7 @@ impl Link {
     pub(crate) async fn get(&self, key: &StoredKey) -> Answer {
         match self {
             Self::Single(single) => single.get(key).await,
-            Self::Cluster(cluster) => cluster.get(key).await,
+            Self::Cluster(cluster) => Box::pin(cluster.get(key)).await,
         }
     }
 

@@ -96,7 +96,8 @@ impl<F: Fetch> Reader<F> {
     /// Reads a key whose reply is expected to be of `reply_bytes`.
     pub(crate) async fn get(&self, key: &StoredKey, reply_bytes: usize) -> Answer {
         match self.board(key, reply_bytes) {
-            Boarded::Aside => self.shared.fetch.fetch_aside(key).await,
+            // Large values can pay for a box, which keeps the futures of small ones small.
+            Boarded::Aside => Box::pin(self.shared.fetch.fetch_aside(key)).await,
             Boarded::Direct(_on_its_way) => self.shared.fetch.fetch(key).await,
             Boarded::Batch(mut seat) => poll_fn(|context| seat.poll(context)).await,
         }
