@@ -146,6 +146,8 @@ fn a_minority_moves_nothing_and_is_asked_again() {
     assert!(watchdog.tick(at(249)).is_none() && watchdog.tick(at(250)).is_some());
     assert_eq!(watchdog.answered(at(260), 5, &[after(), after()], &[]), None, "two of five");
     assert_eq!(watchdog.due(), Some(at(750)), "the pauses double, up to a second");
+    let Some(Step::Ask { panel, .. }) = watchdog.tick(at(750)) else { panic!("no questions") };
+    assert!(panel.contains(&node("b2")), "a minority calls it a master, so it is nobody's replica");
 }
 
 #[test]
