@@ -12,10 +12,11 @@ use cache_enterprise_core::{
 use cache_enterprise_redis::Redis;
 use cache_enterprise_testkit::servers::{RedisCluster, RedisServer};
 use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
 
 /// Tasks a shard that write a key and read it back, each with a key of its own.
 const WRITERS: usize = 4;
-/// Pause between two rounds of a writer.
+/// Time between the beginnings of two rounds of a writer.
 const PACE: Duration = ms(3);
 
 /// The backend of a cluster. It waits less than an election takes, and more than a busy machine
@@ -198,11 +199,13 @@ struct Writer {
 impl Writer {
     async fn run(mut self, is_over: Arc<AtomicBool>) {
         let mut version = 0_u64;
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !is_over.load(Ordering::Relaxed) {
             version += 1;
             self.write(version).await;
             self.read().await;
-            tokio::time::sleep(PACE).await;
+            pace.tick().await;
         }
     }
 
