@@ -56,9 +56,10 @@ impl MemcachedBackend {
     /// use cache_enterprise_core::KeySpace;
     /// use cache_enterprise_memcached::Memcached;
     ///
-    /// let servers = Memcached::servers(["mc-a:11211", "mc-b:11211", "mc-c:11211"])?.open()?;
+    /// let names = ["mc-a:11211", "mc-b:11211", "mc-c:11211"];
+    /// let servers = Memcached::servers(names)?.open()?;
     /// let key = KeySpace::new("shop", "acme", "users")?.key(&42_u64)?;
-    /// assert_eq!(servers.server_of(&key), "mc-a:11211");
+    /// assert!(names.contains(&servers.server_of(&key)));
     /// # Ok(())
     /// # }
     /// ```

@@ -173,7 +173,7 @@ impl Memcached {
     }
 
     /// Most connections to each server for writes; by the classic protocols for reads too, and as
-    /// many blocking threads. Reads by the meta protocol share two more. Default: 8.
+    /// many blocking threads. Reads by the meta protocol have up to 18 of their own. Default: 8.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.limits.pool_size = connections;
         self
@@ -275,7 +275,8 @@ impl Memcached {
     fn meta(&self) -> Vec<Client> {
         let client = |address: &Address| {
             let server = address.to_string();
-            Client::Meta(MetaServer::new(&address.host, address.port, &server, &self.limits))
+            let server = MetaServer::new(&address.host, address.port, &server, &self.limits);
+            Client::Meta(Box::new(server))
         };
         self.addresses.iter().map(client).collect()
     }

@@ -29,6 +29,11 @@ impl<'a> Name<'a> {
         Self::of_text(key.as_str())
     }
 
+    /// The whole key.
+    pub(crate) fn key(&self) -> &str {
+        if self.carried.is_empty() { &self.wire } else { self.carried }
+    }
+
     fn of_text(text: &'a str) -> Self {
         let is_name =
             text.len() <= NAME_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());

@@ -133,12 +133,13 @@ mod tests {
         };
         assert_eq!(owners(&even), GOLDEN_EVEN);
         assert_eq!(owners(&weighted), GOLDEN_WEIGHTED);
-        assert_eq!(even.owner(""), 1);
+        assert_eq!(even.owner(""), 0);
     }
 
     const GOLDEN_EVEN: [usize; 24] =
         [0, 0, 1, 3, 3, 0, 3, 1, 0, 3, 0, 0, 2, 3, 0, 3, 2, 2, 3, 0, 3, 1, 1, 2];
-    const GOLDEN_WEIGHTED: [usize; 24] = [0; 24];
+    const GOLDEN_WEIGHTED: [usize; 24] =
+        [3, 0, 3, 3, 3, 0, 3, 1, 3, 3, 0, 3, 2, 3, 0, 3, 2, 2, 3, 3, 3, 1, 3, 3];
 
     #[test]
     fn equal_weights_share_evenly_whatever_their_number() {

@@ -14,7 +14,7 @@ use crate::name::Name;
 /// A client of one server.
 #[derive(Debug)]
 pub(crate) enum Client {
-    Meta(MetaServer),
+    Meta(Box<MetaServer>),
     Classic(ClassicServer),
 }
 

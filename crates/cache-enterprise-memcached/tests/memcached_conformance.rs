@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cache_enterprise_core::{Backend, Clock};
+use cache_enterprise_core::{Backend, Clock, secs};
 use cache_enterprise_memcached::{Memcached, Password, Protocol};
 use cache_enterprise_resilience::{BackendExt, CircuitBreakerConfig, RetryConfig, TimeoutConfig};
 use cache_enterprise_testkit::conformance::Report;
@@ -40,7 +40,10 @@ async fn suite_after(
     backend::run(|| async {
         empty();
         let clock = Clock::manual();
-        let backend = make().clock(clock.clone()).open().unwrap();
+        // The suite asks for answers, not for speed: a busy machine has all the time it needs.
+        let patient =
+            make().connect_timeout(secs(20)).read_timeout(secs(20)).write_timeout(secs(20));
+        let backend = patient.clock(clock.clone()).open().unwrap();
         Fixture::new(wrap(Arc::new(backend), clock.clone())).clock(clock)
     })
     .await
@@ -51,8 +54,9 @@ fn bare(backend: Arc<dyn Backend>, _: Clock) -> Arc<dyn Backend> {
 }
 
 fn wrapped(backend: Arc<dyn Backend>, clock: Clock) -> Arc<dyn Backend> {
+    let patient = TimeoutConfig { read: secs(20), write: secs(20), ..TimeoutConfig::default() };
     backend
-        .with_timeout(TimeoutConfig::default())
+        .with_timeout(patient)
         .with_retry(RetryConfig::default())
         .with_breaker(CircuitBreakerConfig::default(), clock)
 }

@@ -1,6 +1,8 @@
 //! One server by the meta protocol, on connections of the async client.
 
+mod pool;
 mod reads;
+mod sizes;
 mod wire;
 mod writes;
 
@@ -14,6 +16,7 @@ use crate::change::{Change, Done};
 use crate::limits::Limits;
 use crate::name::Name;
 use reads::Reads;
+use sizes::Sizes;
 use wire::Wire;
 use writes::Writes;
 
@@ -22,6 +25,7 @@ use writes::Writes;
 pub(crate) struct MetaServer {
     wire: Arc<Wire>,
     reads: Arc<Reads>,
+    sizes: Sizes,
     writes: Writes,
 }
 
@@ -31,6 +35,7 @@ impl MetaServer {
         let wire = Arc::new(Wire::new(host, port, server, limits));
         Self {
             reads: Reads::new(Arc::clone(&wire)),
+            sizes: Sizes::default(),
             writes: Writes::new(Arc::clone(&wire), limits.pool_size),
             wire,
         }
@@ -38,10 +43,24 @@ impl MetaServer {
 
     /// What stands under each name, in their order.
     pub(crate) async fn read(&self, names: &[Name<'_>]) -> Result<Vec<Option<Bytes>>> {
-        let commands = names
-            .iter()
-            .map(|name| MetaCommand::new(MetaOp::Get, name.wire.as_bytes()).flag(&b"v"[..]));
-        self.reads.read(commands.collect()).await
+        let command =
+            |name: &Name<'_>| MetaCommand::new(MetaOp::Get, name.wire.as_bytes()).flag(&b"v"[..]);
+        let found = match names {
+            [name] => {
+                let bytes = self.sizes.expected(name);
+                self.reads.read(command(name), bytes).await?
+            }
+            names => {
+                let commands = names.iter().map(|name| (command(name), self.sizes.expected(name)));
+                self.reads.read_many(commands).await?
+            }
+        };
+        for (name, value) in names.iter().zip(&found) {
+            if let Some(value) = value {
+                self.sizes.learn(name, value.len());
+            }
+        }
+        Ok(found)
     }
 
     /// Carries out a change of one name.

@@ -5,6 +5,10 @@
 //! in line into the next one. So a lone read waits for nobody, and under load one exchange carries
 //! many. The longer exchanges take, the more they carry.
 //!
+//! Large values do not travel together: they wait for each other longer than a round trip takes, and
+//! many of them in memory at once cost more than they save. A read of which one is expected has a
+//! connection to itself.
+//!
 //! An exchange that carries others' reads runs in a task of its own, and one whose caller goes away
 //! is left to a task: nobody takes another's read along, and a connection is not given up because
 //! somebody lost patience. A connection belongs to one exchange at a time and is given up when the
@@ -25,6 +29,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::pool::Pool;
 use super::wire::{Link, Wire, is_worn};
 use crate::error;
 
@@ -33,6 +38,12 @@ const PLACES: usize = 2;
 /// Most commands in one exchange. Their text is below 40 KiB, so that it fits the buffers of the
 /// sockets while the server writes its replies.
 const BATCH_COMMANDS: usize = 128;
+/// Most bytes that the replies of one exchange are expected to have together.
+const BATCH_BYTES: usize = 256 * 1024;
+/// A reply expected to be as large travels alone.
+const LARGE_BYTES: usize = 16 * 1024;
+/// Connections for replies that travel alone.
+const LARGE_CONNECTIONS: usize = 16;
 /// Most commands in line; beyond it a read is refused.
 const LINE_COMMANDS: usize = 16_384;
 
@@ -44,6 +55,7 @@ pub(super) struct Reads {
     wire: Arc<Wire>,
     runtime: Handle,
     line: Mutex<Line>,
+    large: Pool,
 }
 
 #[derive(Default)]
@@ -60,6 +72,8 @@ struct Line {
 /// The read of one caller.
 struct Ask {
     commands: Vec<MetaCommand>,
+    /// Bytes its replies are expected to have.
+    bytes: usize,
     /// When nobody waits for the answer any more.
     until: Instant,
     answer: oneshot::Sender<Result<Values>>,
@@ -77,35 +91,67 @@ enum Turn {
 
 impl Reads {
     pub(super) fn new(wire: Arc<Wire>) -> Arc<Self> {
-        Arc::new(Self { wire, runtime: Handle::current(), line: Mutex::default() })
+        let large = Pool::new(Arc::clone(&wire), LARGE_CONNECTIONS);
+        Arc::new(Self { wire, runtime: Handle::current(), line: Mutex::default(), large })
     }
 
-    /// The values under each name of `commands`. Waits at most for its turn in line and for one
-    /// exchange, each bounded by the timeouts.
-    pub(super) async fn read(self: &Arc<Self>, mut commands: Vec<MetaCommand>) -> Result<Values> {
-        if commands.len() <= BATCH_COMMANDS {
-            return match self.enter(commands)? {
-                Turn::Now(place, commands) => Running::new(place, commands).await,
-                Turn::Later(answer) => answered(answer).await,
-            };
+    /// The value under one name, as a list of one; `bytes` are expected. Waits at most for its turn
+    /// in line and for one exchange, each bounded by the timeouts.
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        command: MetaCommand,
+        bytes: usize,
+    ) -> Result<Values> {
+        if bytes >= LARGE_BYTES {
+            let reads = Arc::clone(self);
+            let alone = async move { reads.ask_alone(command).await };
+            return Running::new(self, alone).await;
         }
-        let (mut answers, mut found) = (Vec::new(), Vec::with_capacity(commands.len()));
-        while !commands.is_empty() {
-            let rest = commands.split_off(commands.len().min(BATCH_COMMANDS));
-            let batch = std::mem::replace(&mut commands, rest);
-            answers.push(self.line_up(&mut self.line.lock(), batch)?);
+        let turn = self.enter(vec![command], bytes)?;
+        match turn {
+            Turn::Now(place, commands) => {
+                let exchange = async move {
+                    let values = place.reads.ask(commands).await;
+                    drop(place);
+                    values
+                };
+                Running::new(self, exchange).await
+            }
+            Turn::Later(answer) => answered(answer).await,
+        }
+    }
+
+    /// The values under several names, each with the bytes expected of it, in exchanges of usual
+    /// size.
+    pub(super) async fn read_many(
+        self: &Arc<Self>,
+        commands: impl Iterator<Item = (MetaCommand, usize)>,
+    ) -> Result<Values> {
+        let (mut answers, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for (command, more) in commands {
+            if batch.len() == BATCH_COMMANDS || (!batch.is_empty() && bytes + more > BATCH_BYTES) {
+                let full = std::mem::take(&mut batch);
+                answers.push(self.line_up(&mut self.line.lock(), full, bytes)?);
+                bytes = 0;
+            }
+            batch.push(command);
+            bytes += more;
+        }
+        if !batch.is_empty() {
+            answers.push(self.line_up(&mut self.line.lock(), batch, bytes)?);
         }
         self.serve_from_here();
+        let mut found = Vec::new();
         for answer in answers {
             found.extend(answered(answer).await?);
         }
         Ok(found)
     }
 
-    fn enter(self: &Arc<Self>, commands: Vec<MetaCommand>) -> Result<Turn> {
+    fn enter(self: &Arc<Self>, commands: Vec<MetaCommand>, bytes: usize) -> Result<Turn> {
         let mut line = self.line.lock();
         if line.taken == PLACES || line.is_closed {
-            return self.line_up(&mut line, commands).map(Turn::Later);
+            return self.line_up(&mut line, commands, bytes).map(Turn::Later);
         }
         line.taken += 1;
         Ok(Turn::Now(Place { reads: Arc::clone(self) }, commands))
@@ -115,6 +161,7 @@ impl Reads {
         &self,
         line: &mut Line,
         commands: Vec<MetaCommand>,
+        bytes: usize,
     ) -> Result<oneshot::Receiver<Result<Values>>> {
         if line.is_closed {
             return Err(error::closed("get"));
@@ -125,7 +172,7 @@ impl Reads {
         let (answer, receiver) = oneshot::channel();
         line.commands += commands.len();
         let until = Instant::now() + self.wire.exchange_timeout;
-        line.waiting.push_back(Ask { commands, until, answer });
+        line.waiting.push_back(Ask { commands, bytes, until, answer });
         Ok(receiver)
     }
 
@@ -153,10 +200,12 @@ impl Reads {
     /// The next batch: what waits, in order, up to the size of an exchange.
     fn next(&self) -> Option<(Vec<Answer>, Vec<MetaCommand>)> {
         let mut line = self.line.lock();
-        let (mut asks, mut commands) = (Vec::new(), Vec::new());
+        let (mut asks, mut commands, mut bytes) = (Vec::new(), Vec::new(), 0);
         let now = Instant::now();
         while let Some(ask) = line.waiting.front() {
-            if !commands.is_empty() && commands.len() + ask.commands.len() > BATCH_COMMANDS {
+            let is_full = commands.len() + ask.commands.len() > BATCH_COMMANDS
+                || bytes + ask.bytes > BATCH_BYTES;
+            if is_full && !commands.is_empty() {
                 break;
             }
             let Some(ask) = line.waiting.pop_front() else { break };
@@ -168,6 +217,7 @@ impl Reads {
                 let _ = ask.answer.send(Err(error::timeout(&self.wire.server)));
                 continue;
             }
+            bytes += ask.bytes;
             asks.push((ask.commands.len(), ask.answer));
             commands.extend(ask.commands);
         }
@@ -196,6 +246,23 @@ impl Reads {
         replies.into_iter().map(|reply| self.value(reply)).collect()
     }
 
+    /// As `ask`, for one command on a connection of its own.
+    async fn ask_alone(&self, command: MetaCommand) -> Result<Values> {
+        let batch = self.wire.batch(vec![command]);
+        let mut lent = self.large.lend().await?;
+        let mut replies = self.wire.exchange(&mut lent.link, &batch).await;
+        if let Err(failure) = &replies {
+            self.large.forget_idle();
+            if is_worn(&lent.link, failure) {
+                lent.link = self.wire.dial().await?;
+                replies = self.wire.exchange(&mut lent.link, &batch).await;
+            }
+        }
+        let replies = replies?;
+        lent.give_back();
+        replies.into_iter().map(|reply| self.value(reply)).collect()
+    }
+
     fn keep(&self, link: Link) {
         let mut line = self.line.lock();
         if !line.is_closed {
@@ -213,6 +280,7 @@ impl Reads {
 
     /// Lets go of the connections that are idle; those on their way are let go of when they end.
     pub(super) fn close(&self) {
+        self.large.close();
         let mut line = self.line.lock();
         line.is_closed = true;
         line.idle.clear();
@@ -252,14 +320,8 @@ struct Running {
 }
 
 impl Running {
-    fn new(place: Place, commands: Vec<MetaCommand>) -> Self {
-        let runtime = place.reads.runtime.clone();
-        let exchange = Box::pin(async move {
-            let values = place.reads.ask(commands).await;
-            drop(place);
-            values
-        });
-        Self { runtime, exchange: Some(exchange) }
+    fn new(reads: &Reads, exchange: impl Future<Output = Result<Values>> + Send + 'static) -> Self {
+        Self { runtime: reads.runtime.clone(), exchange: Some(Box::pin(exchange)) }
     }
 }
 

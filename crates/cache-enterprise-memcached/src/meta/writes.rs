@@ -1,54 +1,36 @@
 //! Writes of one server: each change has a connection to itself until it is done.
 
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_enterprise_core::{ErrorKind, Result};
 use memcache::exp::{MetaCommand, MetaOp, MetaResponse, ReturnCode};
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
+use super::pool::Pool;
 use super::wire::{Link, Wire};
 use crate::change::{Answer, Change, Done, Item, Step};
 use crate::error;
 
+#[derive(Debug)]
 pub(super) struct Writes {
     wire: Arc<Wire>,
-    permits: Semaphore,
-    /// Connections that wait for work; `None` when the backend was closed.
-    idle: Mutex<Option<Vec<Link>>>,
+    pool: Pool,
 }
 
 impl Writes {
-    pub(super) fn new(wire: Arc<Wire>, pool_size: usize) -> Self {
-        Self { wire, permits: Semaphore::new(pool_size), idle: Mutex::new(Some(Vec::new())) }
+    pub(super) fn new(wire: Arc<Wire>, connections: usize) -> Self {
+        Self { pool: Pool::new(Arc::clone(&wire), connections), wire }
     }
 
     /// Carries out the steps of a change. Dropped or failed, the connection is given up; what was
     /// sent may still be carried out, whole.
     pub(super) async fn change(&self, name: &str, change: &mut Change<'_>) -> Result<Done> {
-        let permit = tokio::time::timeout(self.wire.exchange_timeout, self.permits.acquire());
-        let _permit = match permit.await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) => return Err(error::closed("write")),
-            Err(_) => return Err(error::overloaded(&self.wire.server)),
-        };
-        let idle = match &mut *self.idle.lock() {
-            Some(idle) => idle.pop(),
-            None => return Err(error::closed("write")),
-        };
-        let mut link = match idle {
-            Some(link) => link,
-            None => self.wire.dial().await?,
-        };
-        let done = self.carry_out(&mut link, name, change).await;
-        let mut idle = self.idle.lock();
-        match (&done, &mut *idle) {
-            (Ok(_), Some(idle)) => idle.push(link),
+        let mut lent = self.pool.lend().await?;
+        let done = self.carry_out(&mut lent.link, name, change).await;
+        match done {
+            Ok(_) => lent.give_back(),
             // The others were made before the server fell silent or went away: they would fail too.
-            (Err(_), Some(idle)) => idle.clear(),
-            (_, None) => {}
+            Err(_) => self.pool.forget_idle(),
         }
         done
     }
@@ -108,17 +90,10 @@ impl Writes {
     }
 
     pub(super) fn close(&self) {
-        self.permits.close();
-        *self.idle.lock() = None;
+        self.pool.close();
     }
 }
 
 fn set(name: &str, item: Item) -> MetaCommand {
     MetaCommand::new(MetaOp::Set, name).flag(format!("T{}", item.expiry)).value(item.bytes)
-}
-
-impl fmt::Debug for Writes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writes").field("wire", &self.wire).finish_non_exhaustive()
-    }
 }

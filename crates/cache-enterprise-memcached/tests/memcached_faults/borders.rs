@@ -84,7 +84,7 @@ async fn a_life_below_a_second_ends_though_the_server_still_has_the_item() {
 async fn a_removal_stands_on_the_server_for_as_long_as_was_asked() {
     for protocol in PROTOCOLS {
         let server = MemcachedServer::start();
-        let backend = super::impatient([server.address()]).protocol(protocol);
+        let backend = super::patient([server.address()]).protocol(protocol);
         let backend = backend.tombstone_life(mins(20)).open().unwrap();
         let key = key("user");
         put(&backend, &key, "Ada".into()).await.unwrap();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_enterprise_core::{
-    Backend, Error, ErrorKind, KeySpace, OpContext, Put, PutOutcome, Sequence, StoredKey, ms,
+    Backend, Error, ErrorKind, KeySpace, OpContext, Put, PutOutcome, Sequence, StoredKey, ms, secs,
 };
 use cache_enterprise_memcached::{Memcached, MemcachedBackend, Protocol};
 
@@ -22,11 +22,21 @@ const PROTOCOLS: [Protocol; 3] = [Protocol::Meta, Protocol::Binary, Protocol::As
 /// Servers with timeouts short enough that a test of many of them ends soon.
 fn impatient<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Memcached {
     let servers = Memcached::servers(servers).unwrap();
-    servers.connect_timeout(ms(500)).read_timeout(ms(200)).write_timeout(ms(200))
+    servers.connect_timeout(ms(500)).read_timeout(ms(300)).write_timeout(ms(300))
+}
+
+/// Servers that nothing keeps from answering but a busy machine.
+fn patient<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Memcached {
+    let servers = Memcached::servers(servers).unwrap();
+    servers.connect_timeout(secs(20)).read_timeout(secs(20)).write_timeout(secs(20))
+}
+
+fn open_impatient(server: &str, protocol: Protocol) -> Arc<MemcachedBackend> {
+    Arc::new(impatient([server]).protocol(protocol).open().unwrap())
 }
 
 fn open(server: &str, protocol: Protocol) -> Arc<MemcachedBackend> {
-    Arc::new(impatient([server]).protocol(protocol).open().unwrap())
+    Arc::new(patient([server]).protocol(protocol).open().unwrap())
 }
 
 fn key(text: &str) -> StoredKey {

@@ -10,13 +10,15 @@ use cache_enterprise_resilience::{BackendExt, BreakerState, CircuitBreakerConfig
 use cache_enterprise_testkit::servers::MemcachedServer;
 use cache_enterprise_testkit::wait::until_async;
 
-use super::{PROTOCOLS, assert_transient, get, impatient, key, open, put, remove, value_of};
+use super::{
+    PROTOCOLS, assert_transient, get, impatient, key, open_impatient, put, remove, value_of,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_fails_every_call_and_serves_again_after_its_restart() {
     for protocol in PROTOCOLS {
         let server = MemcachedServer::start();
-        let backend = open(&server.address(), protocol);
+        let backend = open_impatient(&server.address(), protocol);
         let key = key("user");
         put(&*backend, &key, "Ada".into()).await.unwrap();
         server.kill();
@@ -41,7 +43,7 @@ async fn a_killed_server_fails_every_call_and_serves_again_after_its_restart() {
 async fn a_restart_under_load_costs_errors_and_never_a_wrong_value() {
     for protocol in PROTOCOLS {
         let server = MemcachedServer::start();
-        let backend = open(&server.address(), protocol);
+        let backend = open_impatient(&server.address(), protocol);
         let is_over = Arc::new(AtomicBool::new(false));
         let (answers, failures) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let mut tasks = tokio::task::JoinSet::new();
@@ -92,7 +94,7 @@ async fn a_restart_under_load_costs_errors_and_never_a_wrong_value() {
 async fn a_hung_server_times_out_and_goes_on_when_it_is_resumed() {
     for protocol in PROTOCOLS {
         let server = MemcachedServer::start();
-        let backend = open(&server.address(), protocol);
+        let backend = open_impatient(&server.address(), protocol);
         let (kept, written) = (key("kept"), key("written"));
         put(&*backend, &kept, "Ada".into()).await.unwrap();
         put(&*backend, &written, "old".into()).await.unwrap();
@@ -174,9 +176,9 @@ async fn a_server_that_was_never_there_fails_calls_and_not_the_opening() {
     for protocol in PROTOCOLS {
         let server = MemcachedServer::start();
         server.kill();
-        let backend = open(&server.address(), protocol);
+        let backend = open_impatient(&server.address(), protocol);
         assert_transient(get(&*backend, &key("user")).await);
-        let unknown = open("no-such-host.invalid:11211", protocol);
+        let unknown = open_impatient("no-such-host.invalid:11211", protocol);
         assert_transient(get(&*unknown, &key("user")).await);
     }
 }

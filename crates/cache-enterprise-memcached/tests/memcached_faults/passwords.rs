@@ -5,7 +5,7 @@ use cache_enterprise_core::{Backend, BackendHealth, Error, ErrorKind};
 use cache_enterprise_memcached::{Password, Protocol};
 use cache_enterprise_testkit::servers::MemcachedServer;
 
-use super::{get, impatient, key, open, put, remove};
+use super::{get, key, open, patient, put, remove};
 
 fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Error>) {
     let error = answer.unwrap_err();
@@ -18,7 +18,7 @@ fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Error>) {
 async fn a_wrong_password_is_an_error_of_the_settings_that_shows_no_password() {
     let server = MemcachedServer::options().sasl("shop", "canary-right").start();
     let with = |password: &str| {
-        let servers = impatient([server.address()]).user("shop").password(Password::new(password));
+        let servers = patient([server.address()]).user("shop").password(Password::new(password));
         servers.open().unwrap()
     };
     let (right, wrong) = (with("canary-right"), with("canary-wrong"));

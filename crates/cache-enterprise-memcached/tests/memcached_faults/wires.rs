@@ -8,14 +8,14 @@ use cache_enterprise_testkit::servers::MemcachedServer;
 use cache_enterprise_testkit::wait::until_async;
 use tokio::task::JoinSet;
 
-use super::{PROTOCOLS, assert_transient, get, key, open, put, value_of};
+use super::{PROTOCOLS, assert_transient, get, key, open, open_impatient, put, value_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_in_the_middle_of_a_reply_is_an_error_and_never_half_a_value() {
     for protocol in PROTOCOLS {
         let server = MemcachedServer::start();
         let proxy = TcpProxy::to(&server.address());
-        let backend = open(&proxy.address(), protocol);
+        let backend = open_impatient(&proxy.address(), protocol);
         let key = key("user");
         let value = value_of(&key, 100_000);
         put(&*backend, &key, value.clone()).await.unwrap();
@@ -38,7 +38,7 @@ async fn a_reply_that_never_comes_is_a_timeout_and_poisons_nothing() {
         for fault in [Fault::BlackHole, Fault::HalfOpen, Fault::Stall] {
             let server = MemcachedServer::start();
             let proxy = TcpProxy::to(&server.address());
-            let backend = open(&proxy.address(), protocol);
+            let backend = open_impatient(&proxy.address(), protocol);
             let keys: Arc<[StoredKey]> = (0..24).map(|n| key(&format!("user-{n}"))).collect();
             for key in keys.iter() {
                 put(&*backend, key, value_of(key, 100)).await.unwrap();
@@ -62,8 +62,11 @@ async fn a_reply_that_never_comes_is_a_timeout_and_poisons_nothing() {
                 let (backend, keys) = (Arc::clone(&backend), Arc::clone(&keys));
                 tasks.spawn(async move {
                     let key = &keys[index % keys.len()];
-                    let found = get(&*backend, key).await.unwrap();
-                    assert_eq!(found, Some(value_of(key, 100)), "somebody else's reply");
+                    // A busy machine may let one time out; nothing may let one be another's.
+                    match get(&*backend, key).await {
+                        Ok(found) => assert_eq!(found, Some(value_of(key, 100))),
+                        failed => drop(assert_transient(failed)),
+                    }
                 });
             }
             tasks.join_all().await;
@@ -76,7 +79,7 @@ async fn a_reply_in_crumbs_ends_at_the_timeout() {
     for protocol in PROTOCOLS {
         let server = MemcachedServer::start();
         let proxy = TcpProxy::to(&server.address());
-        let backend = open(&proxy.address(), protocol);
+        let backend = open_impatient(&proxy.address(), protocol);
         let key = key("user");
         let value = value_of(&key, 100_000);
         put(&*backend, &key, value.clone()).await.unwrap();
