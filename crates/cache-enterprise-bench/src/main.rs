@@ -35,11 +35,13 @@ struct Arguments {
     groups: Vec<String>,
     is_json: bool,
     rounds: usize,
+    /// Of group `l2` only the points whose names hold this text.
+    only: String,
 }
 
 impl Arguments {
     fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut read = Self { groups: Vec::new(), is_json: false, rounds: 9 };
+        let mut read = Self { groups: Vec::new(), is_json: false, rounds: 9, only: String::new() };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--json" => read.is_json = true,
@@ -49,6 +51,7 @@ impl Arguments {
                         .filter(|rounds| *rounds >= ROUNDS_MIN)
                         .ok_or("`--rounds` takes a number of at least 7")?;
                 }
+                "--only" => read.only = words.next().ok_or("`--only` takes a text")?,
                 group if GROUPS.contains(&group) => read.groups.push(word),
                 other => return Err(format!("no group `{other}`; there are {GROUPS:?}")),
             }
@@ -86,7 +89,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
                 tail::run(&mut report, arguments.rounds)?;
                 counting::run(&mut report, "l1")?;
             }
-            "l2" => l2::run(&mut report, arguments.rounds)?,
+            "l2" => l2::run(&mut report, arguments.rounds, &arguments.only)?,
             "disk" => disk::run(&mut report, arguments.rounds)?,
             "flight" => flight::run(&mut report, arguments.rounds)?,
             "memory" => counting::run(&mut report, "memory")?,
@@ -111,6 +114,7 @@ mod tests {
     fn no_group_means_all_and_unknown_words_are_refused() {
         assert_eq!(read("--json").unwrap().groups, GROUPS);
         assert_eq!(read("flight --rounds 11").unwrap().rounds, 11);
+        assert_eq!(read("l2 --only 128").unwrap().only, "128");
         assert!(read("flights").is_err());
         assert!(read("l1 --rounds 3").is_err());
     }

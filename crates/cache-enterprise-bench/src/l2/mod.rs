@@ -32,22 +32,29 @@ const ROUNDS_OF_TABLES: usize = 3;
 /// What a case gives in a round.
 type Measured = Result<Sample, Box<dyn Error>>;
 
-pub(crate) fn run(report: &mut Report, rounds: usize) -> Result<(), Box<dyn Error>> {
+/// Measures the points whose names hold `only`.
+pub(crate) fn run(report: &mut Report, rounds: usize, only: &str) -> Result<(), Box<dyn Error>> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     for bytes in SIZES {
+        let points = Point::named("redis", bytes, only);
+        if points.is_empty() {
+            continue;
+        }
         let server = redis::Server::start(&runtime, bytes)?;
-        for callers in CALLERS {
-            let point = Point { server: "redis", load: Load::new(bytes, callers) };
+        for point in points {
             let mut cases = server.cases(&runtime, point.load);
             cases.extend(server.limits(point.load));
             point.measure(report, rounds, cases)?;
         }
     }
     for bytes in SIZES {
+        let points = Point::named("memcached", bytes, only);
+        if points.is_empty() {
+            continue;
+        }
         let server = memcached::Server::start(&runtime, bytes)?;
-        for callers in CALLERS {
-            let point = Point { server: "memcached", load: Load::new(bytes, callers) };
+        for point in points {
             point.measure(report, rounds, server.cases(&runtime, point.load))?;
         }
     }
@@ -61,6 +68,12 @@ struct Point {
 }
 
 impl Point {
+    /// The points of one size whose names hold `only`.
+    fn named(server: &'static str, bytes: usize, only: &str) -> Vec<Self> {
+        let all = CALLERS.map(|callers| Self { server, load: Load::new(bytes, callers) });
+        all.into_iter().filter(|point| point.to_string().contains(only)).collect()
+    }
+
     fn measure(
         &self,
         report: &mut Report,
