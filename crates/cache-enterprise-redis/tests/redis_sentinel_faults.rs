@@ -5,10 +5,15 @@
 #[path = "support/calls.rs"]
 mod calls;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use cache_enterprise_core::{Backend, BackendHealth, ErrorKind, ms, secs};
 use cache_enterprise_redis::Redis;
-use cache_enterprise_testkit::servers::RedisSentinels;
+use cache_enterprise_testkit::servers::{RedisSentinels, RedisServer};
 use cache_enterprise_testkit::wait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use calls::{get, key, put, remove};
 
@@ -57,9 +62,8 @@ async fn a_hung_primary_is_left_and_not_returned_to() {
     assert!(new.cli(&["KEYS", "*users:later"]).contains("later"), "written to the new primary");
 }
 
-/// The old primary still answers, as a replica: the refusal of a write is what tells.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_demoted_primary_is_left_at_its_first_refusal() {
+async fn a_primary_demoted_by_hand_is_left() {
     let servers = RedisSentinels::start();
     let backend = followed(&servers).open().await.unwrap();
     put(&*backend, &key("before"), "Ada").await.unwrap();
@@ -98,4 +102,55 @@ async fn an_unknown_name_of_a_primary_is_told() {
     servers.sentinels()[1].pause();
     let backend = followed(&servers).open().await.unwrap();
     put(&*backend, &key("user"), "Ada").await.unwrap();
+}
+
+/// A sentinel that names what it is told: for what a real one does too seldom.
+async fn sentinel_naming(named: Arc<AtomicU16>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let named = Arc::clone(&named);
+            tokio::spawn(async move {
+                let mut bytes = [0; 4_096];
+                while let Ok(1..) = client.read(&mut bytes).await {
+                    let asked = String::from_utf8_lossy(&bytes).into_owned();
+                    bytes.fill(0);
+                    for command in asked.split('*').skip(1) {
+                        let port = named.load(Ordering::Relaxed).to_string();
+                        let answer = match command {
+                            hello if hello.contains("HELLO") => "%0\r\n".to_owned(),
+                            question if question.contains("SENTINEL") => {
+                                format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len())
+                            }
+                            _ => "+OK\r\n".to_owned(),
+                        };
+                        client.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The old primary lives on as a replica and its connections stand: nothing but the refusal of a
+/// write tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_refuses_a_write_as_a_replica_is_left() {
+    let primary = RedisServer::start();
+    let of = format!("127.0.0.1 {}", primary.port());
+    let replica = RedisServer::options().arg("replicaof", &of).start();
+    let named = Arc::new(AtomicU16::new(replica.port()));
+    let sentinel = sentinel_naming(Arc::clone(&named)).await;
+    let backend = Redis::sentinel("primary", [sentinel]).unwrap().open().await.unwrap();
+    assert_eq!(get(&*backend, &key("user")).await.unwrap(), None);
+    let error = put(&*backend, &key("user"), "Ada").await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("replica"), "{error:?}");
+    named.store(primary.port(), Ordering::Relaxed);
+    wait::until_async("the primary takes the write", async || {
+        put(&*backend, &key("user"), "Ada").await.is_ok()
+    })
+    .await;
+    assert_eq!(primary.cli(&["DBSIZE"]), "1");
 }
