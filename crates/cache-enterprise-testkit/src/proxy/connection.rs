@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -41,8 +42,8 @@ impl From<io::Error> for End {
 }
 
 /// Serves `client` until one side or a fault ends the connection.
-pub(super) async fn carry(mut client: TcpStream, server: SocketAddr, mut faults: Faults) {
-    let end = match carry_until(&mut client, server, &mut faults).await {
+pub(super) async fn carry(mut client: TcpStream, server: Arc<[SocketAddr]>, mut faults: Faults) {
+    let end = match carry_until(&mut client, &server, &mut faults).await {
         Ok(()) => End::Close,
         Err(end) => end,
     };
@@ -62,7 +63,7 @@ pub(super) fn reset(client: TcpStream) {
 
 async fn carry_until(
     client: &mut TcpStream,
-    server: SocketAddr,
+    server: &[SocketAddr],
     faults: &mut Faults,
 ) -> Result<(), End> {
     wait_for_passage(client, faults).await?;

@@ -53,7 +53,8 @@ pub struct TcpProxy {
 
 impl TcpProxy {
     /// A proxy to the server at `address`, such as `127.0.0.1:6379`, on a free port of 127.0.0.1.
-    /// The server need not be there yet.
+    /// The server need not be there yet. Where a name has several addresses, each connection goes
+    /// to the first that takes it.
     ///
     /// # Panics
     /// When `address` cannot be read or resolved, or the system gives no port or thread.
@@ -66,7 +67,10 @@ impl TcpProxy {
     /// # Errors
     /// When `address` cannot be read or resolved, or the system gives no port or thread.
     pub fn try_to(address: &str) -> io::Result<Self> {
-        let server = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let server: Arc<[SocketAddr]> = address.to_socket_addrs()?.collect();
+        if server.is_empty() {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
         let runtime = Builder::new_current_thread().enable_all().build()?;
         // Bound without `block_on`: the caller may be a task of another runtime.
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -81,7 +85,7 @@ impl TcpProxy {
         let counter = Arc::clone(&accepted);
         let thread = std::thread::Builder::new()
             .name("tcp-proxy".to_owned())
-            .spawn(move || serve(&runtime, &listener, server, fault, &counter))?;
+            .spawn(move || serve(&runtime, &listener, &server, fault, &counter))?;
         Ok(TcpProxy { address, fault: Some(sender), accepted, thread: Some(thread) })
     }
 
@@ -131,7 +135,7 @@ impl Drop for TcpProxy {
 fn serve(
     runtime: &Runtime,
     listener: &TcpListener,
-    server: SocketAddr,
+    server: &Arc<[SocketAddr]>,
     mut fault: watch::Receiver<Option<Fault>>,
     accepted: &AtomicUsize,
 ) {
@@ -149,11 +153,11 @@ fn serve(
 }
 
 /// Turns a new connection away, or serves it beside the others.
-fn welcome(client: TcpStream, server: SocketAddr, fault: &watch::Receiver<Option<Fault>>) {
+fn welcome(client: TcpStream, server: &Arc<[SocketAddr]>, fault: &watch::Receiver<Option<Fault>>) {
     let now = *fault.borrow();
     match now {
         Some(Fault::DropNew | Fault::Close) => drop(client),
         Some(Fault::Reset) => connection::reset(client),
-        _ => drop(tokio::spawn(connection::carry(client, server, fault.clone()))),
+        _ => drop(tokio::spawn(connection::carry(client, Arc::clone(server), fault.clone()))),
     }
 }
