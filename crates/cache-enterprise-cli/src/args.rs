@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs a cache of memory and disk under load, breaks its disk, restarts it, and reports.
     Demo(DemoArgs),
-    /// Prints the value under a key; exit code 1 when there is none.
+    /// Prints the value under a key; exit code 1 when there is none, or a level does not answer.
     Get(Place),
     /// Puts text under a key.
     Set {
@@ -45,7 +45,7 @@ pub(crate) enum Command {
         #[arg(long)]
         show_value: bool,
     },
-    /// Prints numbers of the disk level.
+    /// Prints whether each level below memory answers, and the numbers of a disk.
     Stats {
         /// A settings file. Default: the standard file and the environment.
         #[arg(long, value_name = "FILE")]

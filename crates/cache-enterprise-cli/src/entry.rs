@@ -2,16 +2,15 @@
 //!
 //! A command is a process of its own: it builds the manager that the settings describe, with their
 //! codec, compression and limits, works on the levels below memory, and shuts it down. A directory
-//! belongs to one process at a time; while a service has it open, these commands say so.
+//! belongs to one process at a time; while a service has it open, these commands say so. A server
+//! that does not answer is an error here, where a service would go on to the next level: who asks
+//! what lies where wants to know.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cache_enterprise::core::Format;
 use cache_enterprise::core::coherence::EpochTarget;
-use cache_enterprise::core::{Backend, Clock, Format};
-use cache_enterprise::disk::DiskBackend;
 use cache_enterprise::prelude::*;
 use cache_enterprise::settings::{LevelKind, WriteSettings};
 use cache_enterprise::{Codec, StoredEntry, StoredState, Wiring};
@@ -20,7 +19,7 @@ use crate::args::Place;
 use crate::failure::Failure;
 use crate::{config, say};
 
-const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+pub(crate) const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 /// A manager opened for one command, seen by the tenant that was named.
 struct Opened {
@@ -101,21 +100,6 @@ pub(crate) fn inspect(place: &Place, show_value: bool) -> Result<(), Failure> {
             }
         }
         say(&text)
-    })
-}
-
-pub(crate) fn stats(file: Option<&Path>) -> Result<(), Failure> {
-    run(async {
-        let disk = open_disk(&config::load(file)?, &Clock::system()).await?;
-        let stats = disk.stats();
-        let text = format!(
-            "directory            {}\nbytes                {}\ngenerations          {}\n",
-            disk.directory().display(),
-            stats.bytes,
-            stats.generations,
-        );
-        disk.close().await?;
-        say(text.as_bytes())
     })
 }
 
@@ -251,18 +235,7 @@ fn absent(place: &Place, copies: &[StoredEntry]) -> Failure {
     })
 }
 
-async fn open_disk(settings: &Settings, clock: &Clock) -> Result<Arc<DiskBackend>, Failure> {
-    let disk = settings.levels().iter().find_map(|level| match &level.kind {
-        LevelKind::Disk { path, max_size } => Some(Disk::at(path).budget(*max_size)),
-        _ => None,
-    });
-    let disk = disk.ok_or_else(|| {
-        Failure::input("the settings name no disk level; nothing outlives a command without one")
-    })?;
-    Ok(disk.clock(clock.clone()).open().await?)
-}
-
-fn run(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(crate) fn run(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::broken(format!("cannot start a runtime: {error}")))?;

@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod entry;
 mod failure;
+mod stats;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
         Command::Del(place) => entry::remove(&place),
         Command::Ttl(place) => entry::ttl(&place),
         Command::Inspect { place, show_value } => entry::inspect(&place, show_value),
-        Command::Stats { config } => entry::stats(config.as_deref()),
+        Command::Stats { config } => stats::run(config.as_deref()),
         Command::Config { action } => config::run(&action),
         Command::Completions { shell } => {
             let mut script = Vec::new();

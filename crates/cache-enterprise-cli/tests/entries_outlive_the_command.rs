@@ -143,6 +143,26 @@ fn settings_that_cannot_be_used_are_exit_code_2() {
 }
 
 #[test]
+fn settings_that_name_servers_are_checked_without_asking_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cache.toml");
+    let levels = "levels.1.kind = \"redis\"\nlevels.1.options.url = \"redis://cache\"\n\
+                  levels.2.kind = \"memcached\"\nlevels.2.options.servers = [\"a\", \"b:1=2\"]\n";
+    fs::write(&config, levels).unwrap();
+    let run = |arguments: &[&str]| {
+        let binary = env!("CARGO_BIN_EXE_cachectl");
+        Command::new(binary).args(arguments).arg(&config).output().unwrap()
+    };
+    assert_eq!(text(&run(&["config", "check"])), "settings are fine: 3 levels\n");
+    assert!(text(&run(&["config", "show"])).contains("redis://cache"));
+
+    fs::write(&config, format!("{levels}levels.1.options.pool_size = \"many\"\n")).unwrap();
+    let refused = run(&["config", "check"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("pool_size"));
+}
+
+#[test]
 fn completions_name_the_commands() {
     let binary = env!("CARGO_BIN_EXE_cachectl");
     let bash = Command::new(binary).args(["completions", "bash"]).output().unwrap();
