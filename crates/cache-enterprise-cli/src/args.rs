@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +17,13 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs a cache of memory and disk under load, breaks its disk, restarts it, and reports.
+    /// Runs a cache under load, breaks a level of it, restarts it, and reports.
+    ///
+    /// Below memory lies a disk in a directory that is removed at the end, and needs nothing; or,
+    /// with --redis, --redis-cluster and --memcached, the servers that are named. There the keys
+    /// carry a name of this run and end within five minutes; nothing is flushed, and no server is
+    /// touched otherwise. Every server must answer at the start; from then on one may go away, and
+    /// the report tells what callers saw of it.
     Demo(DemoArgs),
     /// Prints the value under a key; exit code 1 when there is none, or a level does not answer.
     Get(Place),
@@ -95,6 +102,24 @@ pub(crate) enum ConfigAction {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// Level 2 is this Redis: `redis://[[user]:password@]host[:port][/database]`, rediss for TLS.
+    #[arg(long, value_name = "URL", conflicts_with = "redis_cluster")]
+    pub(crate) redis: Option<ServerName>,
+    /// Level 2 is this Redis Cluster: nodes of it that are known, each as HOST:PORT or as a URL.
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    pub(crate) redis_cluster: Vec<ServerName>,
+    /// The level below Redis, or level 2 where there is none, is memcached on these servers.
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    pub(crate) memcached: Vec<ServerName>,
+    /// Breaks level 2, or the level named, in the middle of the load: cuts it off, lets it hang for
+    /// more than two seconds, and heals it.
+    ///
+    /// Servers are reached through a TCP proxy of the demo for that, and are not touched
+    /// themselves. A cluster and servers with TLS are reached by their own names only: there the
+    /// demo spoils its own calls to the level. Without servers the disk is always broken so.
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "2", value_parser = value_parser!(u8).range(2..=3))]
+    pub(crate) outage: Option<u8>,
     /// Replays real requests: a .ctr.zst trace, an access log, or CSV with a header
     /// `key[,time,size,tenant]`.
     #[arg(long, value_name = "FILE")]
@@ -116,6 +141,28 @@ pub(crate) struct DemoArgs {
     /// Prints the report as one JSON object on the last line of stdout.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A server as the user names it. The text may hold a password, so `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ServerName(String);
+
+impl ServerName {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for ServerName {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerName(***)")
+    }
 }
 
 impl DemoArgs {
@@ -149,8 +196,31 @@ mod tests {
     }
 
     #[test]
+    fn servers_are_named_once_or_in_a_list() {
+        let demo = |line: &[&str]| match Cli::try_parse_from(line).unwrap().command {
+            Command::Demo(demo) => demo,
+            other => panic!("parsed {other:?}"),
+        };
+        let three = demo(&[
+            "cachectl",
+            "demo",
+            "--redis",
+            "redis://:canary@a",
+            "--memcached=b:1,c:2=3",
+            "--outage",
+        ]);
+        let names: Vec<_> = three.memcached.iter().map(ServerName::as_str).collect();
+        assert_eq!((names, three.outage), (vec!["b:1", "c:2=3"], Some(2)));
+        assert!(!format!("{three:?}").contains("canary"));
+        let named = demo(&["cachectl", "demo", "--redis-cluster", "a:1,b:2", "--outage=3"]);
+        assert_eq!((named.redis_cluster.len(), named.outage), (2, Some(3)));
+        let both = ["cachectl", "demo", "--redis", "redis://a", "--redis-cluster", "b:1"];
+        assert!(Cli::try_parse_from(both).is_err());
+    }
+
+    #[test]
     fn impossible_numbers_are_refused() {
-        for option in ["--seconds=0", "--capacity=0", "--origin-ms=-1", "--seed=x"] {
+        for option in ["--seconds=0", "--capacity=0", "--origin-ms=-1", "--seed=x", "--outage=1"] {
             assert!(Cli::try_parse_from(["cachectl", "demo", option]).is_err(), "{option}");
         }
     }

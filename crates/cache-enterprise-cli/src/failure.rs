@@ -21,6 +21,15 @@ impl Failure {
         Self { text: text.into(), code: 2 }
     }
 
+    /// What `error` is, at the place that it is about.
+    pub(crate) fn at(place: &str, error: &cache_enterprise::Error) -> Self {
+        let text = format!("{place}: {error}");
+        match error.kind() {
+            cache_enterprise::ErrorKind::Config => Self::input(text),
+            _ => Self::broken(text),
+        }
+    }
+
     /// The user interrupted: exit code 130, as a shell reports it.
     pub(crate) fn interrupted() -> Self {
         Self { text: "interrupted".into(), code: 130 }

@@ -16,7 +16,11 @@ use args::{Cli, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refusal) => return refuse(&refusal),
+    };
+    let done = match cli.command {
         Command::Demo(options) => demo::run(&options),
         Command::Get(place) => entry::get(&place),
         Command::Set { place, value, ttl, tag } => entry::set(&place, value, ttl, tag),
@@ -41,6 +45,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says why the line was not read, or prints the help that was asked for.
+fn refuse(refusal: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when the output is closed.
+    let _ = match refusal.render().to_string() {
+        text if refusal.use_stderr() && text.contains("://") => {
+            write!(std::io::stderr(), "{}", without_passwords(&text))
+        }
+        _ => refusal.print(),
+    };
+    ExitCode::from(u8::try_from(refusal.exit_code()).unwrap_or(2))
+}
+
+/// A refusal repeats arguments, and one of them may be a URL in the wrong place. What stands in a
+/// line between the first scheme and the last `@` is hidden: it may be a password.
+fn without_passwords(text: &str) -> String {
+    let hide = |line: &str| match (line.find("://"), line.rfind('@')) {
+        (Some(scheme), Some(end)) if scheme < end => {
+            format!("{}***{}", &line[..scheme + 3], &line[end..])
+        }
+        _ => line.to_owned(),
+    };
+    text.split_inclusive('\n').map(hide).collect()
+}
+
 /// Writes to stdout. A reader that has gone away (`cachectl ... | head`) is no failure.
 fn say(text: &[u8]) -> Result<(), Failure> {
     match std::io::stdout().lock().write_all(text) {
@@ -48,5 +76,19 @@ fn say(text: &[u8]) -> Result<(), Failure> {
             Err(Failure::broken(format!("cannot write to stdout: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_line_shows_no_password() {
+        let text = "error: '--redis' and 'redis://ada:p@ss@a:1,redis://b:w@b:2'\nsee --help\n";
+        assert_eq!(without_passwords(text), "error: '--redis' and 'redis://***@b:2'\nsee --help\n");
+        let plain = "error: redis://cache:6379 is unexpected, ask ada@example.org\n";
+        assert_eq!(without_passwords(plain), "error: redis://***@example.org\n");
+        assert_eq!(without_passwords("usage: a://b\n"), "usage: a://b\n");
     }
 }

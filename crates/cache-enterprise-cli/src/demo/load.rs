@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use cache_enterprise::core::Counter;
@@ -29,7 +29,8 @@ const YIELD_EVERY: u64 = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
     answered: Counter,
-    is_outage: AtomicBool,
+    /// Number of the level that is out of order; zero while none is.
+    away: AtomicU8,
     /// Set until the outage is over: a file that ends before is read again.
     goes_on: AtomicBool,
     is_over: AtomicBool,
@@ -41,16 +42,17 @@ impl Gauge {
         self.answered.sum()
     }
 
-    pub(crate) fn is_outage(&self) -> bool {
-        self.is_outage.load(Ordering::Relaxed)
+    /// Number of the level that is out of order, if one is.
+    pub(crate) fn away(&self) -> Option<u8> {
+        Some(self.away.load(Ordering::Relaxed)).filter(|level| *level > 0)
     }
 
-    pub(crate) fn begin_outage(&self) {
-        self.is_outage.store(true, Ordering::Release);
+    pub(crate) fn begin_outage(&self, level: u8) {
+        self.away.store(level, Ordering::Release);
     }
 
     pub(crate) fn end_outage(&self) {
-        self.is_outage.store(false, Ordering::Release);
+        self.away.store(0, Ordering::Release);
     }
 }
 
@@ -58,7 +60,8 @@ impl Gauge {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) memory: Latency,
-    pub(crate) disk: Latency,
+    /// Of each level below memory, from the top.
+    pub(crate) tiers: Vec<Latency>,
     /// Answers that no level had: loaded, or waited for together with somebody's load.
     pub(crate) origin: Latency,
     pub(crate) writes: u64,
@@ -66,9 +69,11 @@ pub(crate) struct Tally {
     pub(crate) sized: u64,
     pub(crate) wrong: u64,
     pub(crate) outdated: u64,
+    /// Reads that count and ended with an error.
     pub(crate) errors: u64,
+    /// Errors that callers saw, those of reads that only keep an outage busy included.
+    pub(crate) caller_errors: u64,
     pub(crate) outage_operations: u64,
-    pub(crate) outage_errors: u64,
     pub(crate) outage_slowest: Duration,
     pub(crate) recent: Vec<Ask>,
     /// Loader calls of the requests that count.
@@ -78,13 +83,18 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    fn new(world: &World) -> Self {
+        Self { tiers: vec![Latency::default(); world.levels.names().len()], ..Self::default() }
+    }
+
     pub(crate) fn operations(&self) -> u64 {
-        self.memory.count() + self.disk.count() + self.origin.count() + self.errors
+        let below = self.tiers.iter().map(Latency::count).sum::<u64>();
+        self.memory.count() + below + self.origin.count() + self.errors
     }
 
     fn add(&mut self, other: Self) {
         self.memory.add(&other.memory);
-        self.disk.add(&other.disk);
+        self.tiers.iter_mut().zip(&other.tiers).for_each(|(tier, other)| tier.add(other));
         self.origin.add(&other.origin);
         self.writes += other.writes;
         self.sized += other.sized;
@@ -92,7 +102,7 @@ impl Tally {
         self.outdated += other.outdated;
         self.errors += other.errors;
         self.outage_operations += other.outage_operations;
-        self.outage_errors += other.outage_errors;
+        self.caller_errors += other.caller_errors;
         self.outage_slowest = self.outage_slowest.max(other.outage_slowest);
         self.loads += other.loads;
         self.recent.extend(other.recent);
@@ -110,11 +120,11 @@ pub(crate) async fn run(world: &Arc<World>, args: &DemoArgs) -> Result<(Tally, O
     for stream in streams {
         callers.spawn(call(Arc::clone(world), Arc::clone(&gauge), stream));
     }
-    let progress = Progress::new(world.plan.total());
+    let progress = Progress::new(world);
     let conducted = async { Ok(conduct(world, &gauge, args, begun).await) };
     // A caller that fails ends the wait for an outage that nobody would go on through.
     let done = tokio::select! {
-        done = async { tokio::try_join!(conducted, collect(callers)) } => done,
+        done = async { tokio::try_join!(conducted, collect(world, callers)) } => done,
         never = show(&progress, &gauge) => match never {},
     };
     progress.finish();
@@ -123,8 +133,11 @@ pub(crate) async fn run(world: &Arc<World>, args: &DemoArgs) -> Result<(Tally, O
     Ok((tally, outage))
 }
 
-async fn collect(mut callers: JoinSet<Result<Tally, Failure>>) -> Result<Tally, Failure> {
-    let mut tally = Tally::default();
+async fn collect(
+    world: &World,
+    mut callers: JoinSet<Result<Tally, Failure>>,
+) -> Result<Tally, Failure> {
+    let mut tally = Tally::new(world);
     while let Some(ended) = callers.join_next().await {
         let ended = ended.map_err(|panic| Failure::broken(format!("a caller ended: {panic}")))?;
         tally.add(ended?);
@@ -139,37 +152,45 @@ async fn show(progress: &Progress, gauge: &Gauge) -> Infallible {
     }
 }
 
-/// Half of the load, the outage, the other half.
-async fn conduct(world: &Arc<World>, gauge: &Gauge, args: &DemoArgs, begun: Instant) -> Outage {
-    let limit = args.seconds.or(world.plan.total().is_none().then_some(10));
-    let limit = limit.map(Duration::from_secs);
-    let half = world.plan.total().map(|total| total.div_ceil(2));
+/// Half of the load, the outage, the other half; or the whole load, watched.
+async fn conduct(world: &World, gauge: &Gauge, args: &DemoArgs, begun: Instant) -> Outage {
+    let total = world.plan.total();
+    let limit = args.seconds.or(total.is_none().then_some(10)).map(Duration::from_secs);
+    let is_late = || limit.is_some_and(|limit| begun.elapsed() >= limit);
+    let is_done = || is_late() || total.is_some_and(|total| gauge.answered() >= total);
     let is_half = || {
-        half.is_some_and(|half| gauge.answered() >= half)
+        total.is_some_and(|total| gauge.answered() >= total.div_ceil(2))
             || limit.is_some_and(|limit| begun.elapsed() >= limit / 2)
     };
-    while !is_half() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    let outage = outage::play(world, gauge).await;
-    gauge.goes_on.store(false, Ordering::Release);
-    let is_done = || match limit {
-        Some(limit) if begun.elapsed() >= limit => true,
-        _ => world.plan.total().is_some_and(|total| gauge.answered() >= total),
+    let outage = match &world.spoiler {
+        Some((level, spoiler)) => {
+            until(is_half).await;
+            let outage = outage::play(world, *level, spoiler, gauge).await;
+            gauge.goes_on.store(false, Ordering::Release);
+            until(is_done).await;
+            outage
+        }
+        None => {
+            gauge.goes_on.store(false, Ordering::Release);
+            outage::watch(world, gauge, is_done).await
+        }
     };
-    while !is_done() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
     // A file is read to its end by the callers themselves; only a limit stops them before.
-    if limit.is_some_and(|limit| begun.elapsed() >= limit) {
+    if is_late() {
         gauge.is_over.store(true, Ordering::Release);
     }
     outage
 }
 
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// One caller, until its requests or the load end.
 async fn call(world: Arc<World>, gauge: Arc<Gauge>, mut stream: Stream) -> Result<Tally, Failure> {
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(&world);
     let mut round = 0_u64;
     while !gauge.is_over.load(Ordering::Acquire) {
         let next = stream.next(&world.plan, &gauge.goes_on);
@@ -210,7 +231,7 @@ async fn write(world: &World, ask: &Ask) -> Result<(), Failure> {
 
 /// One read: timed, told apart by level, and checked.
 async fn read(world: &World, gauge: &Gauge, ask: &Ask, tally: &mut Tally) -> Result<(), Failure> {
-    let is_outage = gauge.is_outage();
+    let is_outage = gauge.away().is_some();
     let items = world.items(ask)?;
     let acknowledged = world.origin.acknowledged(ask);
     let has_loaded = AtomicBool::new(false);
@@ -231,10 +252,10 @@ async fn read(world: &World, gauge: &Gauge, ask: &Ask, tally: &mut Tally) -> Res
     gauge.answered.add(1);
     if is_outage {
         tally.outage_operations += 1;
-        tally.outage_errors += u64::from(found.is_err());
         tally.outage_slowest = tally.outage_slowest.max(took);
     }
     let Ok((item, source)) = found else {
+        tally.caller_errors += 1;
         tally.errors += u64::from(ask.is_counted);
         return Ok(());
     };
@@ -250,7 +271,7 @@ async fn read(world: &World, gauge: &Gauge, ask: &Ask, tally: &mut Tally) -> Res
         tally.loads += u64::from(has_loaded.load(Ordering::Relaxed));
         match source {
             Source::Memory => tally.memory.record(took),
-            Source::Tier(_) => tally.disk.record(took),
+            Source::Tier(number) => tally.tiers[usize::from(number) - 2].record(took),
             _ => tally.origin.record(took),
         }
     }

@@ -1,17 +1,20 @@
-//! `cachectl demo`: a cache of memory and disk under load, in a directory that is removed.
+//! `cachectl demo`: a cache under load, over a disk in a directory that is removed, or over servers
+//! that are named.
 //!
 //! ```text
 //! requests   what is asked: the catalogue, or a recorded file
-//! world      the cache, its disk with faults to switch on, and the origin
+//! levels     what lies below memory: a disk, or Redis and memcached
+//! world      the cache over these levels, and the origin
 //! load       the callers; their answers are checked and timed (item, latency)
 //! stampede   one cold key, ten thousand callers
-//! outage     the disk fails, then hangs, while the load goes on
-//! restart    the same directory again, warm
+//! outage     a level fails, then hangs, while the load goes on (spoiler: by what means)
+//! restart    the same levels again, warm
 //! report     what a person or a program reads
 //! ```
 
 mod item;
 mod latency;
+mod levels;
 mod load;
 mod origin;
 mod outage;
@@ -19,9 +22,12 @@ mod progress;
 mod report;
 mod requests;
 mod restart;
+mod spoiler;
 mod stampede;
 mod world;
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cache_enterprise_workload as workload;
@@ -29,14 +35,13 @@ use cache_enterprise_workload as workload;
 use crate::args::DemoArgs;
 use crate::failure::Failure;
 use crate::say;
+use levels::Levels;
 use report::Report;
 use requests::Plan;
 use world::World;
 
 /// Name of level 1 in the report.
 const LEVEL_1: &str = "L1 memory";
-/// Name of level 2 in the report.
-const LEVEL_2: &str = "L2 disk";
 
 /// Runs the demo. The temporary directory goes whatever happens, an interrupt included.
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
@@ -79,16 +84,13 @@ fn plan(args: &DemoArgs) -> Result<Plan, Failure> {
     }
 }
 
-async fn play(
-    args: &DemoArgs,
-    plan: Plan,
-    directory: std::path::PathBuf,
-) -> Result<Report, Failure> {
+async fn play(args: &DemoArgs, plan: Plan, directory: PathBuf) -> Result<Report, Failure> {
     let origin_latency = Duration::from_millis(args.origin_ms());
-    let world = World::open(args, plan, origin_latency, &directory).await?;
+    let levels = Arc::new(Levels::reach(args, directory).await?);
+    let world = World::open(args, plan, origin_latency, &levels).await?;
     let recorded = world.plan.recorded.clone();
     let stampede = stampede::run(&world).await?;
     let (load, outage) = load::run(&world, args).await?;
-    let restart = restart::run(world, args, &directory, load.recent.clone()).await?;
-    Ok(Report { recorded, load, stampede, outage, restart })
+    let restart = restart::run(world, args, load.recent.clone()).await?;
+    Ok(Report { levels, recorded, load, stampede, outage, restart })
 }

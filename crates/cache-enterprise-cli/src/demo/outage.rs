@@ -1,13 +1,11 @@
-//! The disk fails, then hangs, then answers again, while the load goes on.
+//! A level fails, then hangs, then answers again, while the load goes on. Where none is broken on
+//! purpose, the levels are watched: somebody may end a server meanwhile.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use cache_enterprise::ErrorKind;
-use cache_enterprise::core::BackendHealth;
-use cache_enterprise_testkit::chaos::Mode;
-
 use super::load::Gauge;
+use super::spoiler::Spoiler;
 use super::world::World;
 
 const FAILS_FOR: Duration = Duration::from_millis(500);
@@ -17,35 +15,61 @@ const RECOVERY_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// When things happened; what callers saw is counted by the callers.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Outage {
+#[derive(Clone, Debug)]
+pub(crate) enum Outage {
+    /// Every level was up whenever somebody looked.
+    None,
+    /// A level was broken on purpose.
+    Played(Played),
+    /// Levels were away by themselves.
+    Seen(Seen),
+}
+
+/// An outage on purpose.
+#[derive(Clone, Debug)]
+pub(crate) struct Played {
+    /// Number of the level.
+    pub(crate) level: u8,
     pub(crate) failed_for: Duration,
     pub(crate) hung_for: Duration,
-    /// Requests answered while every call to the disk hung.
+    /// Requests answered while every call to the level hung.
     pub(crate) answered_while_hung: u64,
     /// From the first healthy answer that was possible to the level being used again.
     pub(crate) recovered_in: Option<Duration>,
-    /// Calls to the disk that were spoiled.
-    pub(crate) spoiled_calls: u64,
+    /// What was spoiled: how many, and of what.
+    pub(crate) toll: (u64, &'static str),
 }
 
-/// Plays the outage, from now until the level is back in use.
-pub(crate) async fn play(world: &Arc<World>, gauge: &Gauge) -> Outage {
-    let spoiled_before = world.chaos.all_faults();
-    gauge.begin_outage();
-    world.chaos.set(Mode::Fail(ErrorKind::Unavailable));
+/// Outages that came by themselves.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// Numbers of the levels that were away.
+    pub(crate) levels: BTreeSet<u8>,
+    /// How long at least one was.
+    pub(crate) away_for: Duration,
+    /// Whether all were back at the end of the load.
+    pub(crate) are_back: bool,
+}
+
+/// Breaks a level, from now until it is back in use.
+pub(crate) async fn play(world: &World, level: u8, spoiler: &Spoiler, gauge: &Gauge) -> Outage {
+    let toll_before = spoiler.toll();
+    gauge.begin_outage(level);
+    spoiler.fail();
     let failed_for = last(gauge, FAILS_FOR, 1).await.0;
-    world.chaos.set(Mode::Hang);
+    spoiler.hang();
     let (hung_for, answered_while_hung) = last(gauge, HANGS_FOR, REQUESTS_MIN).await;
-    world.chaos.set(Mode::Healthy);
+    let toll = spoiler.toll() - toll_before;
+    spoiler.heal();
     gauge.end_outage();
-    Outage {
+    Outage::Played(Played {
+        level,
         failed_for,
         hung_for,
         answered_while_hung,
         recovered_in: recover(world).await,
-        spoiled_calls: world.chaos.all_faults() - spoiled_before,
-    }
+        toll: (toll, spoiler.toll_name()),
+    })
 }
 
 /// Waits for so long and for so many answers, whichever comes later.
@@ -60,16 +84,43 @@ async fn last(gauge: &Gauge, at_least: Duration, answers_min: u64) -> (Duration,
     }
 }
 
-/// Waits until the level is in use again. Writes it missed are settled in the background, and at
+/// Waits until every level is in use again. Writes it missed are settled in the background, and at
 /// shutdown at the latest; its older copies are not believed meanwhile.
-async fn recover(world: &Arc<World>) -> Option<Duration> {
+async fn recover(world: &World) -> Option<Duration> {
     let begun = Instant::now();
     while begun.elapsed() < RECOVERY_MAX {
-        let health = world.manager.health().await;
-        if health.iter().all(|level| level.health == BackendHealth::Up) {
+        if world.away().await.is_empty() {
             return Some(begun.elapsed());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
     None
+}
+
+/// Looks at the levels until `is_done`, and tells callers while one is away.
+pub(crate) async fn watch(world: &World, gauge: &Gauge, is_done: impl Fn() -> bool) -> Outage {
+    let mut levels = BTreeSet::new();
+    let (mut away_for, mut since) = (Duration::ZERO, None);
+    while !is_done() {
+        let away = world.away().await;
+        match (away.first(), since) {
+            (Some(level), None) => {
+                since = Some(Instant::now());
+                gauge.begin_outage(*level);
+            }
+            (None, Some(begun)) => {
+                away_for += Instant::now().duration_since(begun);
+                since = None;
+                gauge.end_outage();
+            }
+            _ => {}
+        }
+        levels.extend(away);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    if levels.is_empty() {
+        return Outage::None;
+    }
+    away_for += since.map_or(Duration::ZERO, |begun| begun.elapsed());
+    Outage::Seen(Seen { levels, away_for, are_back: since.is_none() })
 }

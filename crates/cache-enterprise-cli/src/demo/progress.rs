@@ -1,11 +1,14 @@
 //! Live progress on stderr: a line that is redrawn, or plain lines when nobody watches.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::levels::Levels;
 use super::load::Gauge;
+use super::world::World;
 
 /// Shows a [`Gauge`] from time to time.
 pub(crate) struct Progress {
@@ -13,17 +16,19 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     begun: Instant,
     total: Option<u64>,
+    levels: Arc<Levels>,
 }
 
 impl Progress {
-    pub(crate) fn new(total: Option<u64>) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
+        let (total, levels) = (world.plan.total(), Arc::clone(&world.levels));
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{spinner} [{elapsed}] {msg}");
             bar.set_style(style.expect("the template names known fields only"));
             bar
         });
-        Self { bar, begun: Instant::now(), total }
+        Self { bar, begun: Instant::now(), total, levels }
     }
 
     /// How long to wait between two looks.
@@ -34,7 +39,10 @@ impl Progress {
     pub(crate) fn show(&self, gauge: &Gauge) {
         let reads = gauge.answered();
         let per_second = reads as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
-        let phase = if gauge.is_outage() { ", the disk is out of order" } else { "" };
+        let phase = match gauge.away() {
+            Some(level) => format!(", {} is out of order", self.levels.name(level)),
+            None => String::new(),
+        };
         let reads = match self.total {
             None => format!("{reads} reads"),
             Some(total) if reads <= total => format!("{reads} of {total} reads"),

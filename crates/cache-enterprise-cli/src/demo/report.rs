@@ -1,23 +1,26 @@
 //! What a person or a program reads at the end.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use cache_enterprise_workload as workload;
 use serde::Serialize;
 
+use super::LEVEL_1;
 use super::latency::Latency;
+use super::levels::{LIFE_ON_SERVERS, Levels};
 use super::load::Tally;
-use super::outage::Outage;
+use super::outage::{Outage, Played, Seen};
 use super::requests::BODY_BYTES_MAX;
 use super::restart::Restart;
 use super::stampede::Stampede;
-use super::{LEVEL_1, LEVEL_2};
 use crate::args::DemoArgs;
 use crate::failure::Failure;
 
 /// Everything the demo found out.
 #[derive(Debug)]
 pub(crate) struct Report {
+    pub(crate) levels: Arc<Levels>,
     /// How the file was read, when one was replayed.
     pub(crate) recorded: Option<workload::Report>,
     pub(crate) load: Tally,
@@ -32,7 +35,7 @@ struct Json<'a> {
     operations: u64,
     elapsed_seconds: f64,
     ops_per_second: f64,
-    levels: [LevelJson; 2],
+    levels: Vec<LevelJson<'a>>,
     misses: u64,
     origin_calls: u64,
     origin_calls_without_cache: u64,
@@ -42,8 +45,8 @@ struct Json<'a> {
 }
 
 #[derive(Serialize)]
-struct LevelJson {
-    name: &'static str,
+struct LevelJson<'a> {
+    name: &'a str,
     hits: u64,
     p50_us: f64,
     p99_us: f64,
@@ -52,13 +55,16 @@ struct LevelJson {
 
 #[derive(Serialize)]
 struct OutageJson {
-    level: &'static str,
+    /// `none` when every level was up all the time.
+    level: String,
+    /// Reads that began during the outage.
     operations: u64,
+    /// Errors that callers saw, of all the load.
     caller_errors: u64,
 }
 
-impl LevelJson {
-    fn new(name: &'static str, latency: &Latency) -> Self {
+impl<'a> LevelJson<'a> {
+    fn new((name, latency): (&'a str, &Latency)) -> Self {
         let micros = |share| latency.micros(share);
         let (p50_us, p99_us, p999_us) = (micros(0.5), micros(0.99), micros(0.999));
         Self { name, hits: latency.count(), p50_us, p99_us, p999_us }
@@ -70,6 +76,12 @@ impl Report {
         self.load.operations() as f64 / self.load.elapsed.as_secs_f64().max(1e-6)
     }
 
+    /// The levels by name, from the top.
+    fn by_level(&self) -> impl Iterator<Item = (&str, &Latency)> {
+        let below = self.levels.names().zip(&self.load.tiers);
+        std::iter::once((LEVEL_1, &self.load.memory)).chain(below)
+    }
+
     /// One object on one line.
     pub(crate) fn json(&self) -> String {
         let load = &self.load;
@@ -77,15 +89,15 @@ impl Report {
             operations: load.operations(),
             elapsed_seconds: load.elapsed.as_secs_f64(),
             ops_per_second: self.per_second(),
-            levels: [LevelJson::new(LEVEL_1, &load.memory), LevelJson::new(LEVEL_2, &load.disk)],
+            levels: self.by_level().map(LevelJson::new).collect(),
             misses: load.origin.count() + load.errors,
             origin_calls: load.loads,
             origin_calls_without_cache: load.operations(),
             stampede: &self.stampede,
             outage: OutageJson {
-                level: LEVEL_2,
+                level: self.broken().unwrap_or_else(|| "none".into()),
                 operations: load.outage_operations,
-                caller_errors: load.outage_errors,
+                caller_errors: load.caller_errors,
             },
             restart: &self.restart,
         };
@@ -99,8 +111,8 @@ impl Report {
         text
     }
 
-    fn write(&self, out: &mut String, args: &DemoArgs) -> std::fmt::Result {
-        let (load, outage, restart) = (&self.load, &self.outage, &self.restart);
+    fn write(&self, out: &mut String, args: &DemoArgs) -> fmt::Result {
+        let (load, restart) = (&self.load, &self.restart);
         let reads = load.operations();
         self.write_head(out, args)?;
         let (seconds, rate) = (load.elapsed.as_secs_f64(), self.per_second());
@@ -109,25 +121,7 @@ impl Report {
             "{reads} reads in {seconds:.1} s, {rate:.0} a second; {} writes",
             load.writes
         )?;
-        writeln!(
-            out,
-            "\n{:<12}{:>12}{:>9}{:>12}{:>12}{:>12}",
-            "answered by", "reads", "share", "p50 us", "p99 us", "p99.9 us"
-        )?;
-        for (name, latency) in
-            [(LEVEL_1, &load.memory), (LEVEL_2, &load.disk), ("origin", &load.origin)]
-        {
-            let share = 100.0 * latency.count() as f64 / reads.max(1) as f64;
-            let micros = |share| latency.micros(share);
-            writeln!(
-                out,
-                "{name:<12}{:>12}{share:>7.1} %{:>12.1}{:>12.1}{:>12.1}",
-                latency.count(),
-                micros(0.5),
-                micros(0.99),
-                micros(0.999),
-            )?;
-        }
+        self.write_levels(out)?;
         writeln!(out, "\norigin    {} calls with the cache, {reads} without", load.loads)?;
         let Stampede { callers, loader_calls, took, .. } = &self.stampede;
         let calls = if *loader_calls == 1 { "call" } else { "calls" };
@@ -135,27 +129,16 @@ impl Report {
             out,
             "stampede  {callers} callers of one cold key at once: {loader_calls} loader {calls}, {took:.0?}"
         )?;
-        writeln!(
-            out,
-            "outage    {LEVEL_2} failed for {:.1?}, then hung for {:.1?}: {} reads went on ({} while it hung),",
-            outage.failed_for, outage.hung_for, load.outage_operations, outage.answered_while_hung,
-        )?;
-        let back = outage
-            .recovered_in
-            .map_or("not back in use".into(), |after| format!("back in use after {after:.1?}"));
-        writeln!(
-            out,
-            "          {} errors seen by callers, slowest {:.0?}, {} calls to the disk spoiled, {back}",
-            load.outage_errors, load.outage_slowest, outage.spoiled_calls,
-        )?;
+        self.write_outage(out)?;
         if self.recorded.is_some() && load.outage_operations > reads {
             writeln!(out, "          the file was read again meanwhile, to keep callers busy")?;
         }
         writeln!(
             out,
-            "restart   {} of {} keys were answered by {LEVEL_2}, opened in {:.0?}; shutdown {}",
+            "restart   {} of {} keys were answered by {}, opened in {:.0?}; shutdown {}",
             restart.warm_hits,
             restart.asked,
+            self.levels.names().collect::<Vec<_>>().join(" or "),
             restart.opened_in,
             if restart.is_clean { "lost nothing" } else { "was not clean" },
         )?;
@@ -164,20 +147,89 @@ impl Report {
             "values    every answer checked: {} wrong, {} out of date",
             load.wrong + self.stampede.wrong + restart.wrong,
             load.outdated,
-        )
+        )?;
+        if self.levels.are_on_servers() {
+            let (name, minutes) = (&self.levels.manager, LIFE_ON_SERVERS.as_secs() / 60);
+            writeln!(out, "keys      carry the name {name} and end within {minutes} minutes")?;
+        }
+        Ok(())
+    }
+
+    /// Who answered how often, and how quickly.
+    fn write_levels(&self, out: &mut String) -> fmt::Result {
+        let reads = self.load.operations();
+        writeln!(
+            out,
+            "\n{:<18}{:>12}{:>9}{:>12}{:>12}{:>12}",
+            "answered by", "reads", "share", "p50 us", "p99 us", "p99.9 us"
+        )?;
+        for (name, latency) in self.by_level().chain([("origin", &self.load.origin)]) {
+            let share = 100.0 * latency.count() as f64 / reads.max(1) as f64;
+            let micros = |share| latency.micros(share);
+            writeln!(
+                out,
+                "{name:<18}{:>12}{share:>7.1} %{:>12.1}{:>12.1}{:>12.1}",
+                latency.count(),
+                micros(0.5),
+                micros(0.99),
+                micros(0.999),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Names of the levels that were away.
+    fn broken(&self) -> Option<String> {
+        let name = |level: &u8| self.levels.name(*level);
+        match &self.outage {
+            Outage::None => None,
+            Outage::Played(Played { level, .. }) => Some(name(level).into()),
+            Outage::Seen(Seen { levels, .. }) => {
+                Some(levels.iter().map(name).collect::<Vec<_>>().join(" and "))
+            }
+        }
+    }
+
+    fn write_outage(&self, out: &mut String) -> fmt::Result {
+        let load = &self.load;
+        let (level, reads) = (self.broken().unwrap_or_default(), load.outage_operations);
+        let ending = match &self.outage {
+            Outage::None => {
+                let errors = load.caller_errors;
+                return writeln!(out, "outage    none; {errors} errors seen by callers");
+            }
+            Outage::Played(played) => {
+                let Played { failed_for, hung_for, answered_while_hung, .. } = played;
+                writeln!(
+                    out,
+                    "outage    {level} failed for {failed_for:.1?}, then hung for {hung_for:.1?}: \
+                     {reads} reads went on ({answered_while_hung} while it hung),"
+                )?;
+                let back = |after| format!("back in use after {after:.1?}");
+                let back = played.recovered_in.map_or("not back in use".into(), back);
+                format!("{} {}, {back}", played.toll.0, played.toll.1)
+            }
+            Outage::Seen(Seen { away_for, are_back, .. }) => {
+                writeln!(out, "outage    {level} away for {away_for:.1?}: {reads} reads went on,")?;
+                if *are_back { "back in use".into() } else { "not back in use".to_owned() }
+            }
+        };
+        let (errors, slowest) = (load.caller_errors, load.outage_slowest);
+        writeln!(out, "          {errors} errors seen by callers, slowest {slowest:.0?}, {ending}")
     }
 
     /// What was asked, and of what.
-    fn write_head(&self, out: &mut String, args: &DemoArgs) -> std::fmt::Result {
+    fn write_head(&self, out: &mut String, args: &DemoArgs) -> fmt::Result {
         match &self.recorded {
             Some(file) => self.write_file(out, file)?,
             None => writeln!(out, "catalogue of 4 tenants, 40 000 keys, Zipf 0.99, 256 callers")?,
         }
         let origin_ms = args.origin_ms();
-        writeln!(out, "level 1: {} MiB, level 2: disk, origin: {origin_ms} ms\n", args.capacity)
+        let below = self.levels.places();
+        writeln!(out, "level 1: {} MiB, {below}, origin: {origin_ms} ms\n", args.capacity)
     }
 
-    fn write_file(&self, out: &mut String, file: &workload::Report) -> std::fmt::Result {
+    fn write_file(&self, out: &mut String, file: &workload::Report) -> fmt::Result {
         let workload::Report { path, read, skipped, first_skipped, .. } = file;
         writeln!(out, "replay of {}, 256 requests in flight", path.display())?;
         write!(out, "file: {read} requests, {skipped} lines skipped")?;
@@ -199,7 +251,7 @@ impl Report {
         if wrong > 0 {
             return Err(Failure::broken(format!("{wrong} answers were wrong or out of date")));
         }
-        match load.errors + load.outage_errors {
+        match load.caller_errors {
             0 => Ok(()),
             errors => Err(Failure::broken(format!("callers saw {errors} errors"))),
         }

@@ -1,7 +1,6 @@
-//! The manager is dropped and opened anew on the same directory.
+//! The manager is dropped and opened anew on the same levels.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,20 +29,19 @@ pub(crate) struct Restart {
     pub(crate) is_clean: bool,
 }
 
-/// Shuts `world` down, opens its directory again and asks for what was asked for lately.
+/// Shuts `world` down, opens its levels again and asks for what was asked for lately.
 pub(crate) async fn run(
     world: Arc<World>,
     args: &DemoArgs,
-    directory: &Path,
     mut recent: Vec<Ask>,
 ) -> Result<Restart, Failure> {
     recent.push(world.plan.cold_ask());
     let report = world.manager.shutdown(SHUTDOWN_MAX).await;
     let acknowledged: Vec<_> = recent.iter().map(|ask| world.origin.acknowledged(ask)).collect();
-    let plan = world.plan.clone();
+    let (plan, levels) = (world.plan.clone(), Arc::clone(&world.levels));
     drop(world);
 
-    let world = World::open(args, plan, Duration::ZERO, directory).await?;
+    let world = World::open(args, plan, Duration::ZERO, &levels).await?;
     let (mut warm_hits, mut wrong) = (0, 0);
     let mut seen = HashSet::new();
     for (ask, revision) in recent.iter().zip(acknowledged) {
@@ -51,7 +49,7 @@ pub(crate) async fn run(
             continue;
         }
         let Some(hit) = world.items(ask)?.get_entry(&ask.key).await? else { continue };
-        warm_hits += u64::from(hit.source == Source::Tier(2));
+        warm_hits += u64::from(matches!(hit.source, Source::Tier(_)));
         let body = world.plan.expected(ask, &hit.value);
         let tenant = world.plan.tenant_name(ask);
         let judgement = hit.value.judge(tenant, &ask.key.0, revision, Some(&body));

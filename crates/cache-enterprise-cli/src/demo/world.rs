@@ -1,19 +1,17 @@
-//! The cache of the demo: memory, a disk whose faults can be switched on, and the origin.
+//! The cache of the demo: memory, the levels below it, and the origin.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use cache_enterprise::core::{Clock, OpenedBackend};
+use cache_enterprise::core::{BackendHealth, Clock};
 use cache_enterprise::prelude::*;
-use cache_enterprise::resilience::CircuitBreakerConfig;
-use cache_enterprise_testkit::Seed;
-use cache_enterprise_testkit::chaos::ChaosBackend;
 
 use super::item::{Item, ItemKey};
+use super::levels::{Levels, Opened};
 use super::origin::Origin;
 use super::requests::{Ask, Plan};
+use super::spoiler::Spoiler;
 use crate::args::DemoArgs;
 use crate::failure::Failure;
 
@@ -26,7 +24,9 @@ type Items = Cache<ItemKey, Item>;
 pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) origin: Origin,
-    pub(crate) chaos: Arc<ChaosBackend>,
+    pub(crate) levels: Arc<Levels>,
+    /// What breaks a level, and the level's number, when one is to be broken.
+    pub(crate) spoiler: Option<(u8, Spoiler)>,
     pub(crate) manager: CacheManager<MessagePack>,
     root: Items,
     tenants: RwLock<HashMap<Arc<str>, Items>>,
@@ -38,32 +38,24 @@ impl World {
         args: &DemoArgs,
         plan: Plan,
         origin_latency: Duration,
-        directory: &Path,
+        levels: &Arc<Levels>,
     ) -> Result<Arc<Self>, Failure> {
         let begun = Instant::now();
         let clock = Clock::system();
-        let disk = Disk::at(directory).clock(clock.clone()).open().await?;
-        let chaos = Arc::new(ChaosBackend::new(Arc::clone(&disk) as _, Seed(args.seed)));
-        let opened = OpenedBackend { backend: Arc::clone(&chaos) as _, epochs: Some(disk) };
-        // Looks after the disk more often than a service would, so that the demo stays short.
-        let breaker = CircuitBreakerConfig {
-            recovery_timeout: ms(300),
-            recovery_timeout_max: secs(1),
-            ..CircuitBreakerConfig::default()
-        };
-        let manager = CacheManager::builder("demo")
+        let Opened { first, others, spoiler } = levels.open(&clock, args.seed).await?;
+        let builder = CacheManager::builder(&levels.manager)
             .l1(Memory::bytes(args.capacity * MIB))
-            .l2(Tier::new(opened).breaker(breaker))
+            .l2(first)
             .codec(MessagePack)
             .compression(Lz4::over(1024))
             .clock(clock)
-            .seed(args.seed)
-            .build()
-            .await?;
+            .seed(args.seed);
+        let builder = others.into_iter().fold(builder, |builder, tier| builder.tier(tier));
+        let manager = builder.build().await?;
         let root = manager.open(&ITEMS)?;
         let (origin, opened_in) = (Origin::new(origin_latency), begun.elapsed());
-        let tenants = RwLock::default();
-        Ok(Arc::new(Self { plan, origin, chaos, manager, root, tenants, opened_in }))
+        let (levels, tenants) = (Arc::clone(levels), RwLock::default());
+        Ok(Arc::new(Self { plan, origin, levels, spoiler, manager, root, tenants, opened_in }))
     }
 
     /// The items of the tenant who asks.
@@ -77,5 +69,12 @@ impl World {
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         tenants.insert(Arc::clone(name), items.clone());
         Ok(items)
+    }
+
+    /// Numbers of the levels that do not answer or are left alone after failures, from the top.
+    pub(crate) async fn away(&self) -> Vec<u8> {
+        let health = self.manager.health().await;
+        let away = health.into_iter().filter(|level| level.health != BackendHealth::Up);
+        away.map(|level| level.level).collect()
     }
 }
