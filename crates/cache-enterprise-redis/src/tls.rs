@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cache_enterprise_core::{Error, ErrorKind, Result};
 use redis::{ClientTlsConfig, TlsCertificates};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -35,8 +36,12 @@ impl Certificates {
 
     /// For connections of our own.
     pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>> {
-        use_provider();
-        let config = ClientConfig::builder().with_root_certificates(self.roots()?);
+        let chosen = CryptoProvider::get_default().cloned();
+        let provider = chosen.unwrap_or_else(|| Arc::new(ring::default_provider()));
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|_| Error::config("the process's cryptography offers no version of TLS"))?
+            .with_root_certificates(self.roots()?);
         let config = match &self.identity {
             None => config.with_no_client_auth(),
             Some((certificate, key)) => {
@@ -77,12 +82,12 @@ impl Certificates {
     }
 }
 
-/// rustls takes the cryptography a process chose. Where nobody chose, it is chosen here, since two
-/// of them may be compiled in and then rustls does not choose by itself.
+/// The client takes the cryptography that the process chose and none by itself, so where nobody
+/// chose, it is chosen here: for the process, as there is no other way to tell the client.
 fn use_provider() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
+    if CryptoProvider::get_default().is_none() {
         // Somebody else may have been faster, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = ring::default_provider().install_default();
     }
 }
 
