@@ -82,6 +82,8 @@ struct Ask {
 /// A taken place. When it is given up and somebody waits, a task takes it over.
 struct Place {
     reads: Arc<Reads>,
+    /// Whether it was handed to a task that has not run yet.
+    is_handed_over: bool,
 }
 
 enum Turn {
@@ -154,7 +156,7 @@ impl Reads {
             return self.line_up(&mut line, commands, bytes).map(Turn::Later);
         }
         line.taken += 1;
-        Ok(Turn::Now(Place { reads: Arc::clone(self) }, commands))
+        Ok(Turn::Now(Place { reads: Arc::clone(self), is_handed_over: false }, commands))
     }
 
     fn line_up(
@@ -182,12 +184,13 @@ impl Reads {
         let free = PLACES - std::mem::replace(&mut line.taken, PLACES);
         drop(line);
         for _ in 0..free {
-            drop(Place { reads: Arc::clone(self) });
+            drop(Place { reads: Arc::clone(self), is_handed_over: false });
         }
     }
 
     /// Serves the line until nobody waits.
-    async fn serve(self: Arc<Self>, place: Place) {
+    async fn serve(self: Arc<Self>, mut place: Place) {
+        place.is_handed_over = false;
         while let Some((asks, commands)) = self.next() {
             let answer = self.ask(commands).await;
             tell(asks, answer);
@@ -347,6 +350,12 @@ impl Drop for Running {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut line = self.reads.line.lock();
+        if self.is_handed_over {
+            // The task was dropped before it ran, so the runtime has ended: nobody will serve the
+            // line, and whoever waits hears of it by the end of the channel.
+            line.waiting.clear();
+            line.commands = 0;
+        }
         if line.waiting.is_empty() {
             line.taken -= 1;
             return;
@@ -354,7 +363,7 @@ impl Drop for Place {
         drop(line);
         // Keeps the place taken and passes it on.
         let reads = Arc::clone(&self.reads);
-        let place = Place { reads: Arc::clone(&reads) };
+        let place = Place { reads: Arc::clone(&reads), is_handed_over: true };
         self.reads.runtime.spawn(reads.serve(place));
     }
 }
