@@ -42,6 +42,7 @@ async fn its_shard_is_back_after_the_election_and_stays_away_without_the_watchdo
     let elected = traffic.now();
     until_async("the shard answers again", async || traffic.answered(shard, elected) > 50).await;
     // All this time the other one did not find its way, and it will not while the master hangs.
+    // Its calls of before the fall have ended by then.
     let others = (0..3).filter(|other| *other != without_shard);
     let goes_on = |shard: u32| without.answered(shard, fell_without) > 200;
     until_async("the others go on", async || others.clone().all(goes_on)).await;

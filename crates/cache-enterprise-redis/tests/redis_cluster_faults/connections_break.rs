@@ -1,5 +1,5 @@
 //! All nodes break all connections, again and again: what many clients see when a device between
-//! them and a cluster restarts. Every shard is back at once.
+//! them and a cluster restarts. Every shard is back each time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::task::block_in_place;
 use super::traffic::{Fate, Traffic, backend_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_shard_is_back_at_once() {
+async fn every_shard_is_back() {
     let _alone = super::alone().await;
     let servers = RedisCluster::start(3, 0);
     let backend: Arc<dyn Backend> = backend_of(&servers).open().await.unwrap();

@@ -22,7 +22,7 @@ const PACE: Duration = ms(3);
 /// The backend of a cluster. It waits less than an election takes, and more than a busy machine
 /// makes healthy nodes wait.
 pub(crate) fn backend_of(cluster: &RedisCluster) -> Redis {
-    Redis::cluster(cluster.urls()).unwrap().read_timeout(secs(2)).write_timeout(secs(2))
+    Redis::cluster(cluster.urls()).unwrap().read_timeout(secs(3)).write_timeout(secs(3))
 }
 
 /// `count` keys of the shard with this number, of this tenant.

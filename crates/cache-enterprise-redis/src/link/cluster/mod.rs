@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -211,7 +212,7 @@ impl Cluster {
         let mut loads = JoinSet::new();
         for node in self.shared.nodes().into_iter().chain(self.shared.strangers()) {
             // One that does not answer is loaded when it does, and asked for it.
-            if node.id == own.id || node.is_doubted.load(std::sync::atomic::Ordering::Relaxed) {
+            if node.id == own.id || node.is_doubted.load(Ordering::Relaxed) {
                 continue;
             }
             let command = command.clone();
