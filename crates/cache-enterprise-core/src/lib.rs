@@ -24,6 +24,7 @@ mod factory;
 mod key;
 mod level;
 mod observe;
+mod placement;
 mod source;
 mod store;
 #[doc(hidden)]
@@ -51,6 +52,7 @@ pub use key::{
 };
 pub use level::CacheLevel;
 pub use observe::{Event, NoObserver, Observer};
+pub use placement::{Heat, PlacementPolicy};
 pub use source::{BackendSource, DescribedOption, OpenedBackend};
 pub use store::{Capacity, LocalStore, RemovalCause, SetOutcome, StoreStats};
 pub use tag::{TAG_BYTES_MAX, Tag};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    Capacity, Clock, Error, ErrorKind, MemoryOnly, NoObserver, Observer, Result, check_name,
+    Capacity, Clock, Error, ErrorKind, MemoryOnly, NoObserver, Observer, PlacementPolicy, Result,
+    check_name,
 };
 
 use hashbrown::HashMap;
@@ -13,6 +14,7 @@ use hashbrown::HashMap;
 use crate::failover::Failover;
 use crate::manager::CacheManager;
 use crate::options::{Options, Origin, Origins};
+use crate::placement;
 use crate::shared::Shared;
 use crate::ticker;
 
@@ -32,6 +34,7 @@ pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) l1_ttl_max: Option<Duration>,
     pub(crate) default_backend: Option<String>,
     pub(crate) failover: Failover,
+    pub(crate) placement: Arc<dyn PlacementPolicy>,
     pub(crate) origins: Origins,
     /// Name of the codec, once there is one.
     pub(crate) codec_name: Option<&'static str>,
@@ -57,6 +60,7 @@ impl ManagerBuilder {
             l1_ttl_max: None,
             default_backend: None,
             failover: Failover::default(),
+            placement: placement::usual(),
             origins: Origins::default(),
             codec_name: None,
             codec: MemoryOnly,
@@ -93,6 +97,14 @@ impl<C, T> ManagerBuilder<C, T> {
     pub fn failover(mut self, failover: Failover) -> Self {
         self.failover = failover;
         self.origin("failover.strategy", Origin::Manager)
+    }
+
+    /// Which levels get a value of [`set_multi_level`](crate::Cache::set_multi_level). Default:
+    /// [`ByHeat`](crate::ByHeat).
+    #[must_use]
+    pub fn placement(mut self, policy: impl PlacementPolicy) -> Self {
+        self.placement = Arc::new(policy);
+        self
     }
 
     /// Names the walk over the levels: [`backend`](CacheManager::backend) of this name is the
@@ -162,6 +174,7 @@ impl<C, T> ManagerBuilder<C, T> {
             l1_ttl_max: self.l1_ttl_max,
             default_backend: self.default_backend,
             failover: self.failover,
+            placement: self.placement,
             origins: self.origins,
             codec_name: Some(codec.name()),
             codec,
@@ -182,6 +195,7 @@ impl<C, T> ManagerBuilder<C, T> {
             l1_ttl_max: self.l1_ttl_max,
             default_backend: self.default_backend,
             failover: self.failover,
+            placement: self.placement,
             origins: self.origins,
             codec_name: self.codec_name,
             codec: self.codec,

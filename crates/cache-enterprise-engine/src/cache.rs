@@ -1,7 +1,7 @@
 //! The handle applications keep: one named, typed cache of one tenant.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cache_enterprise_core::coherence::EpochCell;
@@ -17,6 +17,7 @@ use crate::holding::{Holding, Holdings};
 use crate::options::Options;
 use crate::route::{self, Route};
 use crate::shared::{Shared, TenantState};
+use crate::sketch::Sketch;
 use crate::tenant::TenantUsage;
 
 /// What leaves level 1 on a call; dropped when no lock is held.
@@ -95,6 +96,8 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) holdings: Holdings<K, V>,
     pub(crate) flights: Flights<K, V>,
     pub(crate) counts: Counts,
+    /// How often keys were asked for, once a write was placed by it.
+    pub(crate) sketch: OnceLock<Sketch>,
     pub(crate) spec_options: Options,
     /// Spec over manager.
     pub(crate) options: Options,

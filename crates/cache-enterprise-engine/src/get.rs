@@ -182,6 +182,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let is_alone = !self.view.has_tiers();
         if is_alone {
             self.view.core.counts.misses.add(1);
+            self.note_demand(key);
             self.bury(key);
         }
         is_alone

@@ -6,7 +6,7 @@
 //! describe  the options in force and who set them
 //! get       the reads a caller sees: a hit at once              hit_or
 //! read      else the flight, the tiers, the loader              flight, timer, ticker
-//! write     set, remove, expire, landing
+//! write     set, remove, expire, landing                        placement, sketch
 //! tiers     everything below level 1 (feature `tiers`)
 //! ```
 //!
@@ -35,10 +35,12 @@ mod level1;
 mod manager;
 mod options;
 mod parking;
+mod placement;
 mod read;
 mod route;
 mod set;
 mod shared;
+mod sketch;
 mod spec;
 mod tenant;
 mod ticker;
@@ -64,6 +66,7 @@ pub use level1::Memory;
 pub use manager::{CacheManager, ShutdownReport, Tenant};
 pub use options::{EffectiveOption, Life, Options, Origin};
 pub use parking::block_on;
+pub use placement::{ByHeat, Placed};
 pub use read::{Hit, Source};
 pub use set::{Lenient, Set, SetFuture, SetMode, Strict};
 pub use spec::CacheSpec;

@@ -1,8 +1,8 @@
 //! The manager: where caches are opened, tags invalidated and everything is shut down.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use cache_enterprise_core::coherence::EpochTarget;
@@ -204,6 +204,7 @@ impl<C> CacheManager<C> {
             holdings: Holdings::new(place, listener)?,
             flights: Flights::new(self.shared.clock.clone(), spec.name(), observer),
             counts: Counts::default(),
+            sketch: OnceLock::new(),
             spec_options: *spec.options(),
             options,
             weigh: spec.weigher(),

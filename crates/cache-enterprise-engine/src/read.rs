@@ -311,6 +311,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         E: Send + Sync + 'static,
     {
         self.view.core.counts.misses.add(1);
+        self.note_demand(key);
         // What only tiers ask for is boxed here and below, so that the future of a climb is small
         // where there are none: it is moved into its own box whole.
         if self.view.has_tiers()

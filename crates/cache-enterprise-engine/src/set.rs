@@ -13,6 +13,7 @@ use cache_enterprise_core::{
 
 use crate::cache::Cache;
 use crate::options::{Life, Options};
+use crate::placement::Placed;
 
 /// A `set` that answers with its outcome and never fails.
 #[derive(Debug)]
@@ -119,6 +120,19 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
     pub fn priority(mut self, priority: Priority) -> Self {
         self.options.priority = Some(priority);
         self
+    }
+
+    /// Places the value by the heat of its key instead of at every level, and tells where it went;
+    /// see [`Cache::set_multi_level`].
+    ///
+    /// # Errors
+    /// For an invalid tag, and as [`Cache::set_multi_level`].
+    pub async fn multi_level(self) -> Result<Placed> {
+        if self.tags.iter().any(Tag::is_invalid) {
+            return Err(Error::invalid("a tag is empty or over 512 bytes").operation("set"));
+        }
+        let Set { cache, key, value, options, tags, .. } = self;
+        Box::pin(cache.place(key, value, tags, &options)).await
     }
 
     /// Fails unless every level took the value.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::{EpochTarget, TenantEpochs};
 use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{Capacity, Clock, Event, Millis, Observer, Sequence};
+use cache_enterprise_core::{Capacity, Clock, Event, Millis, Observer, PlacementPolicy, Sequence};
 use hashbrown::HashMap;
 
 use crate::builder::{ManagerBuilder, entropy};
@@ -55,6 +55,7 @@ pub(crate) struct Shared {
     /// Lives of the facade's data types.
     pub(crate) data_types: HashMap<String, Duration>,
     pub(crate) failover: Failover,
+    pub(crate) placement: Arc<dyn PlacementPolicy>,
     pub(crate) observer: Arc<dyn Observer>,
     /// Who set which option, and what the description tells besides.
     pub(crate) origins: Origins,
@@ -102,6 +103,7 @@ impl Shared {
             options: builder.options,
             data_types: builder.data_types,
             failover: builder.failover,
+            placement: builder.placement,
             observer: builder.observer,
             tenants: Mutex::default(),
             tenants_next: AtomicU32::new(0),

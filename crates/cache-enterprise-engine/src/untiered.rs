@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_enterprise_core::coherence::EpochTarget;
-use cache_enterprise_core::{CacheKey, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag};
+use cache_enterprise_core::{
+    CacheKey, CacheLevel, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag,
+};
 
 use crate::cache::Cache;
 use crate::flight::Lead;
 use crate::manager::ShutdownReport;
 use crate::options::Options;
+use crate::placement::{Placed, overtaken};
 use crate::read::{Below, Call};
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
@@ -81,6 +84,28 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     pub(crate) async fn expire_below(&self, _: K, _: Sequence) -> Result<()> {
         Ok(())
+    }
+
+    pub(crate) fn deepest(&self) -> CacheLevel {
+        CacheLevel::L1
+    }
+
+    pub(crate) async fn place_from(
+        &self,
+        key: K,
+        value: V,
+        tags: Vec<Tag>,
+        options: &Options,
+        placed: &mut Placed,
+    ) -> Result<()> {
+        match self.place_level1(key, value, tags, options, true, |_, _| None) {
+            SetOutcome::Fenced => Err(overtaken()),
+            SetOutcome::Stored => {
+                placed.levels.push(CacheLevel::L1);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn set_now(

@@ -218,7 +218,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         is_fresh && self.view.tenant.epochs.is_valid(entry.version(), &self.view.cell, &[])
     }
 
-    fn forget_absence<Q>(&self, key: &Q)
+    pub(crate) fn forget_absence<Q>(&self, key: &Q)
     where
         Q: ?Sized + std::hash::Hash + equivalent::Equivalent<Scoped<K>>,
     {

@@ -19,6 +19,7 @@ use self::value::{AnyCodec, AnyValue};
 use crate::cache::Cache;
 use crate::manager::CacheManager;
 use crate::options::Life;
+use crate::placement::Placed;
 use crate::spec::CacheSpec;
 
 static FACADE: CacheSpec<String, AnyValue, Own<AnyCodec>> =
@@ -60,6 +61,19 @@ impl<C> CacheManager<C> {
     {
         let call = FacadeCall::new(self, key);
         FacadeSet { call, value, ttl: None, data_type: None, tags: Vec::new() }
+    }
+
+    /// As [`set`](Self::set), placed by the heat of the key; tells where it went. See
+    /// [`Cache::set_multi_level`], and [`FacadeSet::multi_level`] for a life or tags of its own.
+    ///
+    /// # Errors
+    /// As [`Cache::set_multi_level`], and when the manager gives entries no life.
+    pub async fn set_multi_level<V>(&self, key: &str, value: &V) -> Result<Placed>
+    where
+        C: Codec<V> + Clone + Send + Sync,
+        V: Clone + Send + Sync + 'static,
+    {
+        self.set(key, value).multi_level().await
     }
 
     /// The value of type `V` under `key`.
@@ -171,6 +185,30 @@ impl<C, V> FacadeSet<'_, C, V> {
         shared.options.ttl.ok_or_else(|| {
             Error::config("a set needs a life: add `.ttl(..)` or give the manager one")
         })
+    }
+}
+
+impl<C, V> FacadeSet<'_, C, V>
+where
+    C: Codec<V> + Clone + Send + Sync,
+    V: Send + Sync + 'static,
+{
+    /// Places the value by the heat of its key instead of at every level, and tells where it went;
+    /// see [`Cache::set_multi_level`].
+    ///
+    /// # Errors
+    /// As [`Cache::set_multi_level`], and when nothing gives the entry a life.
+    pub async fn multi_level(self) -> Result<Placed> {
+        let life = self.life()?;
+        let (manager, cache) = self.call.open()?;
+        let is_written = manager.has_tiers();
+        let value = AnyValue::typed(self.value, is_written.then_some(&manager.codec))?;
+        let set = cache.set(self.call.key, value).tags(self.tags);
+        let set = match life {
+            Life::For(ttl) => set.ttl(ttl),
+            Life::Forever => set.forever(),
+        };
+        set.multi_level().await
     }
 }
 

@@ -55,6 +55,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             match self.join(&keys[index], self.arrival(&call)) {
                 Join::Lead(seat) => {
                     self.view.core.counts.misses.add(1);
+                    self.note_demand(&keys[index]);
                     let until = self.leads_until(&call);
                     let lead = Lead::new(&self.view.core.flights, seat, until);
                     wanted.push(Wanted { index, lead, pass: stack.gates.enter(&stored) });

@@ -17,6 +17,7 @@ mod guards;
 mod inspect;
 mod life;
 mod pipeline;
+mod place;
 mod promote;
 mod restore;
 mod stack;

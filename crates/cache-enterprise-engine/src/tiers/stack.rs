@@ -138,7 +138,7 @@ impl Stack {
         let task = self.runtime.spawn(async move {
             let mut result = Ok(());
             for index in levels.rev() {
-                result = result.and(stack.put(index, &job).await);
+                result = result.and(stack.put(index, &job).await.map(drop));
             }
             result
         });
@@ -149,34 +149,40 @@ impl Stack {
         let job = Arc::new(job);
         let mut result = Ok(());
         for index in levels.rev() {
-            let done = match (&self.levels[index].config.write, &self.behind[index]) {
-                (WritePolicy::Around, _) => self.drop_older(index, &job).await,
-                (_, Some(behind)) => match behind.push(Arc::clone(&job)) {
-                    Ok(()) => Ok(()),
-                    Err(full) => {
-                        self.levels[index].counts.behind_full.add(1);
-                        let tier = self.levels[index].name.clone();
-                        self.observer.on_event(&Event::WriteBehindFull { tier });
-                        self.put(index, &full).await
-                    }
-                },
-                (_, None) => self.put(index, &job).await,
-            };
-            result = result.and(done);
+            result = result.and(self.store_in(index, &job).await.map(drop));
         }
         result
     }
 
-    /// Puts one job into one level, if it is still the newest of its key.
-    pub(crate) async fn put(&self, index: usize, job: &Job) -> Result<()> {
+    /// Writes one job to one level by its policy, and says whether the level took it, be it into
+    /// its queue.
+    pub(super) async fn store_in(&self, index: usize, job: &Arc<Job>) -> Result<bool> {
+        match (&self.levels[index].config.write, &self.behind[index]) {
+            (WritePolicy::Around, _) => self.drop_older(index, job).await.map(|()| false),
+            (_, Some(behind)) => match behind.push(Arc::clone(job)) {
+                Ok(()) => Ok(true),
+                Err(full) => {
+                    self.levels[index].counts.behind_full.add(1);
+                    let tier = self.levels[index].name.clone();
+                    self.observer.on_event(&Event::WriteBehindFull { tier });
+                    self.put(index, &full).await
+                }
+            },
+            (_, None) => self.put(index, job).await,
+        }
+    }
+
+    /// Puts one job into one level, if it is still the newest of its key, and says whether the
+    /// level keeps it.
+    pub(crate) async fn put(&self, index: usize, job: &Job) -> Result<bool> {
         let level = &self.levels[index];
         let key = job.pass.key();
         let _turn = job.pass.turn.lock().await;
         if !job.pass.admits(job.version) {
-            return Ok(());
+            return Ok(false);
         }
         let Some((bytes, how)) = self.prepare(index, job) else {
-            return self.remove_from(index, key, job.version).await.map(drop);
+            return self.remove_from(index, key, job.version).await.map(|_| false);
         };
         let ctx = OpContext::default();
         match level.backend.put(key, bytes, how, &ctx).await {
@@ -186,7 +192,7 @@ impl Stack {
                     level.counts.puts.add(1);
                     self.debts[index].settle(key, job.version);
                 }
-                Ok(())
+                Ok(outcome == PutOutcome::Stored)
             }
             Err(error) => {
                 self.debts[index].owe(key, job.version);
@@ -212,7 +218,7 @@ impl Stack {
     }
 
     /// A level that is written around must not keep what the write replaced.
-    async fn drop_older(&self, index: usize, job: &Job) -> Result<()> {
+    pub(super) async fn drop_older(&self, index: usize, job: &Job) -> Result<()> {
         let _turn = job.pass.turn.lock().await;
         if !job.pass.admits(job.version) || job.pass.fence() == Sequence::ZERO {
             return Ok(());

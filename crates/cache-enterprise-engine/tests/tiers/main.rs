@@ -16,6 +16,7 @@ mod kept;
 mod life_is_one_at_every_level;
 mod named_backend_is_a_space_of_its_own;
 mod newer_envelope_is_a_miss_and_not_an_error;
+mod placed_values_lie_where_their_heat_says;
 mod removal_a_tier_did_not_hear_is_never_undone;
 mod scripted;
 mod stale_bytes_answer_only_within_their_grace;
