@@ -16,7 +16,9 @@ use crate::config::Redis;
 /// `sentinel_password`, `database`, `tls`, `ca_file`, `client_certificate_file` with
 /// `client_key_file`, `pool_size` (also `connection_pool_size`), `pipeline_size`,
 /// `connect_timeout`, `read_timeout`, `write_timeout`, `tombstone_life`, `replicated` and
-/// `value_bytes_max`. A time is a number of seconds, or a number with `ms`, `s`, `m` or `h`.
+/// `value_bytes_max`. A `replication_factor` is the number of copies that a removal must reach,
+/// the primary's counted: 3 is `replicated` 2. How many copies a cluster keeps is its own matter; where
+/// there are fewer, each removal says so by an error. A time is a number of seconds, or a number with `ms`, `s`, `m` or `h`.
 /// Passwords are secrets: they are read when the backend is opened.
 ///
 /// ```
@@ -34,7 +36,7 @@ use crate::config::Redis;
 #[derive(Clone, Copy, Debug)]
 pub struct RedisFactory;
 
-const OPTIONS: [&str; 23] = [
+const OPTIONS: [&str; 24] = [
     "url",
     "cluster",
     "cluster_nodes",
@@ -57,6 +59,7 @@ const OPTIONS: [&str; 23] = [
     "write_timeout",
     "tombstone_life",
     "replicated",
+    "replication_factor",
     "value_bytes_max",
 ];
 
@@ -148,6 +151,21 @@ fn access(mut redis: Redis, config: &BackendConfig) -> Result<Redis> {
     }
 }
 
+/// The replicas that a removal waits for. Of a replication factor, the copies of a key, one is the
+/// primary's.
+fn replicas(config: &BackendConfig) -> Result<Option<usize>> {
+    let (replicated, factor) = (config.parsed("replicated")?, config.parsed("replication_factor")?);
+    let fault = |text: &str| Err(Error::config(text).with("option", "replication_factor"));
+    match (replicated, factor) {
+        (replicated, None) => Ok(replicated),
+        (_, Some(0)) => fault("a key has one copy at least; write 1 or more"),
+        (Some(replicas), Some(factor)) if replicas != factor - 1 => {
+            fault("replicated says another number of copies; write one of the two")
+        }
+        (_, Some(factor)) => Ok(Some(factor - 1)),
+    }
+}
+
 fn limits(mut redis: Redis, config: &BackendConfig) -> Result<Redis> {
     let pool_size = match config.parsed("pool_size")? {
         // What is said of this backend comes before what is said in general.
@@ -158,7 +176,7 @@ fn limits(mut redis: Redis, config: &BackendConfig) -> Result<Redis> {
     let counts = [
         (&mut limits.pool_size, pool_size),
         (&mut limits.pipeline_size, config.parsed("pipeline_size")?),
-        (&mut limits.replicas, config.parsed("replicated")?),
+        (&mut limits.replicas, replicas(config)?),
         (&mut limits.value_bytes_max, config.parsed("value_bytes_max")?),
     ];
     for (limit, count) in counts {
@@ -274,6 +292,21 @@ mod tests {
             assert!(described.contains(&(name.into(), value.into())), "{name}: {described:?}");
         }
         assert!(!format!("{described:?} {config:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_replication_factor_is_the_copies_that_a_removal_reaches() {
+        let nodes = ("cluster_nodes", "redis-1:6379 redis-2:6379");
+        let three = config(&[nodes, ("replication_factor", "3")]);
+        assert!(described(&three).contains(&("replicated".into(), "2".into())));
+        for others in [("0", "0"), ("3", "1"), ("many", "1")] {
+            let options = [nodes, ("replication_factor", others.0), ("replicated", others.1)];
+            let error = RedisFactory.source(&config(&options)).unwrap_err();
+            assert!(
+                error.context().any(|pair| pair == ("option", "replication_factor")),
+                "{error}"
+            );
+        }
     }
 
     #[test]
