@@ -13,9 +13,9 @@ pub use cache_enterprise_core::{
     SetOutcome, Tag, tag,
 };
 pub use cache_enterprise_engine::{
-    Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption, Failover, Fetch, Hit,
-    Life, Listener, LoadContext, LoadError, ManagerBuilder, Options, Origin, Quota, Receipt,
-    ShutdownReport, Source, Tenant, TenantUsage, block_on,
+    ByHeat, Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption, Failover,
+    Fetch, Hit, Life, Listener, LoadContext, LoadError, ManagerBuilder, Options, Origin, Quota,
+    Receipt, ShutdownReport, Source, Tenant, TenantUsage, block_on,
 };
 
 #[cfg(feature = "tiers")]
@@ -44,6 +44,8 @@ pub use cache_enterprise_settings as settings;
 #[cfg(feature = "settings")]
 mod wiring;
 #[cfg(feature = "settings")]
-pub use wiring::{FromSettings, Wiring};
+pub use wiring::{FromSettings, Wiring, WithBackend};
 
+#[cfg(feature = "compat")]
+pub mod compat;
 pub mod prelude;

@@ -33,6 +33,6 @@ pub use cache_enterprise_redis::Redis;
 pub use cache_enterprise_memcached::Memcached;
 
 #[cfg(feature = "settings")]
-pub use crate::wiring::FromSettings;
+pub use crate::wiring::{FromSettings, WithBackend};
 #[cfg(feature = "settings")]
 pub use cache_enterprise_settings::Settings;

@@ -6,6 +6,7 @@
 mod origins;
 mod packers;
 mod plan;
+mod single;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use cache_enterprise_serializers::AnySerde;
 use cache_enterprise_settings::{FailoverStrategy, Settings, SettingsErrors};
 
 use plan::Plan;
+pub use single::WithBackend;
 
 /// Builds a manager from settings alone, with the backends of the enabled features. For backends,
 /// a clock or an observer of your own see [`Wiring`].

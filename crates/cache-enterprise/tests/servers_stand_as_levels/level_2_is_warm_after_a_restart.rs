@@ -1,0 +1,48 @@
+//! Level 2 outlives the process that filled it, and level 3 outlives level 2.
+
+use cache_enterprise::prelude::*;
+use cache_enterprise::{Compressor, Source};
+use cache_enterprise_testkit::servers::{MemcachedServer, RedisServer};
+
+use crate::{TEXTS, manager, text};
+
+const KEYS: u64 = 200;
+
+/// Where the keys are found by a manager that is new, each with its value.
+async fn sources(redis: &RedisServer, memcached: &MemcachedServer) -> Vec<Source> {
+    let manager = manager(redis, memcached).await;
+    let texts = manager.open(&TEXTS).unwrap();
+    let mut sources = Vec::new();
+    for key in 0..KEYS {
+        let hit = texts.get_entry(&key).await.unwrap().unwrap();
+        assert_eq!(*hit.value, text(key));
+        sources.push(hit.source);
+    }
+    assert!(manager.shutdown(secs(10)).await.is_clean());
+    sources
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_is_found_by_the_next_process() {
+    let (redis, memcached) = (RedisServer::start(), MemcachedServer::start());
+    let first = manager(&redis, &memcached).await;
+    let texts = first.open(&TEXTS).unwrap();
+    for key in 0..KEYS {
+        texts.set(&key, text(key)).strict().await.unwrap();
+    }
+    let copies = first.inspect("texts", &7_u64).await.unwrap();
+    let told: Vec<_> = copies.iter().map(|copy| (copy.level, copy.compressor)).collect();
+    assert_eq!(told, [(2, Lz4::over(0).id()), (3, Gzip::over(0).id())]);
+    assert!(first.shutdown(secs(10)).await.is_clean());
+
+    let warm = sources(&redis, &memcached).await;
+    assert!(warm.iter().all(|source| *source == Source::Tier(2)), "{warm:?}");
+
+    // A Redis that keeps nothing on disk comes back empty: level 3 fills it again.
+    redis.kill();
+    redis.restart();
+    let refilled = sources(&redis, &memcached).await;
+    assert!(refilled.iter().all(|source| *source == Source::Tier(3)), "{refilled:?}");
+    let warm = sources(&redis, &memcached).await;
+    assert!(warm.iter().all(|source| *source == Source::Tier(2)), "the hits below climbed");
+}
