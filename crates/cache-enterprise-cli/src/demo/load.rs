@@ -152,7 +152,7 @@ async fn show(progress: &Progress, gauge: &Gauge) -> Infallible {
     }
 }
 
-/// Half of the load, the outage, the other half; or the whole load, watched.
+/// Half of the load, the outage, the other half; or the whole load. What is not broken is watched.
 async fn conduct(world: &World, gauge: &Gauge, args: &DemoArgs, begun: Instant) -> Outage {
     let total = world.plan.total();
     let limit = args.seconds.or(total.is_none().then_some(10)).map(Duration::from_secs);
@@ -162,30 +162,18 @@ async fn conduct(world: &World, gauge: &Gauge, args: &DemoArgs, begun: Instant) 
         total.is_some_and(|total| gauge.answered() >= total.div_ceil(2))
             || limit.is_some_and(|limit| begun.elapsed() >= limit / 2)
     };
-    let outage = match &world.spoiler {
-        Some((level, spoiler)) => {
-            until(is_half).await;
-            let outage = outage::play(world, *level, spoiler, gauge).await;
-            gauge.goes_on.store(false, Ordering::Release);
-            until(is_done).await;
-            outage
-        }
-        None => {
-            gauge.goes_on.store(false, Ordering::Release);
-            outage::watch(world, gauge, is_done).await
-        }
-    };
+    let mut outage = Outage::default();
+    if let Some((level, spoiler)) = &world.spoiler {
+        outage::watch(world, gauge, &mut outage.seen, is_half).await;
+        outage.played = Some(outage::play(world, *level, spoiler, gauge).await);
+    }
+    gauge.goes_on.store(false, Ordering::Release);
+    outage::watch(world, gauge, &mut outage.seen, is_done).await;
     // A file is read to its end by the callers themselves; only a limit stops them before.
     if is_late() {
         gauge.is_over.store(true, Ordering::Release);
     }
     outage
-}
-
-async fn until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 /// One caller, until its requests or the load end.

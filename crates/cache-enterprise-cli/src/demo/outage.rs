@@ -1,5 +1,5 @@
-//! A level fails, then hangs, then answers again, while the load goes on. Where none is broken on
-//! purpose, the levels are watched: somebody may end a server meanwhile.
+//! A level fails, then hangs, then answers again, while the load goes on. Before and after, or all
+//! the time where none is broken on purpose, the levels are watched: somebody may end a server.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,14 +15,12 @@ const RECOVERY_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// When things happened; what callers saw is counted by the callers.
-#[derive(Clone, Debug)]
-pub(crate) enum Outage {
-    /// Every level was up whenever somebody looked.
-    None,
-    /// A level was broken on purpose.
-    Played(Played),
-    /// Levels were away by themselves.
-    Seen(Seen),
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outage {
+    /// What was done to a level on purpose.
+    pub(crate) played: Option<Played>,
+    /// Which levels were away by themselves.
+    pub(crate) seen: Seen,
 }
 
 /// An outage on purpose.
@@ -41,18 +39,25 @@ pub(crate) struct Played {
 }
 
 /// Outages that came by themselves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     /// Numbers of the levels that were away.
     pub(crate) levels: BTreeSet<u8>,
     /// How long at least one was.
     pub(crate) away_for: Duration,
-    /// Whether all were back at the end of the load.
-    pub(crate) are_back: bool,
+    /// Whether one was still away at the last look.
+    pub(crate) is_on: bool,
+}
+
+impl Outage {
+    /// Numbers of all levels that were away.
+    pub(crate) fn levels(&self) -> BTreeSet<u8> {
+        self.played.iter().map(|played| played.level).chain(self.seen.levels.clone()).collect()
+    }
 }
 
 /// Breaks a level, from now until it is back in use.
-pub(crate) async fn play(world: &World, level: u8, spoiler: &Spoiler, gauge: &Gauge) -> Outage {
+pub(crate) async fn play(world: &World, level: u8, spoiler: &Spoiler, gauge: &Gauge) -> Played {
     let toll_before = spoiler.toll();
     gauge.begin_outage(level);
     spoiler.fail();
@@ -62,14 +67,14 @@ pub(crate) async fn play(world: &World, level: u8, spoiler: &Spoiler, gauge: &Ga
     let toll = spoiler.toll() - toll_before;
     spoiler.heal();
     gauge.end_outage();
-    Outage::Played(Played {
+    Played {
         level,
         failed_for,
         hung_for,
         answered_while_hung,
-        recovered_in: recover(world).await,
+        recovered_in: recover(world, level).await,
         toll: (toll, spoiler.toll_name()),
-    })
+    }
 }
 
 /// Waits for so long and for so many answers, whichever comes later.
@@ -84,12 +89,12 @@ async fn last(gauge: &Gauge, at_least: Duration, answers_min: u64) -> (Duration,
     }
 }
 
-/// Waits until every level is in use again. Writes it missed are settled in the background, and at
+/// Waits until the level is in use again. Writes it missed are settled in the background, and at
 /// shutdown at the latest; its older copies are not believed meanwhile.
-async fn recover(world: &World) -> Option<Duration> {
+async fn recover(world: &World, level: u8) -> Option<Duration> {
     let begun = Instant::now();
     while begun.elapsed() < RECOVERY_MAX {
-        if world.away().await.is_empty() {
+        if !world.away().await.contains(&level) {
             return Some(begun.elapsed());
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -97,11 +102,16 @@ async fn recover(world: &World) -> Option<Duration> {
     None
 }
 
-/// Looks at the levels until `is_done`, and tells callers while one is away.
-pub(crate) async fn watch(world: &World, gauge: &Gauge, is_done: impl Fn() -> bool) -> Outage {
-    let mut levels = BTreeSet::new();
-    let (mut away_for, mut since) = (Duration::ZERO, None);
-    while !is_done() {
+/// Looks at the levels until `is_done`, at least once; tells callers while one is away, and notes
+/// it in `seen`.
+pub(crate) async fn watch(
+    world: &World,
+    gauge: &Gauge,
+    seen: &mut Seen,
+    is_done: impl Fn() -> bool,
+) {
+    let mut since = None;
+    loop {
         let away = world.away().await;
         match (away.first(), since) {
             (Some(level), None) => {
@@ -109,18 +119,18 @@ pub(crate) async fn watch(world: &World, gauge: &Gauge, is_done: impl Fn() -> bo
                 gauge.begin_outage(*level);
             }
             (None, Some(begun)) => {
-                away_for += Instant::now().duration_since(begun);
+                seen.away_for += Instant::now().duration_since(begun);
                 since = None;
                 gauge.end_outage();
             }
             _ => {}
         }
-        levels.extend(away);
+        seen.levels.extend(away);
+        if is_done() {
+            break;
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    if levels.is_empty() {
-        return Outage::None;
-    }
-    away_for += since.map_or(Duration::ZERO, |begun| begun.elapsed());
-    Outage::Seen(Seen { levels, away_for, are_back: since.is_none() })
+    seen.away_for += since.map_or(Duration::ZERO, |begun| begun.elapsed());
+    seen.is_on = since.is_some();
 }

@@ -1,5 +1,6 @@
 //! What a person or a program reads at the end.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::LEVEL_1;
 use super::latency::Latency;
 use super::levels::{LIFE_ON_SERVERS, Levels};
 use super::load::Tally;
-use super::outage::{Outage, Played, Seen};
+use super::outage::{Outage, Played};
 use super::requests::BODY_BYTES_MAX;
 use super::restart::Restart;
 use super::stampede::Stampede;
@@ -95,7 +96,7 @@ impl Report {
             origin_calls_without_cache: load.operations(),
             stampede: &self.stampede,
             outage: OutageJson {
-                level: self.broken().unwrap_or_else(|| "none".into()),
+                level: self.away(),
                 operations: load.outage_operations,
                 caller_errors: load.caller_errors,
             },
@@ -178,44 +179,52 @@ impl Report {
         Ok(())
     }
 
-    /// Names of the levels that were away.
-    fn broken(&self) -> Option<String> {
-        let name = |level: &u8| self.levels.name(*level);
-        match &self.outage {
-            Outage::None => None,
-            Outage::Played(Played { level, .. }) => Some(name(level).into()),
-            Outage::Seen(Seen { levels, .. }) => {
-                Some(levels.iter().map(name).collect::<Vec<_>>().join(" and "))
-            }
+    /// Names of the levels that were away, or `none`.
+    fn away(&self) -> String {
+        match self.outage.levels() {
+            levels if levels.is_empty() => "none".into(),
+            levels => self.names(&levels),
         }
     }
 
+    fn names(&self, levels: &BTreeSet<u8>) -> String {
+        let names: Vec<_> = levels.iter().map(|level| self.levels.name(*level)).collect();
+        names.join(" and ")
+    }
+
     fn write_outage(&self, out: &mut String) -> fmt::Result {
-        let load = &self.load;
-        let (level, reads) = (self.broken().unwrap_or_default(), load.outage_operations);
-        let ending = match &self.outage {
-            Outage::None => {
-                let errors = load.caller_errors;
-                return writeln!(out, "outage    none; {errors} errors seen by callers");
-            }
-            Outage::Played(played) => {
-                let Played { failed_for, hung_for, answered_while_hung, .. } = played;
-                writeln!(
-                    out,
-                    "outage    {level} failed for {failed_for:.1?}, then hung for {hung_for:.1?}: \
-                     {reads} reads went on ({answered_while_hung} while it hung),"
-                )?;
-                let back = |after| format!("back in use after {after:.1?}");
-                let back = played.recovered_in.map_or("not back in use".into(), back);
-                format!("{} {}, {back}", played.toll.0, played.toll.1)
-            }
-            Outage::Seen(Seen { away_for, are_back, .. }) => {
-                writeln!(out, "outage    {level} away for {away_for:.1?}: {reads} reads went on,")?;
-                if *are_back { "back in use".into() } else { "not back in use".to_owned() }
-            }
-        };
-        let (errors, slowest) = (load.caller_errors, load.outage_slowest);
-        writeln!(out, "          {errors} errors seen by callers, slowest {slowest:.0?}, {ending}")
+        let Outage { played, seen } = &self.outage;
+        write!(out, "outage    ")?;
+        if let Some(played) = played {
+            self.write_played(out, played)?;
+        }
+        if !seen.levels.is_empty() {
+            let (levels, away_for) = (self.names(&seen.levels), seen.away_for);
+            let besides = if played.is_some() { " besides" } else { "" };
+            let back = if seen.is_on { "not back in use" } else { "back in use" };
+            write!(out, "{levels} away for {away_for:.1?}{besides}, {back}\n          ")?;
+        } else if played.is_none() {
+            write!(out, "none; ")?;
+        }
+        let Tally { outage_operations, caller_errors, outage_slowest, .. } = &self.load;
+        write!(out, "{caller_errors} errors seen by callers")?;
+        if *outage_operations > 0 {
+            write!(out, ", {outage_operations} reads went on, slowest {outage_slowest:.0?}")?;
+        }
+        writeln!(out)
+    }
+
+    fn write_played(&self, out: &mut String, played: &Played) -> fmt::Result {
+        let Played { failed_for, hung_for, answered_while_hung, .. } = played;
+        let (level, (toll, spoiled)) = (self.levels.name(played.level), played.toll);
+        let back = |after| format!("back in use after {after:.1?}");
+        let back = played.recovered_in.map_or("not back in use".into(), back);
+        write!(
+            out,
+            "{level} failed for {failed_for:.1?}, then hung for {hung_for:.1?} \
+             ({answered_while_hung} reads meanwhile),\n          \
+             {toll} {spoiled}, {back}\n          "
+        )
     }
 
     /// What was asked, and of what.
