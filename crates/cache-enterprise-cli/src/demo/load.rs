@@ -169,6 +169,7 @@ async fn conduct(world: &World, gauge: &Gauge, args: &DemoArgs, begun: Instant) 
     }
     gauge.goes_on.store(false, Ordering::Release);
     outage::watch(world, gauge, &mut outage.seen, is_done).await;
+    outage.seen.end();
     // A file is read to its end by the callers themselves; only a limit stops them before.
     if is_late() {
         gauge.is_over.store(true, Ordering::Release);

@@ -45,8 +45,20 @@ pub(crate) struct Seen {
     pub(crate) levels: BTreeSet<u8>,
     /// How long at least one was.
     pub(crate) away_for: Duration,
-    /// Whether one was still away at the last look.
-    pub(crate) is_on: bool,
+    /// Since when one is away, as of the last look.
+    since: Option<Instant>,
+}
+
+impl Seen {
+    /// Whether a level was still away at the last look.
+    pub(crate) fn is_on(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Counts what is away until now; nobody looks again.
+    pub(crate) fn end(&mut self) {
+        self.away_for += self.since.map_or(Duration::ZERO, |since| since.elapsed());
+    }
 }
 
 impl Outage {
@@ -110,27 +122,24 @@ pub(crate) async fn watch(
     seen: &mut Seen,
     is_done: impl Fn() -> bool,
 ) {
-    let mut since = None;
     loop {
         let away = world.away().await;
-        match (away.first(), since) {
-            (Some(level), None) => {
-                since = Some(Instant::now());
+        match (away.first(), seen.since) {
+            (Some(level), _) => {
+                seen.since.get_or_insert_with(Instant::now);
                 gauge.begin_outage(*level);
             }
-            (None, Some(begun)) => {
-                seen.away_for += Instant::now().duration_since(begun);
-                since = None;
+            (None, Some(since)) => {
+                seen.away_for += since.elapsed();
+                seen.since = None;
                 gauge.end_outage();
             }
-            _ => {}
+            (None, None) => {}
         }
         seen.levels.extend(away);
         if is_done() {
-            break;
+            return;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    seen.away_for += since.map_or(Duration::ZERO, |begun| begun.elapsed());
-    seen.is_on = since.is_some();
 }

@@ -201,7 +201,7 @@ impl Report {
         if !seen.levels.is_empty() {
             let (levels, away_for) = (self.names(&seen.levels), seen.away_for);
             let besides = if played.is_some() { " besides" } else { "" };
-            let back = if seen.is_on { "not back in use" } else { "back in use" };
+            let back = if seen.is_on() { "not back in use" } else { "back in use" };
             write!(out, "{levels} away for {away_for:.1?}{besides}, {back}\n          ")?;
         } else if played.is_none() {
             write!(out, "none; ")?;
