@@ -16,8 +16,23 @@ pub(crate) struct Policy {
     pub(crate) batches_max: u32,
     /// With so many reads on their way by themselves, the next ones are gathered.
     pub(crate) direct_max: u32,
-    /// A batch of fewer keys ends the gathering.
-    pub(crate) gather_min: usize,
+    /// Batches of fewer keys, in the mean of the latest, end the gathering.
+    pub(crate) gather_min: u32,
+}
+
+/// Keys of the latest batches: a running mean in sixteenths. One small batch says that a scheduler
+/// hesitated, a row of them that few readers are left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Latest(pub(crate) u32);
+
+impl Latest {
+    const UNIT: u32 = 16;
+
+    /// The mean after one more batch, which replaces an eighth of it.
+    pub(crate) fn and(self, keys: usize) -> Self {
+        let keys = u32::try_from(keys).unwrap_or(u32::MAX).min(1 << 16);
+        Self(self.0 - self.0 / 8 + keys * Self::UNIT / 8)
+    }
 }
 
 /// What a read does.
@@ -53,9 +68,15 @@ impl Policy {
         }
     }
 
-    /// Whether reads go on being gathered after a batch of so many keys.
-    pub(crate) fn gathers_after(&self, keys: usize) -> bool {
-        keys >= self.gather_min
+    /// Whether reads are gathered while the latest batches had so many keys.
+    pub(crate) fn gathers(&self, latest: Latest) -> bool {
+        latest.0 >= self.gather_min * Latest::UNIT
+    }
+
+    /// What gathering starts with: enough that the first batches, which leave with whoever is
+    /// there, do not end it at once.
+    pub(crate) fn first(&self) -> Latest {
+        Latest(2 * self.gather_min * Latest::UNIT)
     }
 
     /// Keys of one batch of replies of that size.
@@ -75,7 +96,18 @@ mod tests {
         assert_eq!(policy.way(128, 19, false), Way::Direct);
         assert_eq!(policy.way(128, 20, false), Way::Batch(100));
         assert_eq!(policy.way(128, 0, true), Way::Batch(100));
-        assert!(policy.gathers_after(8) && !policy.gathers_after(7));
+    }
+
+    #[test]
+    fn a_row_of_small_batches_ends_the_gathering_and_a_single_one_does_not() {
+        let policy = Policy::new(100);
+        assert!(!policy.gathers(Latest::default()));
+        let small = |batches| (0..batches).fold(policy.first(), |latest, _| latest.and(1));
+        assert!(policy.gathers(small(1)) && policy.gathers(small(4)));
+        assert!(!policy.gathers(small(8)));
+        let steady = (0..100).fold(policy.first(), |latest, _| latest.and(12));
+        assert!(policy.gathers(steady));
+        assert!(policy.gathers(Latest::default().and(usize::MAX)));
     }
 
     #[test]

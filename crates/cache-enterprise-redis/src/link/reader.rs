@@ -13,14 +13,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use cache_enterprise_core::{Result, StoredKey};
 use parking_lot::Mutex;
 
-use super::policy::{Policy, Way};
+use super::policy::{Latest, Policy, Way};
 use crate::error;
 
 /// What lies under a key, undecoded.
@@ -48,8 +48,8 @@ struct Shared<F> {
     policy: Policy,
     /// Reads on their way by themselves. Counted without a lock: most reads touch nothing else.
     direct: AtomicU32,
-    /// Reads are gathered: so many were on their way that it pays.
-    gathers: AtomicBool,
+    /// Keys of the latest batches, as [`Latest`] holds them: reads are gathered while they pay.
+    latest: AtomicU32,
     queue: Mutex<Queue>,
 }
 
@@ -83,7 +83,7 @@ impl<F: Fetch> Reader<F> {
                 fetch,
                 policy,
                 direct: AtomicU32::new(0),
-                gathers: AtomicBool::new(false),
+                latest: AtomicU32::new(0),
                 queue: Mutex::default(),
             }),
         }
@@ -104,9 +104,10 @@ impl<F: Fetch> Reader<F> {
     }
 
     fn board(&self, key: &StoredKey, reply_bytes: usize) -> Boarded<'_> {
-        let Shared { policy, direct, gathers, queue, .. } = &*self.shared;
+        let Shared { policy, direct, latest, queue, .. } = &*self.shared;
         let on_their_way = direct.load(Ordering::Relaxed);
-        match policy.way(reply_bytes, on_their_way, gathers.load(Ordering::Relaxed)) {
+        let gathers = policy.gathers(Latest(latest.load(Ordering::Relaxed)));
+        match policy.way(reply_bytes, on_their_way, gathers) {
             Way::Aside => Boarded::Aside,
             Way::Direct => {
                 direct.fetch_add(1, Ordering::Relaxed);
@@ -114,7 +115,9 @@ impl<F: Fetch> Reader<F> {
             }
             Way::Batch(keys_max) => {
                 let mut queue = queue.lock();
-                gathers.store(true, Ordering::Relaxed);
+                if !gathers {
+                    latest.store(policy.first().0, Ordering::Relaxed);
+                }
                 Boarded::Batch(self.take_seat(&mut queue, key, keys_max))
             }
         }
@@ -154,9 +157,9 @@ async fn carry<F: Fetch>(shared: Arc<Shared<F>>) {
     while let Some(batch) = carrier.next() {
         let mut journey = Journey { batch, answers: Vec::new() };
         let keys = journey.batch.depart();
-        if !carrier.shared.policy.gathers_after(keys.len()) {
-            carrier.shared.gathers.store(false, Ordering::Relaxed);
-        }
+        // Two carriers at once may lose one batch of the mean, which it can bear.
+        let latest = Latest(carrier.shared.latest.load(Ordering::Relaxed)).and(keys.len());
+        carrier.shared.latest.store(latest.0, Ordering::Relaxed);
         journey.answers = carrier.shared.fetch.fetch_all(keys).await;
     }
 }
@@ -273,6 +276,7 @@ mod tests {
     use cache_enterprise_core::{Error, KeySpace};
     use cache_enterprise_testkit::Seed;
     use rand::RngExt;
+    use std::sync::atomic::AtomicBool;
     use tokio::sync::Semaphore;
     use tokio::task::JoinSet;
 
