@@ -25,6 +25,8 @@ pub struct Capabilities {
     pub fence: bool,
     /// Can extend an entry's life without its bytes ([`Backend::touch`]).
     pub touch: bool,
+    /// Can replace an entry only if nobody else did ([`Backend::swap`]).
+    pub swap: bool,
     /// Can list keys ([`Backend::scan`]).
     pub scan: bool,
     /// Can drop all keys under a prefix ([`Backend::clear_prefix`]).
@@ -62,6 +64,19 @@ pub enum PutOutcome {
     /// Something newer stands under the key; nothing was changed.
     Fenced,
     /// The backend chose not to keep the value (too large for its budget); nothing older is left.
+    Refused,
+}
+
+/// What became of a [`Backend::swap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swapped {
+    /// The value is stored.
+    Stored,
+    /// Something else stands there: a value of this version, [`Sequence::ZERO`] for none.
+    Changed(Sequence),
+    /// A newer removal stands there.
+    Fenced,
+    /// The backend has no room for it.
     Refused,
 }
 
@@ -234,6 +249,21 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
             removed += u64::from(self.remove(key, at, ctx).await?);
         }
         Ok(removed)
+    }
+
+    /// Puts `value` if what stands under `key` is of version `expected`, [`Sequence::ZERO`] for
+    /// nothing, in one step. A removal that is remembered counts as nothing, and refuses older
+    /// versions all the same.
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        let _ = (key, value, how, expected, ctx);
+        Err(unsupported(self.name(), "swap"))
     }
 
     /// Gives the value under `key` a new life from now and says whether it was there.

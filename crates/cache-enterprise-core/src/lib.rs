@@ -33,7 +33,8 @@ mod tag;
 mod units;
 
 pub use backend::{
-    Backend, BackendHealth, Capabilities, OpContext, Put, PutOutcome, ScanPage, unsupported,
+    Backend, BackendHealth, Capabilities, OpContext, Put, PutOutcome, ScanPage, Swapped,
+    unsupported,
 };
 pub use clock::{Clock, Millis, NEVER, saturating_millis};
 pub use codec::{

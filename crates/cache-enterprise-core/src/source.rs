@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::coherence::EpochStore;
+use crate::coherence::{EpochStore, Lease};
 use crate::{Backend, Clock, Result};
 
 /// A backend that was opened for a tier.
@@ -15,6 +15,29 @@ pub struct OpenedBackend {
     pub backend: Arc<dyn Backend>,
     /// Keeps sequence and epochs, when this backend can.
     pub epochs: Option<Arc<dyn EpochStore>>,
+    /// Lets one process at a time load a key, when this backend can.
+    pub lease: Option<Arc<dyn Lease>>,
+}
+
+impl OpenedBackend {
+    /// A backend that keeps bytes and nothing else.
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { backend, epochs: None, lease: None }
+    }
+
+    /// Keeps sequence and epochs as well.
+    #[must_use]
+    pub fn with_epochs(mut self, epochs: Arc<dyn EpochStore>) -> Self {
+        self.epochs = Some(epochs);
+        self
+    }
+
+    /// Gives leases as well.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Arc<dyn Lease>) -> Self {
+        self.lease = Some(lease);
+        self
+    }
 }
 
 /// An option of a backend as text, for people to read.
@@ -80,13 +103,13 @@ impl BackendSource for OpenedBackend {
 #[async_trait]
 impl<B: Backend> BackendSource for Arc<B> {
     async fn open(self: Box<Self>, _: &Clock) -> Result<OpenedBackend> {
-        Ok(OpenedBackend { backend: *self, epochs: None })
+        Ok(OpenedBackend::new(*self))
     }
 }
 
 #[async_trait]
 impl BackendSource for Arc<dyn Backend> {
     async fn open(self: Box<Self>, _: &Clock) -> Result<OpenedBackend> {
-        Ok(OpenedBackend { backend: *self, epochs: None })
+        Ok(OpenedBackend::new(*self))
     }
 }

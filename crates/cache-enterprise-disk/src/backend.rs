@@ -394,6 +394,7 @@ pub(crate) fn capabilities(value_bytes_max: usize) -> Capabilities {
         expiry: true,
         fence: true,
         touch: true,
+        swap: false,
         scan: true,
         clear_prefix: true,
         durable: true,

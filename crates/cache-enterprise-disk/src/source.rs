@@ -21,10 +21,10 @@ impl BackendSource for Disk {
     async fn open(self: Box<Self>, clock: &Clock) -> Result<OpenedBackend> {
         let disk = (*self).clock(clock.clone());
         match disk.clone().open().await {
-            Ok(open) => Ok(OpenedBackend { backend: Arc::clone(&open) as _, epochs: Some(open) }),
+            Ok(open) => Ok(OpenedBackend::new(Arc::clone(&open) as _).with_epochs(open)),
             Err(fault) if fault.kind() == ErrorKind::Io => {
                 let late = Arc::new(LateDisk::new(disk, clock.clone(), fault));
-                Ok(OpenedBackend { backend: Arc::clone(&late) as _, epochs: Some(late) })
+                Ok(OpenedBackend::new(Arc::clone(&late) as _).with_epochs(late))
             }
             Err(fault) => Err(fault),
         }

@@ -218,6 +218,7 @@ impl Backend for MemcachedBackend {
             expiry: true,
             fence: true,
             touch: true,
+            swap: false,
             scan: false,
             clear_prefix: false,
             durable: false,

@@ -36,7 +36,7 @@ const OPTIONS: &[&str] = &[
 impl BackendSource for Memcached {
     async fn open(self: Box<Self>, clock: &Clock) -> Result<OpenedBackend> {
         let backend = Memcached::open((*self).clock(clock.clone()))?;
-        Ok(OpenedBackend { backend: Arc::new(backend), epochs: None })
+        Ok(OpenedBackend::new(Arc::new(backend)))
     }
 
     fn describe(&self) -> Vec<DescribedOption> {

@@ -214,6 +214,7 @@ impl Backend for MemoryBackend {
             expiry: true,
             fence: true,
             touch: true,
+            swap: false,
             scan: true,
             clear_prefix: true,
             ..Capabilities::default()

@@ -50,7 +50,7 @@ struct MemoryTier {
 impl BackendSource for MemoryTier {
     async fn open(self: Box<Self>, clock: &Clock) -> Result<OpenedBackend> {
         let backend = MemoryBackend::new(Capacity::bytes(self.bytes)).with_clock(clock.clone());
-        Ok(OpenedBackend { backend: Arc::new(backend), epochs: None })
+        Ok(OpenedBackend::new(Arc::new(backend)))
     }
 
     fn describe(&self) -> Vec<DescribedOption> {

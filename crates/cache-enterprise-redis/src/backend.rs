@@ -225,6 +225,7 @@ impl Backend for RedisBackend {
             expiry: true,
             fence: true,
             touch: true,
+            swap: false,
             scan: true,
             clear_prefix: true,
             durable: true,

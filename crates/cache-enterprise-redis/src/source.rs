@@ -20,7 +20,7 @@ impl BackendSource for Redis {
         match backend.connected().await {
             Err(fault) if !fault.is_transient() => Err(fault),
             // Its connections are tried again by themselves.
-            _ => Ok(OpenedBackend { backend: Arc::new(backend), epochs: None }),
+            _ => Ok(OpenedBackend::new(Arc::new(backend))),
         }
     }
 

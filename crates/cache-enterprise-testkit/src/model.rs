@@ -63,6 +63,7 @@ impl ModelBackend {
             expiry: true,
             fence: true,
             touch: true,
+            swap: false,
             scan: true,
             clear_prefix: true,
             durable: true,

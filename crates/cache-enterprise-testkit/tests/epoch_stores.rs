@@ -62,7 +62,7 @@ impl Store {
         let reserved = self.reserved.lock().get(&scope).copied().unwrap_or_default();
         let record = disk.records.entry(scope).or_insert_with(|| {
             let floor = if self.is(Fault::TrustsTheUnknown) { Sequence::ZERO } else { newest };
-            EpochRecord { sequence: newest, floor, epochs: Vec::new() }
+            EpochRecord { sequence: newest, floor, ..EpochRecord::default() }
         });
         record.sequence = record.sequence.max(newest).max(everything).max(reserved);
         record.floor = record.floor.max(everything);

@@ -199,7 +199,7 @@ impl Level {
         let opened = match self.store.clone() {
             Store::Disk(directory) => {
                 let disk = Disk::at(directory).clock(clock.clone()).open().await?;
-                return Ok(OpenedBackend { backend: Arc::clone(&disk) as _, epochs: Some(disk) });
+                return Ok(OpenedBackend::new(Arc::clone(&disk) as _).with_epochs(disk));
             }
             Store::Redis(redis) | Store::RedisCluster(redis) => {
                 BackendSource::open(Box::new(redis), clock).await

@@ -29,11 +29,14 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 pub struct EpochCell {
     name: Tag,
     epoch: AtomicU64,
+    /// The newest soft invalidation.
+    soft: AtomicU64,
 }
 
 impl EpochCell {
-    fn new(name: Tag, epoch: Sequence) -> Self {
-        Self { name, epoch: AtomicU64::new(epoch.0) }
+    fn new(name: Tag, floors: &Whole) -> Self {
+        let (epoch, soft) = (floors.hard(), floors.soft());
+        Self { name, epoch: AtomicU64::new(epoch.0), soft: AtomicU64::new(soft.0) }
     }
 
     /// The tag, or the name of the cache, whose epoch this is.
@@ -46,8 +49,47 @@ impl EpochCell {
         Sequence(self.epoch.load(Ordering::Acquire))
     }
 
-    fn raise(&self, to: Sequence) {
-        self.epoch.fetch_max(to.0, Ordering::AcqRel);
+    /// The newest soft invalidation of the target.
+    pub fn soft_epoch(&self) -> Sequence {
+        Sequence(self.soft.load(Ordering::Acquire))
+    }
+
+    fn raise(&self, to: Sequence, strength: Strength) {
+        match strength {
+            Strength::Hard => self.epoch.fetch_max(to.0, Ordering::AcqRel),
+            Strength::Soft => self.soft.fetch_max(to.0, Ordering::AcqRel),
+        };
+    }
+}
+
+/// What an invalidation leaves: nothing, or a value past its life.
+#[derive(Clone, Copy)]
+enum Strength {
+    Hard,
+    Soft,
+}
+
+/// A hard and a soft number that apply to more than one name.
+#[derive(Debug, Default)]
+struct Whole {
+    hard: AtomicU64,
+    soft: AtomicU64,
+}
+
+impl Whole {
+    fn hard(&self) -> Sequence {
+        Sequence(self.hard.load(Ordering::Acquire))
+    }
+
+    fn soft(&self) -> Sequence {
+        Sequence(self.soft.load(Ordering::Acquire))
+    }
+
+    fn raise(&self, to: Sequence, strength: Strength) {
+        match strength {
+            Strength::Hard => self.hard.fetch_max(to.0, Ordering::AcqRel),
+            Strength::Soft => self.soft.fetch_max(to.0, Ordering::AcqRel),
+        };
     }
 }
 
@@ -132,9 +174,9 @@ pub struct TenantEpochs {
     changes: AtomicU64,
     sequence: SequenceCounter,
     /// Epoch of the tenant as a whole, and of everything.
-    whole: AtomicU64,
+    whole: Whole,
     /// Where cells start that are not known (any more).
-    floor: AtomicU64,
+    floor: Whole,
     tags: RwLock<HashMap<Tag, Arc<EpochCell>>>,
     caches: RwLock<HashMap<Tag, Arc<EpochCell>>>,
 }
@@ -145,8 +187,8 @@ impl TenantEpochs {
         Self {
             changes: AtomicU64::new(FIRST_CHANGE),
             sequence: SequenceCounter::starting_at(start),
-            whole: AtomicU64::new(0),
-            floor: AtomicU64::new(0),
+            whole: Whole::default(),
+            floor: Whole::default(),
             tags: RwLock::default(),
             caches: RwLock::default(),
         }
@@ -180,35 +222,46 @@ impl TenantEpochs {
 
     /// Whether no epoch that applies is newer than `version`.
     pub fn is_valid(&self, version: Sequence, cache: &EpochCell, tags: &[Arc<EpochCell>]) -> bool {
-        version.0 >= self.whole.load(Ordering::Acquire)
+        version >= self.whole.hard()
             && version >= cache.epoch()
             && tags.iter().all(|cell| version >= cell.epoch())
+    }
+
+    /// Whether a soft epoch that applies is newer than `version`: its fresh life is over.
+    pub fn is_ended(&self, version: Sequence, cache: &EpochCell, tags: &[Arc<EpochCell>]) -> bool {
+        version < self.whole.soft()
+            || version < cache.soft_epoch()
+            || tags.iter().any(|cell| version < cell.soft_epoch())
     }
 
     /// The newest epoch among those known without the value: whole tenant and cache. A caller may
     /// join a flight that started at this number or later.
     pub fn newest_without_tags(&self, cache: &EpochCell) -> Sequence {
-        Sequence(self.whole.load(Ordering::Acquire)).max(cache.epoch())
+        let hard = self.whole.hard().max(cache.epoch());
+        hard.max(self.whole.soft()).max(cache.soft_epoch())
     }
 
     /// Writes `at` as the epoch of `target`, then moves the change counter.
     pub fn raise(&self, target: &EpochTarget, at: Sequence) {
-        match target {
-            EpochTarget::Everything | EpochTarget::Tenant => {
-                self.whole.fetch_max(at.0, Ordering::AcqRel);
-            }
-            EpochTarget::Cache(cache) => self.cell(&self.caches, cache).raise(at),
-            EpochTarget::Tag(tag) => self.cell(&self.tags, tag).raise(at),
-        }
+        self.raise_as(target, at, Strength::Hard);
         self.sequence.observe(at);
         self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn raise_as(&self, target: &EpochTarget, at: Sequence, strength: Strength) {
+        match target {
+            EpochTarget::Everything | EpochTarget::Tenant => self.whole.raise(at, strength),
+            EpochTarget::Cache(cache) => self.cell(&self.caches, cache).raise(at, strength),
+            EpochTarget::Tag(tag) => self.cell(&self.tags, tag).raise(at, strength),
+            EpochTarget::Soft(hard) => self.raise_as(hard, at, Strength::Soft),
+        }
     }
 
     /// Takes over a stored record at start-up.
     pub fn restore(&self, record: &EpochRecord) {
         self.sequence.observe(record.sequence);
-        self.floor.fetch_max(record.floor.0, Ordering::AcqRel);
-        self.whole.fetch_max(record.floor.0, Ordering::AcqRel);
+        self.floor.raise(record.floor, Strength::Hard);
+        self.whole.raise(record.floor, Strength::Hard);
         for (target, epoch) in &record.epochs {
             self.raise(target, *epoch);
         }
@@ -223,7 +276,8 @@ impl TenantEpochs {
         tags.retain(|_, cell| {
             let is_used = Arc::strong_count(cell) > 1;
             if !is_used {
-                self.floor.fetch_max(cell.epoch().0, Ordering::AcqRel);
+                self.floor.raise(cell.epoch(), Strength::Hard);
+                self.floor.raise(cell.soft_epoch(), Strength::Soft);
             }
             is_used
         });
@@ -240,10 +294,9 @@ impl TenantEpochs {
             return Arc::clone(cell);
         }
         let mut cells = cells.write();
-        let cell = cells.entry(name.clone()).or_insert_with(|| {
-            let floor = Sequence(self.floor.load(Ordering::Acquire));
-            Arc::new(EpochCell::new(name.clone(), floor))
-        });
+        let cell = cells
+            .entry(name.clone())
+            .or_insert_with(|| Arc::new(EpochCell::new(name.clone(), &self.floor)));
         Arc::clone(cell)
     }
 }
@@ -278,6 +331,22 @@ mod tests {
         assert!(epochs.is_valid(old, &posts, &[]));
         epochs.raise(&EpochTarget::Tenant, epochs.sequence().take());
         assert!(!epochs.is_valid(old, &posts, &[]));
+    }
+
+    #[test]
+    fn a_soft_raise_ends_freshness_and_leaves_validity() {
+        let epochs = TenantEpochs::new(Sequence(1));
+        let (users, tags) = (epochs.cache_cell("users"), epochs.tag_cells([tag!("a")]));
+        let old = epochs.sequence().newest();
+        epochs.raise(&EpochTarget::Tag(tag!("a")).soft(), epochs.sequence().take());
+        assert!(epochs.is_valid(old, &users, &tags) && epochs.is_ended(old, &users, &tags));
+        assert!(!epochs.is_ended(old, &users, &[]));
+        epochs.raise(&EpochTarget::Tenant.soft(), epochs.sequence().take());
+        assert!(epochs.is_ended(old, &users, &[]));
+        drop(tags);
+        epochs.sweep();
+        let now = epochs.sequence().newest();
+        assert!(!epochs.is_ended(now, &users, &epochs.tag_cells([tag!("a")])));
     }
 
     #[test]

@@ -7,10 +7,16 @@
 //!
 //! Nothing here waits, sleeps or does I/O.
 
+mod bus;
 mod epochs;
+mod lease;
+mod notice;
 mod sequence;
 mod store;
 
+pub use bus::{Bus, Heard, Listener};
 pub use epochs::{EpochCell, TagCells, TenantEpochs};
+pub use lease::{Acquired, Lease, LeaseToken};
+pub use notice::{Change, FRAME_NOTICES_MAX, Frame, Notice, SourceId};
 pub use sequence::{Sequence, SequenceCounter};
-pub use store::{EpochRecord, EpochStore, EpochTarget};
+pub use store::{EpochMark, EpochRecord, EpochStore, EpochTarget};

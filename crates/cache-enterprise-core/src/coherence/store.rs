@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::Sequence;
-use crate::{Result, Tag};
+use crate::{Result, Tag, unsupported};
 
 /// What an invalidation of a group names. Keys are not here: they are removed physically.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,54 @@ pub enum EpochTarget {
     Cache(Tag),
     /// One tag of the tenant.
     Tag(Tag),
+    /// The target within, softly: what is older is past its life, and may still answer as a
+    /// fallback. Never holds another soft target.
+    Soft(Box<EpochTarget>),
+}
+
+impl EpochTarget {
+    /// The soft form of a target.
+    #[must_use]
+    pub fn soft(self) -> Self {
+        match self {
+            Self::Soft(_) => self,
+            hard => Self::Soft(Box::new(hard)),
+        }
+    }
+
+    /// The name under which stores keep the target's epoch: `*` for everything, `.` for the
+    /// tenant, `c` or `t` and the text of a cache or tag, `~` before those of soft targets.
+    ///
+    /// ```
+    /// use cache_enterprise_core::coherence::EpochTarget;
+    /// use cache_enterprise_core::tag;
+    ///
+    /// let target = EpochTarget::Tag(tag!("org:7")).soft();
+    /// assert_eq!(target.field(), "~torg:7");
+    /// assert_eq!(EpochTarget::from_field("~torg:7"), Some(target));
+    /// ```
+    pub fn field(&self) -> String {
+        match self {
+            Self::Everything => "*".to_owned(),
+            Self::Tenant => ".".to_owned(),
+            Self::Cache(name) => format!("c{name}"),
+            Self::Tag(name) => format!("t{name}"),
+            Self::Soft(hard) => format!("~{}", hard.field()),
+        }
+    }
+
+    /// The target of a field; `None` when it is not one that this version knows. A reader then
+    /// takes it for [`Everything`](Self::Everything).
+    pub fn from_field(field: &str) -> Option<Self> {
+        match field.split_at_checked(1)? {
+            ("*", "") => Some(Self::Everything),
+            (".", "") => Some(Self::Tenant),
+            ("c", name) => Some(Self::Cache(Tag::from(name))),
+            ("t", name) => Some(Self::Tag(Tag::from(name))),
+            ("~", hard) if !hard.starts_with('~') => Some(Self::from_field(hard)?.soft()),
+            _ => None,
+        }
+    }
 }
 
 /// A tenant's stored state, as [`EpochStore::load`] gives it.
@@ -28,7 +76,7 @@ pub enum EpochTarget {
 /// use cache_enterprise_core::tag;
 ///
 /// let epochs = vec![(EpochTarget::Tag(tag!("org:7")), Sequence(9))];
-/// let record = EpochRecord { sequence: Sequence(10), floor: Sequence(3), epochs };
+/// let record = EpochRecord { sequence: Sequence(10), floor: Sequence(3), epochs, ..EpochRecord::default() };
 /// assert!(record.floor < record.sequence);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,18 +87,31 @@ pub struct EpochRecord {
     pub floor: Sequence,
     /// Epochs of targets that were invalidated.
     pub epochs: Vec<(EpochTarget, Sequence)>,
+    /// The state of the record that was read.
+    pub mark: EpochMark,
 }
+
+/// Tells two states of a stored record apart. Equal marks mean: no group was invalidated between
+/// the two looks, and the record was not lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EpochMark(pub [u64; 3]);
 
 /// Issues and keeps a tenant's sequence and epochs. One tier of a manager provides it; without
 /// one they live in the process alone.
 ///
 /// Contract:
-/// * `load` gives a number above every number that `raise` or `reserve` ever gave for the
+/// * `load` gives a number above every number that `raise`, `next` or `reserve` ever gave for the
 ///   tenant, also after a crash between two calls. A lost record gives a floor above everything.
 /// * `raise` has stored the epochs durably when it returns; then and only then may the
 ///   invalidation be acknowledged. Its number is above `above`.
 /// * `raise` of [`EpochTarget::Everything`] applies to tenants that `load` has yet to see.
-/// * Calls for one tenant may come from several tasks at once.
+/// * Calls for one tenant may come from several tasks at once, and from several processes where
+///   the store [is shared](Self::is_shared).
+///
+/// A shared store offers `next` and `mark` besides:
+/// * Every number of `next` and `raise` is above all that were given to anybody before the call.
+/// * A `mark` that was asked for after a `raise` of the tenant, or of everything, was acknowledged
+///   differs from every mark before it. So does one after the record was lost.
 ///
 /// ```
 /// use cache_enterprise_core::Result;
@@ -79,6 +140,61 @@ pub trait EpochStore: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Sequence>;
 
     /// Promises never to give a number up to `upto` again, so that the caller may use the
-    /// numbers below it by itself.
+    /// numbers below it by itself. Not asked of a shared store, whose callers take every number
+    /// by [`next`](Self::next).
     async fn reserve(&self, manager: &str, tenant: &str, upto: Sequence) -> Result<()>;
+
+    /// Whether other processes take numbers and raise epochs here too.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Takes a number above `above` for the removal or replacement of a key. Costs a round trip.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) by a store that is not shared.
+    async fn next(&self, manager: &str, tenant: &str, above: Sequence) -> Result<Sequence> {
+        let _ = (manager, tenant, above);
+        Err(unsupported("epochs", "next"))
+    }
+
+    /// The state of the tenant's record now. Costs a round trip; asked beside every read of a
+    /// shared tier.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) by a store that is not shared.
+    async fn mark(&self, manager: &str, tenant: &str) -> Result<EpochMark> {
+        let _ = (manager, tenant);
+        Err(unsupported("epochs", "mark"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tag;
+
+    #[test]
+    fn every_target_comes_back_from_its_field() {
+        let hard = [
+            EpochTarget::Everything,
+            EpochTarget::Tenant,
+            EpochTarget::Cache("users".into()),
+            EpochTarget::Tag(tag!("~t*.c")),
+            EpochTarget::Tag(tag!("ü")),
+        ];
+        for target in hard {
+            assert_eq!(EpochTarget::from_field(&target.field()), Some(target.clone()));
+            let soft = target.soft();
+            assert_eq!(EpochTarget::from_field(&soft.field()), Some(soft.clone()));
+            assert_eq!(soft.clone().soft(), soft);
+        }
+    }
+
+    #[test]
+    fn what_is_no_field_is_refused() {
+        for field in ["", "x", "**", ".a", "~", "~~torg", "ü"] {
+            assert_eq!(EpochTarget::from_field(field), None, "{field}");
+        }
+    }
 }

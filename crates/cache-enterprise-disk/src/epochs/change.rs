@@ -35,6 +35,8 @@ const EVERYTHING: u8 = 0;
 const TENANT: u8 = 1;
 const CACHE: u8 = 2;
 const TAG: u8 = 3;
+/// Any target, by the name of its field.
+const FIELD: u8 = 4;
 
 impl Change {
     /// Little-endian numbers; a text is its length in 4 bytes and its bytes.
@@ -46,15 +48,8 @@ impl Change {
         bytes.extend_from_slice(&self.sequence.0.to_le_bytes());
         bytes.extend_from_slice(&self.floor.0.to_le_bytes());
         for (target, epoch) in &self.epochs {
-            let (kind, name) = match target {
-                EpochTarget::Tenant => (TENANT, ""),
-                EpochTarget::Cache(name) => (CACHE, name.as_str()),
-                EpochTarget::Tag(name) => (TAG, name.as_str()),
-                // Targets that this version does not know end as much as they can name.
-                _ => (EVERYTHING, ""),
-            };
-            bytes.push(kind);
-            put_text(&mut bytes, name);
+            bytes.push(FIELD);
+            put_text(&mut bytes, &target.field());
             bytes.extend_from_slice(&epoch.0.to_le_bytes());
         }
         bytes
@@ -78,6 +73,7 @@ impl Change {
                 TENANT => EpochTarget::Tenant,
                 CACHE => EpochTarget::Cache(Tag::from(name)),
                 TAG => EpochTarget::Tag(Tag::from(name)),
+                FIELD => EpochTarget::from_field(&name)?,
                 _ => return None,
             };
             epochs.push((target, Sequence(from.try_get_u64_le().ok()?)));

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_enterprise_core::coherence::{EpochRecord, EpochStore, EpochTarget, Sequence};
+use cache_enterprise_core::coherence::{EpochMark, EpochRecord, EpochStore, EpochTarget, Sequence};
 use cache_enterprise_core::{Clock, Result};
 use parking_lot::Mutex;
 
@@ -110,6 +110,7 @@ impl EpochLog {
             sequence: Sequence(sequence.0 + 1),
             floor: state.floor.max(everything.floor),
             epochs: state.epochs.iter().map(|(target, epoch)| (target.clone(), *epoch)).collect(),
+            mark: EpochMark::default(),
         })
     }
 

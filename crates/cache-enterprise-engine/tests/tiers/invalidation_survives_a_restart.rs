@@ -13,7 +13,7 @@ use crate::{builder, get, set, tier};
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
 
 async fn open(disk: &Arc<Scripted>, kept: &Arc<Kept>) -> CacheManager<MessagePack> {
-    let source = OpenedBackend { backend: disk.clone(), epochs: Some(kept.clone()) };
+    let source = OpenedBackend::new(disk.clone()).with_epochs(kept.clone());
     builder(&Clock::manual()).l2(source).codec(MessagePack).build().await.unwrap()
 }
 

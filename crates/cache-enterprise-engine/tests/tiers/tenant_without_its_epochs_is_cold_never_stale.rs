@@ -20,7 +20,7 @@ use crate::{builder, get, set, tier};
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
 
 async fn open(disk: &Arc<Scripted>, kept: &Arc<Kept>) -> CacheManager<MessagePack> {
-    let source = OpenedBackend { backend: disk.clone(), epochs: Some(kept.clone()) };
+    let source = OpenedBackend::new(disk.clone()).with_epochs(kept.clone());
     let level = Tier::new(source).bare();
     builder(&Clock::manual()).l2(level).codec(MessagePack).build().await.unwrap()
 }
@@ -125,7 +125,7 @@ impl Observer for Heard {
 #[tokio::test(start_paused = true)]
 async fn the_outage_and_its_end_are_told_once() {
     let (disk, kept, heard) = (tier("disk"), Arc::new(Kept::default()), Heard::default());
-    let source = OpenedBackend { backend: disk, epochs: Some(kept.clone()) };
+    let source = OpenedBackend::new(disk).with_epochs(kept.clone());
     let builder = builder(&Clock::manual()).observer(heard.clone());
     let manager = builder.l2(Tier::new(source).bare()).codec(MessagePack).build().await.unwrap();
     kept.hangs.store(true, Ordering::SeqCst);

@@ -46,7 +46,7 @@ impl BackendSource for Locked {
         if vault.refuses {
             return Err(Error::config("the vault does not know the token"));
         }
-        Ok(OpenedBackend { backend: vault.shelf, epochs: None })
+        Ok(OpenedBackend::new(vault.shelf))
     }
 }
 

@@ -1,0 +1,84 @@
+//! How processes tell each other what was invalidated.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::Result;
+
+/// Carries frames between the processes that share a manager's name.
+///
+/// A bus need not keep frames for ever, and may lose, double or reorder what it pushes. What it
+/// may not do is keep silent about it: a listener that missed a frame hears it later, or hears
+/// [`Heard::Lost`].
+///
+/// Contract:
+/// * `publish` returns once the frame stands where every listener finds it: those that are cut
+///   off at that moment hear the frame, or `Lost`, before they hear [`Heard::Current`] again.
+/// * A process hears its own frames too; their source tells them apart.
+/// * Frames of one manager are not heard by another.
+///
+/// ```
+/// use bytes::Bytes;
+/// use cache_enterprise_core::Result;
+/// use cache_enterprise_core::coherence::{Bus, Heard};
+///
+/// /// The first frame that another process publishes.
+/// async fn first(bus: &dyn Bus) -> Result<Bytes> {
+///     let mut listener = bus.listen("shop").await?;
+///     loop {
+///         if let Heard::Frame(frame) = listener.next().await {
+///             return Ok(frame);
+///         }
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Bus: fmt::Debug + Send + Sync + 'static {
+    /// What the bus is called in events and errors.
+    fn name(&self) -> &str;
+
+    /// Tells every process of `manager`.
+    ///
+    /// # Errors
+    /// When the frame may not be where listeners find it. It may be heard all the same, and may
+    /// be published again.
+    async fn publish(&self, manager: &str, frame: Bytes) -> Result<()>;
+
+    /// Starts to listen: everything published from now on is heard. Reconnects by itself.
+    ///
+    /// # Errors
+    /// When the bus cannot be reached now.
+    async fn listen(&self, manager: &str) -> Result<Box<dyn Listener>>;
+
+    /// Ends the connections. Listeners hear nothing more.
+    ///
+    /// # Errors
+    /// What kept the connections from ending in order.
+    async fn close(&self) -> Result<()>;
+}
+
+/// One process's ear on a [`Bus`].
+#[async_trait]
+pub trait Listener: fmt::Debug + Send {
+    /// Waits for what comes next; for as long as it takes while the bus cannot be reached. A
+    /// caller that gives up waiting loses nothing.
+    async fn next(&mut self) -> Heard;
+}
+
+/// What a [`Listener`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Somebody published this, perhaps the listener's own process.
+    Frame(Bytes),
+    /// Everything published up to `age` ago was given. Comes several times a second while the bus
+    /// can be heard.
+    Current {
+        /// How long ago the bus was asked, by a clock that only goes forward.
+        age: Duration,
+    },
+    /// Frames may be missing that nobody can give any more.
+    Lost,
+}

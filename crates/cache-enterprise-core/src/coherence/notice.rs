@@ -1,0 +1,261 @@
+//! What travels on a bus: notices, gathered into frames.
+//!
+//! ```text
+//! frame   version 1 (u8) | source (16 bytes) | number of notices (u32) | notices
+//! notice  kind (u8) | tenant (text) | sequence (u64) | what the kind needs
+//! text    length (u32) | UTF-8
+//! ```
+//!
+//! All integers are little-endian. docs/formats.md describes the kinds.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+
+use super::{EpochTarget, Sequence};
+use crate::{Error, ErrorKind, Result, StoredKey, Tag};
+
+/// Most notices in a frame.
+pub const FRAME_NOTICES_MAX: usize = 512;
+
+const VERSION: u8 = 1;
+const KEY: u8 = 1;
+const EXPIRED: u8 = 2;
+const EXTENDED: u8 = 3;
+const RAISED: u8 = 4;
+const SHORTEST_NOTICE: usize = 1 + 4 + 8;
+
+/// Who published a frame: one manager in one process, drawn at random when it is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceId(pub u128);
+
+/// One thing that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The tenant; empty text is the root tenant.
+    pub tenant: Arc<str>,
+    /// The number the change took. What is older is ended by it.
+    pub at: Sequence,
+    /// What changed.
+    pub change: Change,
+}
+
+/// What a [`Notice`] tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A key was removed or replaced.
+    Key {
+        /// Name of its cache.
+        cache: Tag,
+        /// The key as tiers store it.
+        key: StoredKey,
+        /// The new value as tiers store it, for those that hold the old one.
+        value: Option<Bytes>,
+    },
+    /// The fresh life of a key was ended; its value may answer as a fallback.
+    Expired {
+        /// Name of its cache.
+        cache: Tag,
+        /// The key as tiers store it.
+        key: StoredKey,
+    },
+    /// A value was found unchanged: whoever holds a version not older than this one's may keep it.
+    Extended {
+        /// Name of its cache.
+        cache: Tag,
+        /// The key as tiers store it.
+        key: StoredKey,
+        /// New end of its fresh life, in wall milliseconds.
+        until_wall_ms: i64,
+    },
+    /// The epoch of a group was raised.
+    Raised(EpochTarget),
+}
+
+/// Notices of one process, published together.
+///
+/// ```
+/// use cache_enterprise_core::coherence::{Change, EpochTarget, Frame, Notice, Sequence, SourceId};
+/// use cache_enterprise_core::tag;
+///
+/// let change = Change::Raised(EpochTarget::Tag(tag!("org:7")));
+/// let notice = Notice { tenant: "acme".into(), at: Sequence(9), change };
+/// let frame = Frame { source: SourceId(1), notices: vec![notice] };
+/// assert_eq!(Frame::decode(&frame.encode())?, frame);
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Who published it.
+    pub source: SourceId,
+    /// In the order in which they happened; at most [`FRAME_NOTICES_MAX`].
+    pub notices: Vec<Notice>,
+}
+
+impl Frame {
+    /// The frame in bytes.
+    pub fn encode(&self) -> Bytes {
+        let mut bytes = Vec::with_capacity(32 + self.notices.len() * 64);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&self.source.0.to_le_bytes());
+        bytes.extend_from_slice(&length(self.notices.len()));
+        for notice in &self.notices {
+            notice.encode(&mut bytes);
+        }
+        bytes.into()
+    }
+
+    /// Reads a frame. Allocates no more than the bytes that are there.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) when the bytes are no frame of a known version. Whoever
+    /// reads it has missed something.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        Self::read(&mut &*bytes)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a frame of the bus cannot be read"))
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        if from.try_get_u8().ok()? != VERSION {
+            return None;
+        }
+        let source = SourceId(from.try_get_u128_le().ok()?);
+        let count = usize::try_from(from.try_get_u32_le().ok()?).ok()?;
+        if count > from.len() / SHORTEST_NOTICE {
+            return None;
+        }
+        let notices = (0..count).map(|_| Notice::read(from)).collect::<Option<_>>()?;
+        from.is_empty().then_some(Self { source, notices })
+    }
+}
+
+impl Notice {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        let kind = match &self.change {
+            Change::Key { .. } => KEY,
+            Change::Expired { .. } => EXPIRED,
+            Change::Extended { .. } => EXTENDED,
+            Change::Raised(_) => RAISED,
+        };
+        bytes.push(kind);
+        put_text(bytes, &self.tenant);
+        bytes.extend_from_slice(&self.at.0.to_le_bytes());
+        match &self.change {
+            Change::Raised(target) => put_text(bytes, &target.field()),
+            Change::Key { cache, key, value } => {
+                put_text(bytes, cache.as_str());
+                put_text(bytes, key.as_str());
+                bytes.push(u8::from(value.is_some()));
+                if let Some(value) = value {
+                    bytes.extend_from_slice(&length(value.len()));
+                    bytes.extend_from_slice(value);
+                }
+            }
+            Change::Expired { cache, key } => {
+                put_text(bytes, cache.as_str());
+                put_text(bytes, key.as_str());
+            }
+            Change::Extended { cache, key, until_wall_ms } => {
+                put_text(bytes, cache.as_str());
+                put_text(bytes, key.as_str());
+                bytes.extend_from_slice(&until_wall_ms.to_le_bytes());
+            }
+        }
+    }
+
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        let kind = from.try_get_u8().ok()?;
+        let tenant = text(from)?.into();
+        let at = Sequence(from.try_get_u64_le().ok()?);
+        if kind == RAISED {
+            // A target of a later version ends as much as it can name.
+            let target = EpochTarget::from_field(text(from)?).unwrap_or(EpochTarget::Tenant);
+            return Some(Self { tenant, at, change: Change::Raised(target) });
+        }
+        let cache = Tag::from(text(from)?);
+        let key = StoredKey::parse(text(from)?)?;
+        let change = match kind {
+            KEY => {
+                let value = match from.try_get_u8().ok()? {
+                    0 => None,
+                    1 => Some(Bytes::copy_from_slice(slice(from)?)),
+                    _ => return None,
+                };
+                Change::Key { cache, key, value }
+            }
+            EXPIRED => Change::Expired { cache, key },
+            EXTENDED => Change::Extended { cache, key, until_wall_ms: from.try_get_i64_le().ok()? },
+            _ => return None,
+        };
+        Some(Self { tenant, at, change })
+    }
+}
+
+fn length(bytes: usize) -> [u8; 4] {
+    u32::try_from(bytes).expect("texts, values and frames are far below 4 GiB").to_le_bytes()
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&length(text.len()));
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn slice<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(from.try_get_u32_le().ok()?).ok()?;
+    let (taken, rest) = from.split_at_checked(length)?;
+    *from = rest;
+    Some(taken)
+}
+
+fn text<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(slice(from)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{KeySpace, tag};
+
+    fn frame() -> Frame {
+        let space = KeySpace::new("shop", "acme", "users").expect("plain names");
+        let key = space.key(&7_u64).expect("a short key");
+        let cache = Tag::from("users");
+        let changes = [
+            Change::Key { cache: cache.clone(), key: key.clone(), value: None },
+            Change::Key {
+                cache: cache.clone(),
+                key: key.clone(),
+                value: Some(Bytes::from_static(b"Ada")),
+            },
+            Change::Expired { cache: cache.clone(), key: key.clone() },
+            Change::Extended { cache, key, until_wall_ms: -5 },
+            Change::Raised(EpochTarget::Tag(tag!("org:7")).soft()),
+        ];
+        let notice = |(at, change)| Notice { tenant: "acme".into(), at: Sequence(at), change };
+        Frame { source: SourceId(u128::MAX - 3), notices: (9..).zip(changes).map(notice).collect() }
+    }
+
+    #[test]
+    fn every_kind_of_notice_comes_back() {
+        assert_eq!(Frame::decode(&frame().encode()).expect("a whole frame"), frame());
+    }
+
+    #[test]
+    fn a_frame_cut_anywhere_is_refused() {
+        let bytes = frame().encode();
+        for cut in 0..bytes.len() {
+            assert!(Frame::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut longer = bytes.to_vec();
+        longer.push(0);
+        assert!(Frame::decode(&longer).is_err());
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_true_takes_no_memory() {
+        let mut bytes = Frame { source: SourceId(0), notices: Vec::new() }.encode().to_vec();
+        bytes[17..21].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(Frame::decode(&bytes).is_err());
+    }
+}
