@@ -23,6 +23,8 @@ mod error;
 mod factory;
 mod key;
 mod level;
+#[doc(hidden)]
+pub mod mutant;
 mod observe;
 mod placement;
 mod source;
