@@ -108,8 +108,9 @@ pub struct EpochMark(pub [u64; 3]);
 /// * Calls for one tenant may come from several tasks at once, and from several processes where
 ///   the store [is shared](Self::is_shared).
 ///
-/// A shared store offers `next` and `mark` besides:
-/// * Every number of `next` and `raise` is above all that were given to anybody before the call.
+/// A shared store offers `next`, `mark` and `since` besides:
+/// * Every number of `next` and `raise` is above all that were given to anybody before the call,
+///   and not below the store's own time in microseconds, so that numbers of two tenants compare.
 /// * A `mark` that was asked for after a `raise` of the tenant, or of everything, was acknowledged
 ///   differs from every mark before it. So does one after the record was lost.
 ///
@@ -166,6 +167,22 @@ pub trait EpochStore: fmt::Debug + Send + Sync + 'static {
     async fn mark(&self, manager: &str, tenant: &str) -> Result<EpochMark> {
         let _ = (manager, tenant);
         Err(unsupported("epochs", "mark"))
+    }
+
+    /// What changed since the record had this mark: the epochs raised since, and those alone. The
+    /// whole record where that cannot be told, which is what this default gives.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    async fn since(
+        &self,
+        manager: &str,
+        tenant: &str,
+        mark: EpochMark,
+        newest: Sequence,
+    ) -> Result<EpochRecord> {
+        let _ = mark;
+        self.load(manager, tenant, newest).await
     }
 }
 
