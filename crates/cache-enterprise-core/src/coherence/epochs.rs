@@ -172,6 +172,11 @@ const FIRST_CHANGE: u64 = 1;
 pub struct TenantEpochs {
     /// Moves after every raise of a group's epoch; what an entry remembers of its last check.
     changes: AtomicU64,
+    /// Entries last checked before this change may have missed an invalidation, while the bus is
+    /// not heard.
+    doubted_below: AtomicU64,
+    /// As before, for good: what was missed cannot be heard any more.
+    lost_below: AtomicU64,
     sequence: SequenceCounter,
     /// Epoch of the tenant as a whole, and of everything.
     whole: Whole,
@@ -186,6 +191,8 @@ impl TenantEpochs {
     pub fn new(start: Sequence) -> Self {
         Self {
             changes: AtomicU64::new(FIRST_CHANGE),
+            doubted_below: AtomicU64::new(0),
+            lost_below: AtomicU64::new(0),
             sequence: SequenceCounter::starting_at(start),
             whole: Whole::default(),
             floor: Whole::default(),
@@ -203,6 +210,38 @@ impl TenantEpochs {
     #[inline]
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether an entry last checked at this state of the change counter is believed: nothing was
+    /// missed since, as far as this process knows.
+    pub fn is_sure(&self, checked: u64) -> bool {
+        checked >= self.doubted_below.load(Ordering::Acquire)
+            && checked >= self.lost_below.load(Ordering::Acquire)
+    }
+
+    /// Doubts every entry there is until [`trust`](Self::trust) comes.
+    pub fn doubt(&self) {
+        self.distrust(&self.doubted_below);
+    }
+
+    /// Believes again what was doubted.
+    pub fn trust(&self) {
+        self.doubted_below.store(0, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Doubts every entry there is for good: each is looked up below at its next read.
+    pub fn verify_all(&self) {
+        self.distrust(&self.lost_below);
+    }
+
+    /// One caller at a time for each bound.
+    fn distrust(&self, below: &AtomicU64) {
+        // Nothing is sure while the counter moves: a check beside it must not pass by the old
+        // bound and be remembered under the new count.
+        below.store(u64::MAX, Ordering::Release);
+        let next = self.changes.fetch_add(1, Ordering::AcqRel) + 1;
+        below.store(next, Ordering::Release);
     }
 
     /// Whether no epoch was raised yet, so that no entry can be invalid.
@@ -347,6 +386,22 @@ mod tests {
         epochs.sweep();
         let now = epochs.sequence().newest();
         assert!(!epochs.is_ended(now, &users, &epochs.tag_cells([tag!("a")])));
+    }
+
+    #[test]
+    fn doubt_covers_what_was_checked_before_and_nothing_after() {
+        let epochs = TenantEpochs::new(Sequence(1));
+        let before = epochs.changes();
+        epochs.doubt();
+        let within = epochs.changes();
+        assert!(!epochs.is_sure(before) && epochs.is_sure(within));
+        epochs.doubt();
+        assert!(!epochs.is_sure(within) && epochs.is_sure(epochs.changes()));
+        epochs.trust();
+        assert!(epochs.is_sure(before), "what was missed has been heard");
+        epochs.verify_all();
+        epochs.trust();
+        assert!(!epochs.is_sure(before) && epochs.is_sure(epochs.changes()));
     }
 
     #[test]

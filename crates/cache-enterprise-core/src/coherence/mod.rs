@@ -9,6 +9,7 @@
 
 mod bus;
 mod epochs;
+mod hearing;
 mod lease;
 mod notice;
 mod sequence;
@@ -16,6 +17,7 @@ mod store;
 
 pub use bus::{Bus, Heard, Listener};
 pub use epochs::{EpochCell, TagCells, TenantEpochs};
+pub use hearing::{Belief, Hearing};
 pub use lease::{Acquired, Lease, LeaseToken};
 pub use notice::{Change, FRAME_NOTICES_MAX, Frame, Notice, SourceId};
 pub use sequence::{Sequence, SequenceCounter};

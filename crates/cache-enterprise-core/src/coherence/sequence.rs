@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::mutant;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A number of a tenant's ordered counter. Numbers start from wall time in microseconds, so that
@@ -46,12 +47,20 @@ impl fmt::Display for Sequence {
 #[derive(Debug)]
 pub struct SequenceCounter {
     newest: AtomicU64,
+    /// The lowest number that this process took by itself although others number too.
+    provisional_from: AtomicU64,
+    /// The highest of them.
+    provisional_to: AtomicU64,
 }
 
 impl SequenceCounter {
     /// A counter whose first number is the one after `start`.
     pub fn starting_at(start: Sequence) -> Self {
-        Self { newest: AtomicU64::new(start.0) }
+        Self {
+            newest: AtomicU64::new(start.0),
+            provisional_from: AtomicU64::new(u64::MAX),
+            provisional_to: AtomicU64::new(0),
+        }
     }
 
     /// The newest number known. A load notes it before it reads.
@@ -64,8 +73,63 @@ impl SequenceCounter {
         Sequence(self.newest.fetch_add(1, Ordering::AcqRel) + 1)
     }
 
+    /// Takes the next number where a store gives them to all processes, and does not answer. It
+    /// orders what this process does; others may get the same.
+    pub fn take_provisional(&self) -> Sequence {
+        loop {
+            let newest = self.newest.load(Ordering::Acquire);
+            // Noted first: nobody sees the number and takes it for the store's.
+            self.provisional_from.fetch_min(newest + 1, Ordering::AcqRel);
+            self.provisional_to.fetch_max(newest + 1, Ordering::AcqRel);
+            let taken = self.newest.compare_exchange(
+                newest,
+                newest + 1,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            if taken.is_ok() {
+                return Sequence(newest + 1);
+            }
+        }
+    }
+
+    /// Whether this process may have taken `number` by itself. What was loaded under it must not
+    /// reach a tier that others read.
+    pub fn is_provisional(&self, number: Sequence) -> bool {
+        number.0 >= self.provisional_from.load(Ordering::Acquire)
+            && number.0 <= self.provisional_to.load(Ordering::Acquire)
+    }
+
+    /// How high a number that another process was given stands here: inside a range of
+    /// provisional numbers its place is not known, so that it ends all of them.
+    pub fn placed(&self, foreign: Sequence) -> Sequence {
+        if self.is_provisional(foreign) && !mutant::breaks("foreign numbers end provisional ones") {
+            Sequence(self.provisional_to.load(Ordering::Acquire) + 1)
+        } else {
+            foreign
+        }
+    }
+
     /// Learns of a number that somebody else gave, and says which was the newest before.
     pub fn observe(&self, seen: Sequence) -> Sequence {
         Sequence(self.newest.fetch_max(seen.0, Ordering::AcqRel))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_number_among_provisional_ones_ends_them_all() {
+        let counter = SequenceCounter::starting_at(Sequence(100));
+        assert_eq!(counter.placed(Sequence(101)), Sequence(101));
+        let (first, last) = (counter.take_provisional(), counter.take_provisional());
+        assert_eq!((first, last), (Sequence(101), Sequence(102)));
+        assert_eq!(counter.placed(Sequence(101)), Sequence(103));
+        assert_eq!(counter.placed(Sequence(103)), Sequence(103));
+        assert_eq!(counter.placed(Sequence(100)), Sequence(100));
+        counter.observe(Sequence(200));
+        assert!(!counter.is_provisional(counter.newest()));
     }
 }
