@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::{EpochTarget, Sequence};
-use crate::{Error, ErrorKind, Result, StoredKey, Tag};
+use crate::{Error, ErrorKind, Result, StoredKey};
 
 /// Most notices in a frame.
 pub const FRAME_NOTICES_MAX: usize = 512;
@@ -34,7 +34,8 @@ pub struct SourceId(pub u128);
 pub struct Notice {
     /// The tenant; empty text is the root tenant.
     pub tenant: Arc<str>,
-    /// The number the change took. What is older is ended by it.
+    /// The number the change took: what is older is ended by it. [`Sequence::MAX`] when the store
+    /// gave none: whatever stands is ended.
     pub at: Sequence,
     /// What changed.
     pub change: Change,
@@ -46,8 +47,6 @@ pub struct Notice {
 pub enum Change {
     /// A key was removed or replaced.
     Key {
-        /// Name of its cache.
-        cache: Tag,
         /// The key as tiers store it.
         key: StoredKey,
         /// The new value as tiers store it, for those that hold the old one.
@@ -55,15 +54,11 @@ pub enum Change {
     },
     /// The fresh life of a key was ended; its value may answer as a fallback.
     Expired {
-        /// Name of its cache.
-        cache: Tag,
         /// The key as tiers store it.
         key: StoredKey,
     },
     /// A value was found unchanged: whoever holds a version not older than this one's may keep it.
     Extended {
-        /// Name of its cache.
-        cache: Tag,
         /// The key as tiers store it.
         key: StoredKey,
         /// New end of its fresh life, in wall milliseconds.
@@ -143,8 +138,7 @@ impl Notice {
         bytes.extend_from_slice(&self.at.0.to_le_bytes());
         match &self.change {
             Change::Raised(target) => put_text(bytes, &target.field()),
-            Change::Key { cache, key, value } => {
-                put_text(bytes, cache.as_str());
+            Change::Key { key, value } => {
                 put_text(bytes, key.as_str());
                 bytes.push(u8::from(value.is_some()));
                 if let Some(value) = value {
@@ -152,12 +146,10 @@ impl Notice {
                     bytes.extend_from_slice(value);
                 }
             }
-            Change::Expired { cache, key } => {
-                put_text(bytes, cache.as_str());
+            Change::Expired { key } => {
                 put_text(bytes, key.as_str());
             }
-            Change::Extended { cache, key, until_wall_ms } => {
-                put_text(bytes, cache.as_str());
+            Change::Extended { key, until_wall_ms } => {
                 put_text(bytes, key.as_str());
                 bytes.extend_from_slice(&until_wall_ms.to_le_bytes());
             }
@@ -173,7 +165,6 @@ impl Notice {
             let target = EpochTarget::from_field(text(from)?).unwrap_or(EpochTarget::Tenant);
             return Some(Self { tenant, at, change: Change::Raised(target) });
         }
-        let cache = Tag::from(text(from)?);
         let key = StoredKey::parse(text(from)?)?;
         let change = match kind {
             KEY => {
@@ -182,10 +173,10 @@ impl Notice {
                     1 => Some(Bytes::copy_from_slice(slice(from)?)),
                     _ => return None,
                 };
-                Change::Key { cache, key, value }
+                Change::Key { key, value }
             }
-            EXPIRED => Change::Expired { cache, key },
-            EXTENDED => Change::Extended { cache, key, until_wall_ms: from.try_get_i64_le().ok()? },
+            EXPIRED => Change::Expired { key },
+            EXTENDED => Change::Extended { key, until_wall_ms: from.try_get_i64_le().ok()? },
             _ => return None,
         };
         Some(Self { tenant, at, change })
@@ -220,16 +211,11 @@ mod tests {
     fn frame() -> Frame {
         let space = KeySpace::new("shop", "acme", "users").expect("plain names");
         let key = space.key(&7_u64).expect("a short key");
-        let cache = Tag::from("users");
         let changes = [
-            Change::Key { cache: cache.clone(), key: key.clone(), value: None },
-            Change::Key {
-                cache: cache.clone(),
-                key: key.clone(),
-                value: Some(Bytes::from_static(b"Ada")),
-            },
-            Change::Expired { cache: cache.clone(), key: key.clone() },
-            Change::Extended { cache, key, until_wall_ms: -5 },
+            Change::Key { key: key.clone(), value: None },
+            Change::Key { key: key.clone(), value: Some(Bytes::from_static(b"Ada")) },
+            Change::Expired { key: key.clone() },
+            Change::Extended { key, until_wall_ms: -5 },
             Change::Raised(EpochTarget::Tag(tag!("org:7")).soft()),
         ];
         let notice = |(at, change)| Notice { tenant: "acme".into(), at: Sequence(at), change };

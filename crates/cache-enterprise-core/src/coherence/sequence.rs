@@ -21,6 +21,9 @@ impl Sequence {
     /// Below every number a counter gives.
     pub const ZERO: Self = Self(0);
 
+    /// Above every number a counter gives.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The first number of a counter started at this wall time.
     pub fn from_wall_ms(wall_ms: i64) -> Self {
         Self(u64::try_from(wall_ms).unwrap_or(0).saturating_mul(1_000).max(1))
