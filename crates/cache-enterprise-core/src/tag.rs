@@ -29,9 +29,28 @@ impl Tag {
         &self.0
     }
 
-    /// Whether the text is empty or over [`TAG_BYTES_MAX`].
+    /// Whether no write may carry it: [unstorable](Self::is_unstorable), or
+    /// [reserved](Self::is_reserved).
     pub fn is_invalid(&self) -> bool {
+        self.is_unstorable() || self.is_reserved()
+    }
+
+    /// Whether the text is empty or over [`TAG_BYTES_MAX`], so that no envelope holds it.
+    pub fn is_unstorable(&self) -> bool {
         self.0.is_empty() || self.0.len() > TAG_BYTES_MAX
+    }
+
+    /// Whether the text begins with a control character. Such tags are the cache's own: they
+    /// stand for key paths and for what an entry was derived from.
+    ///
+    /// ```
+    /// use cache_enterprise_core::Tag;
+    ///
+    /// assert!(Tag::from("\u{1}users:eu:").is_reserved());
+    /// assert!(!Tag::from("org:7").is_reserved());
+    /// ```
+    pub fn is_reserved(&self) -> bool {
+        self.0.as_bytes().first().is_some_and(|first| *first < b' ')
     }
 }
 

@@ -52,7 +52,7 @@ impl Body {
         if self.tags.len() > TAGS_MAX {
             return Err(too_many_tags());
         }
-        if self.tags.iter().any(Tag::is_invalid) {
+        if self.tags.iter().any(Tag::is_unstorable) {
             return Err(Error::invalid("a tag is empty or over its length limit"));
         }
         if !self.is_consistent() {
@@ -160,7 +160,7 @@ fn read_tag(fields: &mut Fields<'_>) -> Option<Tag> {
     let len = fields.u16()?;
     let text = fields.slice(usize::from(len))?;
     let tag = std::str::from_utf8(text).ok().map(Tag::from)?;
-    (!tag.is_invalid()).then_some(tag)
+    (!tag.is_unstorable()).then_some(tag)
 }
 
 fn too_many_tags() -> Error {
