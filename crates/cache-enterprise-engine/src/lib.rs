@@ -61,7 +61,7 @@ pub use error::LoadError;
 pub use facade::{FacadeDelete, FacadeGet, FacadeSet};
 pub use failover::Failover;
 pub use fetch::{Any, Fetch, LoadContext, Owning};
-pub use invalidate::{Receipt, Target};
+pub use invalidate::{Invalidate, Reach, Receipt, Target};
 pub use level1::Memory;
 pub use manager::{CacheManager, ShutdownReport, Tenant};
 pub use options::{EffectiveOption, Life, Options, Origin};

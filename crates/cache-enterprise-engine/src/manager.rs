@@ -17,7 +17,7 @@ use crate::builder::ManagerBuilder;
 use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic, View};
 use crate::flight::Flights;
 use crate::holding::Holdings;
-use crate::invalidate::{Receipt, Target};
+use crate::invalidate::{Invalidate, Target};
 use crate::route::{Route, name_in};
 use crate::shared::{Registered, Shared, TenantState};
 use crate::spec::CacheSpec;
@@ -224,13 +224,31 @@ impl<C> CacheManager<C> {
 
     /// Ends every entry that carries one of the tags, at every level, in O(1): hard, and
     /// acknowledged only when it holds. Tags belong to this tenant.
-    pub async fn invalidate(&self, target: impl Into<Target>) -> Receipt {
-        self.raise(target.into().into_epochs()).await
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Capacity, mins, tag};
+    /// use cache_enterprise_engine::{CacheManager, CacheSpec, block_on};
+    ///
+    /// static USERS: CacheSpec<u64, u64> = CacheSpec::new("users").ttl(mins(5));
+    /// let manager = CacheManager::in_memory(Capacity::entries(100))?;
+    /// let users = manager.open(&USERS)?;
+    /// block_on(async {
+    ///     users.set(&1, 7_u64).tags(["org:7"]).await;
+    ///     let receipt = manager.invalidate([tag!("org:7"), tag!("user:1")]).await;
+    ///     assert_eq!(receipt.targets, 2);
+    ///     assert!(!users.contains(&1));
+    ///     // What is older may still answer where a load fails.
+    ///     manager.invalidate(tag!("org:7")).soft().strict().await
+    /// })?;
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub fn invalidate(&self, target: impl Into<Target>) -> Invalidate<'_> {
+        Invalidate::new(&self.shared, &self.tenant, target.into().into_epochs())
     }
 
     /// Ends every entry of this tenant, in O(1). Other tenants keep theirs.
-    pub async fn clear(&self) -> Receipt {
-        self.raise(vec![EpochTarget::Tenant]).await
+    pub fn clear(&self) -> Invalidate<'_> {
+        Invalidate::new(&self.shared, &self.tenant, vec![EpochTarget::Tenant])
     }
 
     /// Numbers per cache, all tenants together.

@@ -1,6 +1,6 @@
 //! Waiting for a future on a thread that may block.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -18,15 +18,15 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a future to its end on this thread, parking it while there is nothing to do.
+/// Runs a future, or a call that becomes one, to its end on this thread, parking it while there is nothing to do.
 ///
 /// A manager with level 1 alone needs no more than this. Never call it inside an async task.
 ///
 /// ```
 /// assert_eq!(cache_enterprise_engine::block_on(async { 1 + 1 }), 2);
 /// ```
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
+pub fn block_on<F: IntoFuture>(work: F) -> F::Output {
+    let mut future = pin!(work.into_future());
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
     loop {

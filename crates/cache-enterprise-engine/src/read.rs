@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use cache_enterprise_core::{
     CacheKey, CacheLevel, Cached, Entry, Error, Freshness, LocalStore, Lookup, Millis, Result,
-    Scoped, Sequence, Tag, saturating_millis,
+    Scoped, Sequence, Tag, mutant, saturating_millis,
 };
 
 use crate::cache::Cache;
@@ -164,13 +164,23 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let changes = epochs.changes();
         let is_valid = epochs.is_valid(entry.version(), &self.view.cell, entry.tags());
         if is_valid {
+            if self.is_softly_ended(entry) {
+                entry.end_freshness(self.view.clock.now());
+            }
             entry.set_checked(changes);
         }
         is_valid
     }
 
+    /// Whether a soft invalidation ended the fresh life of an entry.
+    fn is_softly_ended(&self, entry: &Entry<V>) -> bool {
+        !mutant::breaks("a soft end is seen in level 1")
+            && self.view.tenant.epochs.is_ended(entry.version(), &self.view.cell, entry.tags())
+    }
+
+    /// Whether an entry answers now. Validity comes first: it may end the freshness.
     pub(crate) fn is_usable(&self, entry: &Entry<V>, now: Millis) -> bool {
-        entry.freshness(now) == Freshness::Fresh && self.is_valid(entry)
+        self.is_valid(entry) && entry.freshness(now) == Freshness::Fresh
     }
 
     fn is_valid(&self, entry: &Entry<V>) -> bool {
@@ -492,7 +502,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             Landing::Value(value) => {
                 let entry = Cached::entry(&value);
                 let is_newer = seat.flight.started() >= arrival.sequence;
-                if !is_newer && !self.recheck(entry) {
+                if !is_newer && (!self.recheck(entry) || self.is_softly_ended(entry)) {
                     return None;
                 }
                 self.view.core.counts.shared_loads.add(1);

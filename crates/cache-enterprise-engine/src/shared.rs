@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::{EpochTarget, TenantEpochs};
 use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{Capacity, Clock, Event, Millis, Observer, PlacementPolicy, Sequence};
+use cache_enterprise_core::{
+    CacheLevel, Capacity, Clock, Event, Millis, Observer, PlacementPolicy, Sequence,
+};
 use hashbrown::HashMap;
 
 use crate::builder::{ManagerBuilder, entropy};
@@ -215,6 +217,16 @@ impl Shared {
         return self.stack.as_ref().and_then(|stack| stack.l1_bound());
         #[cfg(not(feature = "tiers"))]
         None
+    }
+
+    /// The levels of the walk, top first.
+    pub(crate) fn all_levels(&self) -> Vec<CacheLevel> {
+        #[cfg(feature = "tiers")]
+        let tiers = self.stack.as_ref().map_or(0, |stack| stack.levels.len());
+        #[cfg(not(feature = "tiers"))]
+        let tiers = 0;
+        let last = u8::try_from(tiers + 1).unwrap_or(u8::MAX);
+        (1..=last).filter_map(CacheLevel::numbered).collect()
     }
 
     #[cfg(feature = "tiers")]

@@ -214,8 +214,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(crate) fn is_known_absent<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         let Some(absences) = self.view.holding.absences() else { return false };
         let Some(entry) = absences.get(&self.scoped(key)) else { return false };
-        let is_fresh = entry.freshness(self.view.clock.now()) == Freshness::Fresh;
-        is_fresh && self.view.tenant.epochs.is_valid(entry.version(), &self.view.cell, &[])
+        let (epochs, cell) = (&self.view.tenant.epochs, &self.view.cell);
+        entry.freshness(self.view.clock.now()) == Freshness::Fresh
+            && epochs.is_valid(entry.version(), cell, entry.tags())
+            && !epochs.is_ended(entry.version(), cell, entry.tags())
     }
 
     pub(crate) fn forget_absence<Q>(&self, key: &Q)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{
     CacheKey, Cached, Dates, Error, Event, Lookup, Millis, Result, Sequence, SetOutcome, StoredKey,
-    Tag,
+    Tag, mutant,
 };
 
 use super::forms::Forms;
@@ -108,7 +108,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     );
                 }
                 Found::Stale(opened) if self.is_in_grace(opened.plan.fresh_until, call) => {
-                    fallback = Some(self.cached_from(lead.key_heap_bytes(), opened).0);
+                    let (cached, entry) = self.cached_from(lead.key_heap_bytes(), opened);
+                    // An invalidation may have ended a life that its own dates have not.
+                    entry.end_freshness(self.view.clock.now());
+                    fallback = Some(cached);
                 }
                 Found::Stale(_) | Found::Nothing => {}
             }
@@ -146,7 +149,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             level.counts.misses.add(1);
             return Ok(Found::Nothing);
         }
-        if now >= opened.plan.fresh_until || pass.has_ended(version) {
+        let is_softly_ended = !mutant::breaks("a soft end is seen in a tier")
+            && epochs.is_ended(version, &self.view.cell, &tags);
+        if now >= opened.plan.fresh_until || pass.has_ended(version) || is_softly_ended {
             level.counts.misses.add(1);
             return Ok(Found::Stale(opened));
         }

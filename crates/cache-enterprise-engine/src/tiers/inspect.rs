@@ -114,7 +114,7 @@ impl Stack {
             StoredState::Invalidated(target)
         } else if now >= expires {
             StoredState::Expired
-        } else if now >= fresh_until {
+        } else if now >= fresh_until || is_softly_ended(tenant, cache, &body.tags, version) {
             StoredState::Stale
         } else {
             StoredState::Fresh
@@ -156,6 +156,13 @@ fn invalidated(
         return Some(EpochTarget::Cache(cell.name().clone()));
     }
     (!epochs.is_valid(version, &cell, &cells)).then_some(EpochTarget::Tenant)
+}
+
+/// Whether a soft invalidation of one of its targets ended an entry's fresh life.
+fn is_softly_ended(tenant: &TenantState, cache: &str, tags: &[Tag], version: Sequence) -> bool {
+    let epochs = &tenant.epochs;
+    let cells = epochs.tag_cells(tags.iter().cloned());
+    epochs.is_ended(version, &epochs.cache_cell(cache), &cells)
 }
 
 fn left(now: Millis, until: Millis) -> Option<Duration> {

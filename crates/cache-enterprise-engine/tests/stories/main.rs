@@ -17,6 +17,7 @@ mod nobody_reads_behind_an_acknowledged_write;
 mod opening_says_what_is_wrong;
 mod quota_parts_a_tenant_from_the_others;
 mod reads_of_every_kind_agree;
+mod soft_invalidation_leaves_a_fallback;
 mod stale_answers_only_where_allowed;
 mod tenants_are_apart;
 

@@ -19,6 +19,7 @@ mod newer_envelope_is_a_miss_and_not_an_error;
 mod placed_values_lie_where_their_heat_says;
 mod removal_a_tier_did_not_hear_is_never_undone;
 mod scripted;
+mod soft_end_is_seen_in_every_tier;
 mod stale_bytes_answer_only_within_their_grace;
 mod tenant_without_its_epochs_is_cold_never_stale;
 mod tenants_share_a_tier_and_no_entry;
