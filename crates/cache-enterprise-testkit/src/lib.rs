@@ -16,10 +16,13 @@
 //! | `real-servers` | the tests on them, which `cargo xtask test` turns on |
 //!
 //! [`ChaosBackend`](chaos::ChaosBackend) and [`ChaosCodec`](chaos::ChaosCodec) spoil what passes
-//! through any backend and any codec on demand. [`ModelBackend`] is the plainest backend that keeps the whole contract. Time is moved by hand
+//! through any backend and any codec on demand.
+//! [`InProcessBus`](coherence::InProcessBus) and [`SharedEpochs`](coherence::SharedEpochs) join the managers of one
+//! test as if each had a process. [`ModelBackend`] is the plainest backend that keeps the whole contract. Time is moved by hand
 //! with [`Clock::manual`], which is re-exported here.
 
 pub mod chaos;
+pub mod coherence;
 pub mod conformance;
 mod model;
 #[cfg(feature = "proxy")]
