@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cache_enterprise_core::coherence::{EpochRecord, EpochStore, EpochTarget};
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Clock, Error, ErrorKind, KeyPrefix, Millis, NEVER,
-    OpContext, Put, PutOutcome, Result, ScanPage, Sequence, StoredKey, saturating_millis,
+    OpContext, Put, PutOutcome, Result, ScanPage, Sequence, StoredKey, Swapped, saturating_millis,
 };
 use parking_lot::Mutex;
 
@@ -155,6 +155,17 @@ impl Backend for LateDisk {
 
     async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
         self.opened("remove_many").await?.remove_many(keys, at, ctx).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        self.opened("swap").await?.swap(key, value, how, expected, ctx).await
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Clock, Error, ErrorKind, KeyPrefix, OpContext, Put,
-    PutOutcome, Result, ScanPage, Sequence, StoredKey,
+    PutOutcome, Result, ScanPage, Sequence, StoredKey, Swapped,
 };
 use futures_util::future::join_all;
 
@@ -429,6 +429,18 @@ impl Backend for CircuitBreaker {
             async move { self.inner.remove_many(&keys, at, ctx).await }
         };
         self.in_parts(NAME, &parts, send).await.into_iter().sum()
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        let swap = self.inner.swap(key, value, how, expected, ctx);
+        self.guarded(self.node(key), "swap", swap).await
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {

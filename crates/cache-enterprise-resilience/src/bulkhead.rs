@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Error, ErrorKind, KeyPrefix, OpContext, Put, PutOutcome,
-    Result, ScanPage, Sequence, StoredKey,
+    Result, ScanPage, Sequence, StoredKey, Swapped,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -208,6 +208,18 @@ impl Backend for Bulkhead {
     async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
         let remove = |ctx| async move { self.inner.remove_many(keys, at, &ctx).await };
         self.placed("remove_many", ctx, remove).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        let swap = |ctx| async move { self.inner.swap(key, value, how, expected, &ctx).await };
+        self.placed("swap", ctx, swap).await
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, KeyPrefix, OpContext, Put, PutOutcome, Result, ScanPage,
-    Sequence, StoredKey,
+    Sequence, StoredKey, Swapped,
 };
 use futures_util::future::{Either, select};
 use tokio::time::Instant;
@@ -254,6 +254,17 @@ impl Backend for Hedge {
 
     async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
         self.inner.remove_many(keys, at, ctx).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        self.inner.swap(key, value, how, expected, ctx).await
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {

@@ -9,7 +9,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, KeyPrefix, OpContext, Put, PutOutcome, Result, ScanPage,
-    Sequence, StoredKey,
+    Sequence, StoredKey, Swapped,
 };
 use tokio::time::Instant;
 
@@ -207,6 +207,18 @@ impl Backend for Retry {
 
     async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
         self.repeated(ctx, |ctx| async move { self.inner.remove_many(keys, at, &ctx).await }).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        // Repeated, a swap that went through unheard would find its own value and say `Changed`.
+        self.once(self.inner.swap(key, value, how, expected, ctx)).await
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {

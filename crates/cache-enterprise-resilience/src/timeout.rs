@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Error, ErrorKind, KeyPrefix, OpContext, Put, PutOutcome,
-    Result, ScanPage, Sequence, StoredKey, saturating_millis,
+    Result, ScanPage, Sequence, StoredKey, Swapped, saturating_millis,
 };
 
 /// How long calls may take. Zero is no name for "without limit": it ends every call that is not
@@ -156,6 +156,18 @@ impl Backend for Timeout {
     async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
         let (limit, ctx) = bound(ctx, self.config.write);
         self.bounded("remove_many", limit, self.inner.remove_many(keys, at, &ctx)).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        let (limit, ctx) = bound(ctx, self.config.write);
+        self.bounded("swap", limit, self.inner.swap(key, value, how, expected, &ctx)).await
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Error, ErrorKind, KeyPrefix, OpContext, Put, PutOutcome,
-    Result, ScanPage, Sequence, StoredKey,
+    Result, ScanPage, Sequence, StoredKey, Swapped,
 };
 use parking_lot::Mutex;
 use rand::RngExt;
@@ -221,6 +221,19 @@ impl Backend for ChaosBackend {
     async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
         self.pass(Operation::RemoveMany).await?;
         self.inner.remove_many(keys, at, ctx).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        self.pass(Operation::Swap).await?;
+        self.written(&value);
+        self.inner.swap(key, value, how, expected, ctx).await
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {

@@ -17,6 +17,8 @@ pub enum Operation {
     Remove,
     /// Several keys were removed in one call.
     RemoveMany,
+    /// One value was put if what stood there was still the same.
+    Swap,
     /// A life was changed.
     Touch,
     /// A page of keys was asked for.
@@ -39,6 +41,7 @@ impl Operation {
             Self::PutMany => "put_many",
             Self::Remove => "remove",
             Self::RemoveMany => "remove_many",
+            Self::Swap => "swap",
             Self::Touch => "touch",
             Self::Scan => "scan",
             Self::ClearPrefix => "clear_prefix",

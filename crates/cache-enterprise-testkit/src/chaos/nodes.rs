@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Error, ErrorKind, KeyPrefix, OpContext, Put, PutOutcome,
-    Result, ScanPage, Sequence, StoredKey,
+    Result, ScanPage, Sequence, StoredKey, Swapped,
 };
 
 use super::{ChaosBackend, Mode};
@@ -154,6 +154,17 @@ impl Backend for ChaosNodes {
             removed += node.remove_many(&gone, at, ctx).await?;
         }
         Ok(removed)
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        self.of(key).swap(key, value, how, expected, ctx).await
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {
