@@ -1,13 +1,13 @@
-//! A value with its dates, and the handle a hit gives.
+//! A value with its dates.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Millis, NEVER};
 use crate::coherence::{EpochCell, Sequence, TagCells};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::early::{Early, Reading};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How much an entry wants to stay when level 1 is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +46,7 @@ pub enum Freshness {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dates {
-    /// When the value was made: start of life for age.
+    /// When the value was made, or confirmed last: start of life for age.
     pub created: Millis,
     /// First millisecond at which it is no longer fresh.
     pub fresh_until: Millis,
@@ -70,6 +70,10 @@ pub struct Detail {
     pub tags: TagCells,
     /// The entry expires when it was not read for this long.
     pub idle_ms: Option<Millis>,
+    /// When it is loaded anew before its fresh life is over.
+    pub early: Option<Early>,
+    /// By what its origin tells the value from others, such as the `ETag` of an HTTP response.
+    pub etag: Option<Box<str>>,
 }
 
 impl Detail {
@@ -79,10 +83,18 @@ impl Detail {
     /// assert_eq!(cache_enterprise_core::Detail::default().heap_bytes(), 0);
     /// ```
     pub fn heap_bytes(&self) -> usize {
-        match (&self.tags, self.idle_ms) {
-            (TagCells::None | TagCells::One(_), None) => 0,
-            _ => size_of::<Boxed>() + self.tags.heap_bytes(),
+        match &self.tags {
+            TagCells::None | TagCells::One(_) if self.is_plain() => 0,
+            tags => {
+                let etag = self.etag.as_ref().map_or(0, |etag| etag.len());
+                size_of::<Boxed>() + tags.heap_bytes() + etag
+            }
         }
+    }
+
+    /// Whether there is nothing but tags.
+    fn is_plain(&self) -> bool {
+        self.idle_ms.is_none() && self.early.is_none() && self.etag.is_none()
     }
 }
 
@@ -99,6 +111,18 @@ struct Boxed {
     detail: Detail,
     /// When the entry was read last, for idle expiry.
     touched: AtomicU64,
+    /// First millisecond at which it is no longer fresh. Where the detail has an early refresh,
+    /// the head has the first date at which that may be due.
+    fresh_until: AtomicU64,
+    /// The date of the early refresh; that of the detail is where it started.
+    early_end: AtomicU64,
+}
+
+impl Boxed {
+    fn early(&self) -> Option<Early> {
+        let early = self.detail.early?;
+        Some(early.with_end(self.early_end.load(Ordering::Relaxed)))
+    }
 }
 
 /// A value in level 1 with all a hit must check, in one allocation.
@@ -107,6 +131,9 @@ struct Boxed {
 /// counts of its `Arc` that is 32 bytes, so in most places one cache line. The date of expiry is an
 /// offset from the creation in units of 2^n milliseconds; a unit is one millisecond up to a life of
 /// 49 days.
+///
+/// A value that its origin confirms is [renewed](Self::renew) where it stands: dates and version
+/// are atomics, because the value cannot be moved from under its readers.
 ///
 /// ```
 /// use cache_enterprise_core::{Dates, Entry, Freshness, Sequence};
@@ -122,13 +149,13 @@ struct Boxed {
 pub struct Entry<V> {
     /// The tenant's change counter when validity was last checked.
     checked: AtomicU64,
-    /// First millisecond at which it is no longer fresh, shifted left by 1; the low bit says that
-    /// the entry has idle expiry.
+    /// First millisecond at which a read has more to ask, shifted left by 1: it is no longer fresh,
+    /// or its early refresh may be due. The low bit says that the entry has idle expiry.
     fresh: AtomicU64,
-    version: Sequence,
+    version: AtomicU64,
     /// Creation in milliseconds, shifted left by 8; the low byte holds unit and priority.
-    birth: u64,
-    keep_for: u32,
+    birth: AtomicU64,
+    keep_for: AtomicU32,
     weight: u32,
     carried: Carried,
     value: V,
@@ -146,15 +173,14 @@ impl<V> Entry<V> {
     /// An entry that was last checked at `checked` (see
     /// [`TenantEpochs::changes`](crate::coherence::TenantEpochs::changes)).
     pub fn new(value: V, version: Sequence, checked: u64, dates: Dates) -> Self {
-        let is_endless = dates.expires == NEVER;
-        let unit =
-            unit_for(if is_endless { 0 } else { dates.expires.saturating_sub(dates.created) });
+        let (unit, keep_for) = kept(dates);
+        let birth = dates.created << 8 | u64::from(Priority::Normal as u8) << PRIORITY_SHIFT | unit;
         Self {
             checked: AtomicU64::new(checked),
             fresh: AtomicU64::new(dates.fresh_until.min(FRESH_FOR_EVER) << 1),
-            version,
-            birth: dates.created << 8 | u64::from(Priority::Normal as u8) << PRIORITY_SHIFT | unit,
-            keep_for: offset(dates.created, dates.expires, unit),
+            version: AtomicU64::new(version.0),
+            birth: AtomicU64::new(birth),
+            keep_for: AtomicU32::new(keep_for),
             weight: 0,
             carried: Carried::Nothing,
             value,
@@ -171,24 +197,30 @@ impl<V> Entry<V> {
     /// Sets the priority. Default: [`Priority::Normal`].
     #[must_use]
     pub fn with_priority(mut self, priority: Priority) -> Self {
-        self.birth &= !(0b11 << PRIORITY_SHIFT);
-        self.birth |= u64::from(priority as u8) << PRIORITY_SHIFT;
+        let birth = self.birth.get_mut();
+        *birth &= !(0b11 << PRIORITY_SHIFT);
+        *birth |= u64::from(priority as u8) << PRIORITY_SHIFT;
         self
     }
 
-    /// Sets tags and idle expiry; an empty detail costs nothing.
+    /// Sets tags, idle expiry, early refresh and etag; an empty detail costs nothing. Called at
+    /// most once.
     #[must_use]
     pub fn with_detail(mut self, detail: Detail) -> Self {
         let idle = u64::from(detail.idle_ms.is_some()) * IDLE_BIT;
-        let fresh = self.fresh.get_mut();
-        *fresh = *fresh & !IDLE_BIT | idle;
+        let fresh_until = self.fresh_until();
+        let look = detail.early.map_or(fresh_until, |early| early.first().min(fresh_until));
+        *self.fresh.get_mut() = look.min(FRESH_FOR_EVER) << 1 | idle;
+        let is_plain = detail.is_plain();
         self.carried = match detail {
-            Detail { tags: TagCells::None, idle_ms: None } => Carried::Nothing,
-            Detail { tags: TagCells::One(cell), idle_ms: None } => Carried::Tag(cell),
-            detail => {
-                let touched = AtomicU64::new(self.created());
-                Carried::Boxed(Box::new(Boxed { detail, touched }))
-            }
+            Detail { tags: TagCells::None, .. } if is_plain => Carried::Nothing,
+            Detail { tags: TagCells::One(cell), .. } if is_plain => Carried::Tag(cell),
+            detail => Carried::Boxed(Box::new(Boxed {
+                touched: AtomicU64::new(self.created()),
+                fresh_until: AtomicU64::new(fresh_until),
+                early_end: AtomicU64::new(detail.early.map_or(NEVER, Early::end)),
+                detail,
+            })),
         };
         self
     }
@@ -201,7 +233,15 @@ impl<V> Entry<V> {
 
     /// The sequence the value belongs to.
     pub fn version(&self) -> Sequence {
-        self.version
+        Sequence(self.version.load(Ordering::Relaxed))
+    }
+
+    /// By what its origin tells the value from others.
+    pub fn etag(&self) -> Option<&str> {
+        match &self.carried {
+            Carried::Boxed(boxed) => boxed.detail.etag.as_deref(),
+            _ => None,
+        }
     }
 
     /// Bytes (or entries) this entry counts against the capacity; stored, never asked again.
@@ -211,7 +251,7 @@ impl<V> Entry<V> {
 
     /// How much the entry wants to stay.
     pub fn priority(&self) -> Priority {
-        match self.birth >> PRIORITY_SHIFT & 0b11 {
+        match self.birth.load(Ordering::Relaxed) >> PRIORITY_SHIFT & 0b11 {
             0 => Priority::Low,
             1 => Priority::Normal,
             2 => Priority::High,
@@ -236,7 +276,7 @@ impl<V> Entry<V> {
 
     /// When the value was made.
     pub fn created(&self) -> Millis {
-        self.birth >> 8
+        self.birth.load(Ordering::Relaxed) >> 8
     }
 
     /// The change counter at the last check. Equal to the tenant's means valid.
@@ -262,7 +302,34 @@ impl<V> Entry<V> {
         if self.is_plainly_fresh(now) { Freshness::Fresh } else { self.read_in_full(now) }
     }
 
-    /// Fresh, and without idle expiry.
+    /// As [`read`](Self::read), and says whether a new value is due before the fresh life is over.
+    /// `uniform` gives a number above 0 and at most 1, evenly; it is asked only where a draw
+    /// decides. As cheap as [`read`](Self::read) until the first date at which one may be due.
+    #[inline]
+    pub fn read_or_due(&self, now: Millis, uniform: impl FnOnce() -> f64) -> Reading {
+        if self.is_plainly_fresh(now) {
+            Reading::Fresh
+        } else {
+            self.read_or_due_in_full(now, uniform)
+        }
+    }
+
+    #[cold]
+    fn read_or_due_in_full(&self, now: Millis, uniform: impl FnOnce() -> f64) -> Reading {
+        match self.read_in_full(now) {
+            Freshness::Fresh if self.is_due(now, uniform) => Reading::Due,
+            Freshness::Fresh => Reading::Fresh,
+            Freshness::Stale => Reading::Stale,
+            Freshness::Expired => Reading::Expired,
+        }
+    }
+
+    fn is_due(&self, now: Millis, uniform: impl FnOnce() -> f64) -> bool {
+        let Carried::Boxed(boxed) = &self.carried else { return false };
+        boxed.early().is_some_and(|early| early.is_due(now, uniform))
+    }
+
+    /// Fresh, without idle expiry, and too early for a refresh.
     #[inline]
     fn is_plainly_fresh(&self, now: Millis) -> bool {
         let fresh = self.fresh.load(Ordering::Relaxed);
@@ -297,23 +364,67 @@ impl<V> Entry<V> {
     /// Ends the fresh part of the life at `now`; the entry stays usable as a fallback until it
     /// expires.
     pub fn end_freshness(&self, now: Millis) {
+        if let Carried::Boxed(boxed) = &self.carried {
+            boxed.fresh_until.fetch_min(now, Ordering::Relaxed);
+        }
         let idle = self.fresh.load(Ordering::Relaxed) & IDLE_BIT;
         self.fresh.fetch_min(now.min(FRESH_FOR_EVER) << 1 | idle, Ordering::Relaxed);
     }
 
+    /// Gives the value another life, because its origin confirmed it: new dates, the version of
+    /// the load that confirmed it, and another date of its early refresh if it has one. Handles
+    /// that were given before answer by the new dates from then on.
+    ///
+    /// One caller at a time: whoever may change what a store holds under the key. A reader beside
+    /// it sees old dates, new ones, or some of each; the value is right by all of them.
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Dates, Entry, Freshness, Sequence, secs};
+    ///
+    /// let entry = Entry::new("Ada", Sequence(1), 0, Dates::lasting(0, Some(secs(5))));
+    /// assert_eq!(entry.freshness(6_000), Freshness::Expired);
+    /// entry.renew(Sequence(2), Dates::lasting(6_000, Some(secs(5))), None);
+    /// assert_eq!((entry.freshness(10_999), entry.version()), (Freshness::Fresh, Sequence(2)));
+    /// ```
+    pub fn renew(&self, version: Sequence, dates: Dates, early: Option<Early>) {
+        let (unit, keep_for) = kept(dates);
+        let priority = self.birth.load(Ordering::Relaxed) & 0b11 << PRIORITY_SHIFT;
+        self.birth.store(dates.created << 8 | priority | unit, Ordering::Relaxed);
+        self.keep_for.store(keep_for, Ordering::Relaxed);
+        self.version.fetch_max(version.0, Ordering::Relaxed);
+        let mut look = dates.fresh_until;
+        if let Carried::Boxed(boxed) = &self.carried {
+            boxed.fresh_until.store(dates.fresh_until, Ordering::Relaxed);
+            if let (Some(_), Some(early)) = (boxed.detail.early, early) {
+                boxed.early_end.store(early.end(), Ordering::Relaxed);
+            }
+            look = boxed.early().map_or(look, |early| early.first().min(look));
+            boxed.touched.fetch_max(dates.created, Ordering::Relaxed);
+        }
+        let idle = self.fresh.load(Ordering::Relaxed) & IDLE_BIT;
+        self.fresh.store(look.min(FRESH_FOR_EVER) << 1 | idle, Ordering::Release);
+    }
+
     #[inline]
     fn fresh_until(&self) -> Millis {
-        match self.fresh.load(Ordering::Relaxed) >> 1 {
+        let head = self.fresh.load(Ordering::Relaxed) >> 1;
+        let date = match &self.carried {
+            Carried::Boxed(boxed) => boxed.fresh_until.load(Ordering::Relaxed),
+            _ => head,
+        };
+        match date.min(FRESH_FOR_EVER) {
             FRESH_FOR_EVER => NEVER,
             date => date,
         }
     }
 
     fn expires(&self) -> Millis {
-        if self.keep_for == ENDLESS {
+        let keep_for = self.keep_for.load(Ordering::Relaxed);
+        if keep_for == ENDLESS {
             return NEVER;
         }
-        self.created().saturating_add(u64::from(self.keep_for) << (self.birth & UNIT_BITS))
+        let birth = self.birth.load(Ordering::Relaxed);
+        (birth >> 8).saturating_add(u64::from(keep_for) << (birth & UNIT_BITS))
     }
 
     fn is_idle(&self, now: Millis) -> bool {
@@ -321,6 +432,13 @@ impl<V> Entry<V> {
         let last_read = boxed.touched.load(Ordering::Relaxed);
         boxed.detail.idle_ms.is_some_and(|idle| now >= last_read.saturating_add(idle))
     }
+}
+
+/// Unit and offset of the date of expiry.
+fn kept(dates: Dates) -> (u64, u32) {
+    let is_endless = dates.expires == NEVER;
+    let unit = unit_for(if is_endless { 0 } else { dates.expires.saturating_sub(dates.created) });
+    (unit, offset(dates.created, dates.expires, unit))
 }
 
 /// The smallest unit in which a life of `longest` milliseconds fits an offset.
@@ -338,116 +456,10 @@ fn offset(created: Millis, date: Millis, unit: u64) -> u32 {
 impl<V> fmt::Debug for Entry<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
-            .field("version", &self.version)
+            .field("version", &self.version())
             .field("dates", &self.dates())
             .field("weight", &self.weight)
             .finish_non_exhaustive()
-    }
-}
-
-/// The handle a hit gives: shared, read-only, one reference count to clone. It derefs to the
-/// value and stays readable when the entry leaves the cache.
-///
-/// ```
-/// use cache_enterprise_core::{Cached, Dates, Entry, Sequence};
-/// use std::sync::Arc;
-///
-/// let entry = Arc::new(Entry::new(String::from("Ada"), Sequence(1), 0, Dates::lasting(0, None)));
-/// let name: Cached<String> = Cached::new(entry, 2_000);
-/// assert_eq!(name.len(), 3);
-/// assert_eq!(name.age().as_secs(), 2);
-/// assert!(!name.is_stale());
-/// ```
-pub struct Cached<V> {
-    entry: Arc<Entry<V>>,
-    /// When the handle was given: age and staleness are told as of then.
-    seen: Millis,
-}
-
-impl<V> Cached<V> {
-    /// A handle on `entry`, given at `seen`.
-    #[inline]
-    pub fn new(entry: Arc<Entry<V>>, seen: Millis) -> Self {
-        Self { entry, seen }
-    }
-
-    /// How old the value was when this handle was given.
-    pub fn age(&self) -> Duration {
-        Duration::from_millis(self.seen.saturating_sub(self.entry.created()))
-    }
-
-    /// Whether the value was past its fresh life when this handle was given.
-    pub fn is_stale(&self) -> bool {
-        self.entry.freshness(self.seen) != Freshness::Fresh
-    }
-
-    /// The sequence the value belongs to; a later value of the same key has a higher one.
-    pub fn version(&self) -> Sequence {
-        self.entry.version()
-    }
-
-    /// Whether two handles share one entry.
-    pub fn ptr_eq(left: &Self, right: &Self) -> bool {
-        Arc::ptr_eq(&left.entry, &right.entry)
-    }
-
-    /// The entry behind the handle, for stores and policies.
-    pub fn entry(this: &Self) -> &Arc<Entry<V>> {
-        &this.entry
-    }
-}
-
-impl<V> Deref for Cached<V> {
-    type Target = V;
-
-    #[inline]
-    fn deref(&self) -> &V {
-        self.entry.value()
-    }
-}
-
-impl<V> Clone for Cached<V> {
-    fn clone(&self) -> Self {
-        Self { entry: Arc::clone(&self.entry), seen: self.seen }
-    }
-}
-
-impl<V> AsRef<V> for Cached<V> {
-    fn as_ref(&self) -> &V {
-        self
-    }
-}
-
-impl<V: fmt::Debug> fmt::Debug for Cached<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.entry.value().fmt(f)
-    }
-}
-
-impl<V: fmt::Display> fmt::Display for Cached<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.entry.value().fmt(f)
-    }
-}
-
-impl<V: PartialEq> PartialEq for Cached<V> {
-    fn eq(&self, other: &Self) -> bool {
-        self.entry.value() == other.entry.value()
-    }
-}
-
-impl<V: PartialEq> PartialEq<V> for Cached<V> {
-    fn eq(&self, other: &V) -> bool {
-        self.entry.value() == other
-    }
-}
-
-impl<V: Eq> Eq for Cached<V> {}
-
-#[cfg(feature = "serde")]
-impl<V: serde::Serialize> serde::Serialize for Cached<V> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.entry.value().serialize(serializer)
     }
 }
 
@@ -505,19 +517,64 @@ mod tests {
 
     #[test]
     fn an_idle_entry_expires_unless_it_is_read() {
-        let detail = || Detail { idle_ms: Some(1_000), ..Detail::default() };
-        let read = entry(Dates::lasting(0, None)).with_detail(detail());
-        let unread = entry(Dates::lasting(0, None)).with_detail(detail());
+        let [read, unread] = [(); 2].map(|()| {
+            let detail = Detail { idle_ms: Some(1_000), ..Detail::default() };
+            entry(Dates::lasting(0, None)).with_detail(detail)
+        });
         read.touch(900);
         assert_eq!(read.freshness(1_500), Freshness::Fresh);
         assert_eq!(unread.freshness(1_500), Freshness::Expired);
     }
 
-    #[cfg(feature = "serde")]
     #[test]
-    fn a_handle_is_serialized_as_its_value() {
-        let handle = Cached::new(Arc::new(entry(Dates::lasting(0, None))), 5);
-        assert_eq!(serde_json::to_value(handle).ok(), Some(7.into()));
+    fn a_refresh_is_due_from_its_date_on_and_the_entry_is_fresh_until_its_own() {
+        let detail = Detail { early: Some(Early::At(800)), ..Detail::default() };
+        let dates = Dates { created: 0, fresh_until: 1_000, expires: 2_000 };
+        let entry = entry(dates).with_detail(detail);
+        let no_draw = || unreachable!("a date decides");
+        let table = [
+            (799, Reading::Fresh),
+            (800, Reading::Due),
+            (1_000, Reading::Stale),
+            (2_000, Reading::Expired),
+        ];
+        for (now, expected) in table {
+            assert_eq!(entry.read_or_due(now, no_draw), expected, "at {now}");
+        }
+        assert_eq!((entry.read(999), entry.dates()), (Freshness::Fresh, dates));
+        entry.end_freshness(500);
+        assert_eq!(entry.read_or_due(500, no_draw), Reading::Stale);
+    }
+
+    #[test]
+    fn a_draw_is_due_the_likelier_the_longer_the_load_took() {
+        let end = 60_000;
+        let early = Early::Drawn { end, load_ms: 1_000, beta: 1.0 };
+        let detail = Detail { early: Some(early), ..Detail::default() };
+        let entry = entry(Dates::lasting(0, Some(Duration::from_millis(end)))).with_detail(detail);
+        let at = |now, uniform: f64| entry.read_or_due(now, || uniform);
+        assert_eq!(entry.read_or_due(22_999, || unreachable!("too early to draw")), Reading::Fresh);
+        assert_eq!(at(59_000 - 1, (-1.0_f64).exp()), Reading::Fresh);
+        assert_eq!(at(59_000, (-1.0_f64).exp() * 0.999), Reading::Due);
+        assert_eq!(at(23_300, 2_f64.powi(-53)), Reading::Due);
+        assert_eq!(at(59_999, 1.0), Reading::Fresh, "the least reach is none");
+    }
+
+    #[test]
+    fn a_renewed_entry_lives_as_a_new_one_would() {
+        let detail =
+            Detail { etag: Some("a".into()), early: Some(Early::At(800)), ..Detail::default() };
+        let entry = entry(Dates { created: 0, fresh_until: 1_000, expires: 2_000 })
+            .with_priority(Priority::High)
+            .with_detail(detail);
+        let second = Dates { created: 1_500, fresh_until: 60 * DAY, expires: 70 * DAY };
+        entry.renew(Sequence(9), second, Some(Early::At(5_000)));
+        assert_eq!((entry.version(), entry.priority()), (Sequence(9), Priority::High));
+        assert_eq!((entry.created(), entry.dates().fresh_until), (1_500, 60 * DAY));
+        assert_eq!(entry.read_or_due(4_999, || 1.0), Reading::Fresh);
+        assert_eq!(entry.read_or_due(5_000, || 1.0), Reading::Due);
+        assert_eq!(entry.freshness(70 * DAY - 2), Freshness::Stale);
+        assert_eq!(entry.freshness(70 * DAY), Freshness::Expired);
     }
 
     #[test]

@@ -13,10 +13,12 @@
 //! The rules that keep every copy of a value coherent are in [`coherence`].
 
 mod backend;
+mod cached;
 mod clock;
 mod codec;
 pub mod coherence;
 mod counter;
+mod early;
 mod entry;
 pub mod envelope;
 mod error;
@@ -38,6 +40,7 @@ pub use backend::{
     Backend, BackendHealth, Capabilities, OpContext, Put, PutOutcome, ScanPage, Swapped,
     unsupported,
 };
+pub use cached::Cached;
 pub use clock::{Clock, Millis, NEVER, saturating_millis};
 pub use codec::{
     Codec, CodecFor, Compressor, Format, Inherit, MemoryOnly, Own, ResolvedCodec, Transform,
@@ -45,7 +48,8 @@ pub use codec::{
 };
 pub use coherence::Sequence;
 pub use counter::Counter;
-pub use entry::{Cached, Dates, Detail, Entry, Freshness, Priority};
+pub use early::{Early, Reading};
+pub use entry::{Dates, Detail, Entry, Freshness, Priority};
 pub use envelope::Envelope;
 pub use error::{Error, ErrorKind, Result};
 pub use factory::{BackendConfig, BackendFactory, BackendOption, BackendRegistry, SecretSource};

@@ -124,7 +124,7 @@ fn each_field_refuses_what_its_format_does_not_allow() {
     let table: [(&str, usize, &[u8], ErrorKind); 13] = [
         ("magic", 0, b"PK", ErrorKind::Corrupt),
         ("version 0", 2, &[0], ErrorKind::Unsupported),
-        ("version 2", 2, &[2], ErrorKind::Unsupported),
+        ("version 3", 2, &[3], ErrorKind::Unsupported),
         ("undefined flag", 3, &[0b11], ErrorKind::Corrupt),
         ("date without its flag", 3, &[0], ErrorKind::Corrupt),
         ("suite without transform", 4, &[1], ErrorKind::Unsupported),
@@ -138,6 +138,29 @@ fn each_field_refuses_what_its_format_does_not_allow() {
     ];
     for (name, offset, field, kind) in table {
         assert_eq!(kind_of_edit(offset, field), kind, "{name}");
+    }
+}
+
+#[test]
+fn an_etag_is_whole_text_and_neither_empty_nor_long() {
+    let key = key("acme", "users", "42");
+    let mut envelope = small();
+    envelope.body.etag = Some("v7".into());
+    let sealed = envelope.seal(&key, None).unwrap();
+    assert_eq!(open(sealed.clone(), &key).unwrap(), envelope);
+    let place = 32 + 44 + 2 + "org:7".len();
+    let edits: [(usize, &[u8]); 3] =
+        [(place, &[0, 0]), (place, &[0xff, 0xff]), (place + 2, &[0xff])];
+    for (offset, field) in edits {
+        let mut bytes = sealed.to_vec();
+        bytes[offset..offset + field.len()].copy_from_slice(field);
+        let error = open(with_new_checksum(bytes, &key), &key).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{field:?}");
+    }
+    for etag in [String::new(), "e".repeat(513)] {
+        let body = Body { etag: Some(etag.into()), ..Body::default() };
+        let odd = Envelope { body, ..Envelope::default() }.seal(&key, None);
+        assert_eq!(odd.unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }
 
@@ -249,6 +272,7 @@ prop_compose! {
         created_wall_ms: i64,
         fresh_until_wall_ms: Option<i64>,
         squeezed in proptest::option::of((1..=u8::MAX, any::<u32>(), 0..64_u32 << 20)),
+        etag in proptest::option::of("\\PC{1,40}"),
         payload: Vec<u8>,
     ) -> Envelope {
         let as_is = (0, 0, u32::try_from(payload.len()).unwrap());
@@ -257,6 +281,7 @@ prop_compose! {
             header: Header { suite: 0, key_id, expires_wall_ms, sequence: Sequence(sequence) },
             body: Body {
                 tags: tags.into_iter().map(Tag::from).collect(),
+                etag: etag.map(String::into_boxed_str),
                 payload: payload.into(),
                 schema, codec, compressor, dictionary, created_wall_ms, fresh_until_wall_ms,
                 load_us, plain_len,

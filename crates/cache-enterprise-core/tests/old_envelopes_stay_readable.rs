@@ -66,6 +66,7 @@ fn shapes() -> Vec<Shape> {
             created_wall_ms: 1_800_000_000_000,
             fresh_until_wall_ms: Some(1_800_000_060_000),
             load_us: 5_000,
+            etag: None,
             plain_len: 4_096,
             payload: Bytes::from_static(b"not really compressed"),
         },
@@ -81,6 +82,7 @@ fn shapes() -> Vec<Shape> {
             created_wall_ms: i64::MIN,
             fresh_until_wall_ms: Some(i64::MAX),
             load_us: u32::MAX,
+            etag: None,
             plain_len: 0,
             payload: Bytes::new(),
         },
@@ -95,14 +97,31 @@ fn shapes() -> Vec<Shape> {
         header: Header { suite: 200, key_id: 0x0a0b_0c0d, ..full.header },
         body: full.body.clone(),
     };
+    let tagged = |etag: &str| Envelope {
+        body: Body { etag: Some(etag.into()), ..full.body.clone() },
+        ..full.clone()
+    };
+    let longest = Envelope {
+        body: Body { etag: Some("e".repeat(512).into()), ..Body::default() },
+        ..Envelope::default()
+    };
+    let sealed_etag = Envelope { header: sealed.header, ..tagged("\"größe-7\"") };
     let shape = |file, key, envelope| Shape { file, key, envelope, transform: None };
     vec![
-        shape("smallest", key("", "c", ""), smallest),
-        shape("full", key("acme", "users", "42"), full),
-        shape("extremes", key("a:b", "größe", "{%}"), extremes),
-        shape("long", key("", "blobs", "x"), Envelope { header: Header::default(), body: long }),
+        shape("2/full", key("acme", "users", "42"), tagged("W/\"67ab43\"")),
+        shape("2/longest", key("", "c", "x"), longest),
         Shape {
-            file: "sealed",
+            file: "2/sealed",
+            key: key("acme", "users", "42"),
+            envelope: sealed_etag,
+            transform: Some(&Inverted),
+        },
+        shape("1/smallest", key("", "c", ""), smallest),
+        shape("1/full", key("acme", "users", "42"), full),
+        shape("1/extremes", key("a:b", "größe", "{%}"), extremes),
+        shape("1/long", key("", "blobs", "x"), Envelope { header: Header::default(), body: long }),
+        Shape {
+            file: "1/sealed",
             key: key("acme", "users", "42"),
             envelope: sealed,
             transform: Some(&Inverted),
@@ -111,7 +130,7 @@ fn shapes() -> Vec<Shape> {
 }
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/envelope-1").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/envelope-{name}"))
 }
 
 /// The file's bytes; on request a missing one is written first.
@@ -125,7 +144,7 @@ fn read_or_write(shape: &Shape) -> Bytes {
 }
 
 #[test]
-fn format_1_is_read_as_it_was_written() {
+fn every_format_is_read_as_it_was_written() {
     for shape in shapes() {
         let stored = read_or_write(&shape);
         let opened = Envelope::open(&stored, &shape.key, shape.transform, &Limits::default());
@@ -135,7 +154,7 @@ fn format_1_is_read_as_it_was_written() {
 }
 
 #[test]
-fn format_1_is_still_written_the_same() {
+fn every_format_is_still_written_the_same() {
     for shape in shapes() {
         let sealed = shape.envelope.seal(&shape.key, shape.transform).unwrap();
         assert_eq!(sealed, read_or_write(&shape), "{}", shape.file);
@@ -146,8 +165,9 @@ fn format_1_is_still_written_the_same() {
 fn every_golden_file_has_its_row() {
     let mut rows: Vec<PathBuf> =
         shapes().iter().map(|shape| golden(shape.file).with_extension("bin")).collect();
+    let folders = ["1", "2"].map(|format| fs::read_dir(golden(format)).unwrap());
     let mut files: Vec<PathBuf> =
-        fs::read_dir(golden("")).unwrap().map(|file| file.unwrap().path()).collect();
+        folders.into_iter().flatten().map(|file| file.unwrap().path()).collect();
     rows.sort();
     files.sort();
     assert_eq!(rows, files);

@@ -274,7 +274,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             (None, encoded_len) => value_bytes(&value).max(encoded_len.unwrap_or(0)),
         };
         let tags = self.view.tenant.epochs.tag_cells(plan.tags.iter().cloned());
-        let detail = Detail { tags, idle_ms: plan.idle.map(saturating_millis) };
+        let detail =
+            Detail { tags, idle_ms: plan.idle.map(saturating_millis), ..Detail::default() };
         let weight = self.view.core.holdings.unit().weight::<K>(key_heap_bytes, bytes, &detail);
         Entry::new(value, plan.version, plan.checked, plan.l1_dates())
             .with_weight(weight)

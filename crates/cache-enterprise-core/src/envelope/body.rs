@@ -5,12 +5,15 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::fields::Fields;
-use super::header::optional_date;
+use super::header::{PLAIN, WITH_ETAG, optional_date};
 use super::{check_limit, corrupt};
 use crate::{Error, ErrorKind, Result, Tag};
 
 /// Most tags one envelope carries.
 pub const TAGS_MAX: usize = 1024;
+
+/// Longest etag of an envelope, in bytes.
+pub const ETAG_BYTES_MAX: usize = 512;
 
 /// Size of the body without tags and payload.
 pub(super) const FIXED_BYTES: usize = 44;
@@ -42,6 +45,9 @@ pub struct Body {
     pub load_us: u32,
     /// Length of the payload once inflated, in bytes.
     pub plain_len: u32,
+    /// By what the origin tells the value from others, such as the `ETag` of an HTTP response; not
+    /// empty, at most [`ETAG_BYTES_MAX`] bytes. An envelope with one is of format 2.
+    pub etag: Option<Box<str>>,
     /// The encoded value, compressed when `compressor` says so.
     pub payload: Bytes,
 }
@@ -55,6 +61,9 @@ impl Body {
         if self.tags.iter().any(Tag::is_unstorable) {
             return Err(Error::invalid("a tag is empty or over its length limit"));
         }
+        if self.etag.as_deref().is_some_and(is_invalid_etag) {
+            return Err(Error::invalid("an etag is empty or over 512 bytes"));
+        }
         if !self.is_consistent() {
             return Err(Error::invalid(
                 "an envelope without a compressor has no dictionary and a payload of plain length",
@@ -64,7 +73,13 @@ impl Body {
     }
 
     pub(super) fn len(&self) -> usize {
-        FIXED_BYTES + self.tags_len() + self.payload.len()
+        let etag = self.etag.as_ref().map_or(0, |etag| 2 + etag.len());
+        FIXED_BYTES + self.tags_len() + etag + self.payload.len()
+    }
+
+    /// The format in which it is written.
+    pub(super) fn version(&self) -> u8 {
+        if self.etag.is_some() { WITH_ETAG } else { PLAIN }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -79,15 +94,16 @@ impl Body {
         out.extend_from_slice(&[self.codec, self.compressor, flags, 0]);
         out.extend_from_slice(&tags_len.to_le_bytes());
         for tag in &self.tags {
-            let len = u16::try_from(tag.as_str().len()).expect("a tag has at most 512 bytes");
-            out.extend_from_slice(&len.to_le_bytes());
-            out.extend_from_slice(tag.as_str().as_bytes());
+            write_text(tag.as_str(), out);
+        }
+        if let Some(etag) = &self.etag {
+            write_text(etag, out);
         }
         out.extend_from_slice(&self.payload);
     }
 
-    /// Reads an opened body; the payload is a slice of `bytes`.
-    pub(super) fn read(bytes: &Bytes, plain_bytes_max: usize) -> Result<Self> {
+    /// Reads an opened body of this version; the payload is a slice of `bytes`.
+    pub(super) fn read(bytes: &Bytes, version: u8, plain_bytes_max: usize) -> Result<Self> {
         let mut fields = Fields::new(bytes);
         let (body, tags_len) = Self::read_fixed(&mut fields)
             .ok_or_else(|| corrupt("the body of an envelope is cut short or malformed"))?;
@@ -96,8 +112,9 @@ impl Body {
         let tags = fields
             .slice(tags_len)
             .ok_or_else(|| corrupt("the tags of an envelope reach past its end"))?;
+        let etag = (version == WITH_ETAG).then(|| read_etag(&mut fields)).transpose()?;
         let payload = bytes.slice(bytes.len() - fields.remaining()..);
-        let body = Self { tags: read_tags(tags)?, payload, ..body };
+        let body = Self { tags: read_tags(tags)?, etag, payload, ..body };
         if !body.is_consistent() {
             return Err(corrupt("length, compressor and dictionary of an envelope do not agree"));
         }
@@ -157,10 +174,29 @@ fn read_tags(bytes: &[u8]) -> Result<Vec<Tag>> {
 }
 
 fn read_tag(fields: &mut Fields<'_>) -> Option<Tag> {
+    let tag = Tag::from(read_text(fields)?);
+    (!tag.is_invalid()).then_some(tag)
+}
+
+fn read_etag(fields: &mut Fields<'_>) -> Result<Box<str>> {
+    let etag = read_text(fields).filter(|etag| !is_invalid_etag(etag));
+    etag.map(Box::from)
+        .ok_or_else(|| corrupt("the etag of an envelope is cut short, empty, long or no text"))
+}
+
+fn is_invalid_etag(etag: &str) -> bool {
+    etag.is_empty() || etag.len() > ETAG_BYTES_MAX
+}
+
+fn read_text<'a>(fields: &mut Fields<'a>) -> Option<&'a str> {
     let len = fields.u16()?;
-    let text = fields.slice(usize::from(len))?;
-    let tag = std::str::from_utf8(text).ok().map(Tag::from)?;
-    (!tag.is_unstorable()).then_some(tag)
+    std::str::from_utf8(fields.slice(usize::from(len))?).ok()
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    let len = u16::try_from(text.len()).expect("tags and etags have at most 512 bytes");
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn too_many_tags() -> Error {
@@ -179,6 +215,7 @@ impl fmt::Debug for Body {
             .field("created_wall_ms", &self.created_wall_ms)
             .field("fresh_until_wall_ms", &self.fresh_until_wall_ms)
             .field("load_us", &self.load_us)
+            .field("etag", &self.etag)
             .field("plain_len", &self.plain_len)
             .field("payload_bytes", &self.payload.len())
             .finish()

@@ -8,7 +8,12 @@ use crate::{Error, ErrorKind, Result, Sequence};
 pub(super) const BYTES: usize = 32;
 
 const MAGIC: [u8; 2] = [0xce, 0xe1];
-const VERSION: u8 = 1;
+
+/// What is written for an entry without an etag.
+pub(super) const PLAIN: u8 = 1;
+
+/// An etag stands between tags and payload.
+pub(super) const WITH_ETAG: u8 = 2;
 const HAS_EXPIRY: u8 = 1;
 
 /// The clear part of an envelope: enough to expire and to order entries without their keys.
@@ -34,19 +39,20 @@ impl Header {
     /// [`ErrorKind::Unsupported`] for a version this build does not know,
     /// [`ErrorKind::Corrupt`] when the bytes are no envelope or not a whole one.
     pub fn read(bytes: &[u8]) -> Result<Self> {
-        let (header, body_len) = Self::parse(bytes)?;
+        let (header, body_len, _) = Self::parse(bytes)?;
         check_length(bytes, body_len)?;
         Ok(header)
     }
 
-    /// The header at the front of `bytes` and the length of body it declares.
-    pub(super) fn parse(bytes: &[u8]) -> Result<(Self, usize)> {
+    /// The header at the front of `bytes`, the length of body it declares, and the version.
+    pub(super) fn parse(bytes: &[u8]) -> Result<(Self, usize, u8)> {
         let mut fields = Fields::new(bytes);
         if fields.array() != Some(MAGIC) {
             return Err(corrupt("the bytes do not start as an envelope does"));
         }
         match fields.u8() {
-            Some(VERSION) => Self::parse_version_1(fields)
+            Some(version @ (PLAIN | WITH_ETAG)) => Self::parse_fields(fields)
+                .map(|(header, body_len)| (header, body_len, version))
                 .ok_or_else(|| corrupt("the header of an envelope is cut short or malformed")),
             Some(version) => {
                 Err(Error::new(ErrorKind::Unsupported, "the version of an envelope is not known")
@@ -56,7 +62,7 @@ impl Header {
         }
     }
 
-    fn parse_version_1(mut fields: Fields<'_>) -> Option<(Self, usize)> {
+    fn parse_fields(mut fields: Fields<'_>) -> Option<(Self, usize)> {
         let flags = fields.u8()?;
         let suite = fields.u8()?;
         let reserved = fields.array::<3>()?;
@@ -71,10 +77,10 @@ impl Header {
         Some((Self { suite, key_id, expires_wall_ms, sequence }, body_len))
     }
 
-    pub(super) fn write(&self, body_len: u32, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, body_len: u32, version: u8, out: &mut Vec<u8>) {
         let flags = if self.expires_wall_ms.is_some() { HAS_EXPIRY } else { 0 };
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[VERSION, flags, self.suite, 0, 0, 0]);
+        out.extend_from_slice(&[version, flags, self.suite, 0, 0, 0]);
         out.extend_from_slice(&self.key_id.to_le_bytes());
         out.extend_from_slice(&body_len.to_le_bytes());
         out.extend_from_slice(&self.expires_wall_ms.unwrap_or(0).to_le_bytes());

@@ -15,7 +15,7 @@ mod body;
 mod fields;
 mod header;
 
-pub use body::{Body, TAGS_MAX};
+pub use body::{Body, ETAG_BYTES_MAX, TAGS_MAX};
 pub use header::Header;
 
 use bytes::Bytes;
@@ -106,7 +106,7 @@ impl Envelope {
             .map_err(|_| too_large("the body of an envelope", body_len, u32::MAX as usize))?;
 
         let mut out = Vec::with_capacity(header::BYTES + body_len + CHECKSUM_BYTES);
-        self.header.write(declared, &mut out);
+        self.header.write(declared, self.body.version(), &mut out);
         match &sealed {
             Some(sealed) => out.extend_from_slice(sealed),
             None => self.body.write(&mut out),
@@ -132,7 +132,7 @@ impl Envelope {
         limits: &Limits,
     ) -> Result<Self> {
         check_limit("an envelope", bytes.len(), limits.stored_bytes_max)?;
-        let (header, declared) = Header::parse(bytes)?;
+        let (header, declared, version) = Header::parse(bytes)?;
         check_limit("the body of an envelope", declared, limits.stored_bytes_max)?;
         let body_end = header::check_length(bytes, declared)?;
         let (covered, sum) = bytes.split_at(body_end);
@@ -158,7 +158,7 @@ impl Envelope {
             }
             None => bytes.slice(header::BYTES..body_end),
         };
-        let body = Body::read(&body, limits.plain_bytes_max)?;
+        let body = Body::read(&body, version, limits.plain_bytes_max)?;
         Ok(Self { header, body })
     }
 

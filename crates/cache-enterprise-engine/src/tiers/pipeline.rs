@@ -93,6 +93,7 @@ impl Pipeline {
                 dictionary: 0,
                 created_wall_ms: self.clock.wall_of(plan.dates.created),
                 fresh_until_wall_ms: self.to_wall(plan.dates.fresh_until),
+                etag: None,
                 load_us: u32::try_from(load_ms.saturating_mul(1_000)).unwrap_or(u32::MAX),
                 plain_len: u32::try_from(plain_len).unwrap_or(u32::MAX),
                 payload: plain.into(),

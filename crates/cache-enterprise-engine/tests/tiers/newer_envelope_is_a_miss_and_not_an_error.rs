@@ -11,14 +11,17 @@ use crate::{builder, get, set, tier};
 
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
 
-/// The version this build writes, behind the two bytes of the magic.
-const VERSION: u8 = 1;
+/// The version this build writes for a plain value, behind the two bytes of the magic.
+const PLAIN: u8 = 1;
+
+/// The newest version it writes.
+const NEWEST: u8 = 2;
 
 /// Writes the next version's number into every envelope the tier holds.
 fn raise_version(disk: &Scripted) {
     for (bytes, _) in disk.values.lock().values_mut() {
         let mut newer = bytes.to_vec();
-        assert_eq!(std::mem::replace(&mut newer[2], VERSION + 1), VERSION);
+        assert_eq!(std::mem::replace(&mut newer[2], NEWEST + 1), PLAIN);
         *bytes = Bytes::from(newer);
     }
 }
