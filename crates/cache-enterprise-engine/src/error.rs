@@ -25,6 +25,10 @@ pub enum LoadError<E> {
     Timeout,
     /// The owned loader panicked in its own task.
     Panicked,
+    /// Too many loads ran, and the line of those that wait was full or did not move in time.
+    Overloaded,
+    /// The answer of a loader of several keys did not name the key.
+    Omitted,
     /// The cache itself could not serve the call.
     Cache(Error),
 }
@@ -46,6 +50,8 @@ impl<E> Clone for LoadError<E> {
             Self::Recursive => Self::Recursive,
             Self::Timeout => Self::Timeout,
             Self::Panicked => Self::Panicked,
+            Self::Overloaded => Self::Overloaded,
+            Self::Omitted => Self::Omitted,
             Self::Cache(error) => Self::Cache(error.clone()),
         }
     }
@@ -58,6 +64,8 @@ impl<E: fmt::Debug> fmt::Debug for LoadError<E> {
             Self::Recursive => f.write_str("Recursive"),
             Self::Timeout => f.write_str("Timeout"),
             Self::Panicked => f.write_str("Panicked"),
+            Self::Overloaded => f.write_str("Overloaded"),
+            Self::Omitted => f.write_str("Omitted"),
             Self::Cache(error) => f.debug_tuple("Cache").field(error).finish(),
         }
     }
@@ -70,6 +78,8 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::Recursive => f.write_str("the loader asked for the key it was loading"),
             Self::Timeout => f.write_str("the load took longer than its hard timeout"),
             Self::Panicked => f.write_str("the loader panicked in its own task"),
+            Self::Overloaded => f.write_str("too many loads ran or waited"),
+            Self::Omitted => f.write_str("the loader's answer did not name the key"),
             Self::Cache(error) => error.fmt(f),
         }
     }
@@ -80,7 +90,9 @@ impl<E: StdError + 'static> StdError for LoadError<E> {
         match self {
             Self::Loader(error) => Some(&**error),
             Self::Cache(error) => Some(error),
-            Self::Recursive | Self::Timeout | Self::Panicked => None,
+            Self::Recursive | Self::Timeout | Self::Panicked | Self::Overloaded | Self::Omitted => {
+                None
+            }
         }
     }
 }

@@ -335,6 +335,7 @@ pub(crate) fn answer_of<V, E: Send + Sync + 'static>(
         },
         Answer::Broken(error) => Err(LoadError::Cache(error)),
         Answer::Recursive => Err(LoadError::Recursive),
+        Answer::Overloaded => Err(LoadError::Overloaded),
         Answer::TimedOut | Answer::Absent => Err(LoadError::Timeout),
     }
 }

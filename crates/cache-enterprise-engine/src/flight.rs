@@ -34,6 +34,10 @@ use equivalent::Equivalent;
 use hashbrown::HashTable;
 use pin_project_lite::pin_project;
 
+pub(crate) use self::many::{FollowMany, run_many};
+
+mod many;
+
 /// After so many panics in one flight each follower runs its own loader.
 const PANICS_MAX: u8 = 3;
 
@@ -49,6 +53,8 @@ pub(crate) enum Landing<V> {
     Failed(Arc<dyn Any + Send + Sync>),
     /// A level failed, in a manager where that ends the call.
     Broken(Error),
+    /// The loader was not run: too many others run or wait.
+    Overloaded,
     /// The loader took longer than this, the hard timeout of its caller in milliseconds.
     TimedOut(Millis),
 }
@@ -61,6 +67,7 @@ impl<V> Clone for Landing<V> {
             Self::Absent => Self::Absent,
             Self::Failed(error) => Self::Failed(Arc::clone(error)),
             Self::Broken(error) => Self::Broken(error.clone()),
+            Self::Overloaded => Self::Overloaded,
             Self::TimedOut(limit) => Self::TimedOut(*limit),
         }
     }
@@ -330,6 +337,7 @@ pub(crate) struct Lead<'a, K: CacheKey, V> {
     flights: &'a Flights<K, V>,
     seat: Seat<V>,
     is_polling: bool,
+    tells_of_panics: bool,
     has_landed: bool,
 }
 
@@ -337,7 +345,7 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
     /// Leads the flight until `ends` at the latest.
     pub(crate) fn new(flights: &'a Flights<K, V>, seat: Seat<V>, ends: Millis) -> Self {
         seat.flight.ends.store(ends, Ordering::Release);
-        Self { flights, seat, is_polling: false, has_landed: false }
+        Self { flights, seat, is_polling: false, tells_of_panics: true, has_landed: false }
     }
 
     /// The sequence noted when the flight started.
@@ -420,7 +428,7 @@ impl<K: CacheKey, V> Drop for Lead<'_, K, V> {
         if self.has_landed {
             return;
         }
-        if self.is_polling {
+        if self.is_polling && self.tells_of_panics {
             let cache = self.flights.cache.to_owned();
             self.flights.observer.on_event(&Event::LoaderPanicked { cache });
         }
@@ -522,7 +530,11 @@ impl<V> Drop for Follow<V> {
     }
 }
 
-fn register(followers: &mut Vec<Option<Waker>>, slot: &mut Option<usize>, waker: &Waker) {
+pub(crate) fn register(
+    followers: &mut Vec<Option<Waker>>,
+    slot: &mut Option<usize>,
+    waker: &Waker,
+) {
     match slot.and_then(|slot| followers.get_mut(slot)) {
         Some(held) if held.as_ref().is_some_and(|held| held.will_wake(waker)) => {}
         Some(held) => *held = Some(waker.clone()),

@@ -103,6 +103,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     | Answer::Failed(_)
                     | Answer::Broken(_)
                     | Answer::Recursive
+                    | Answer::Overloaded
                     | Answer::TimedOut => {
                         unreachable!("an infallible loader gives a value: recursion is unshared")
                     }

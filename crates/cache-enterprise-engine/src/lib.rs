@@ -6,6 +6,7 @@
 //! describe  the options in force and who set them
 //! get       the reads a caller sees: a hit at once              hit_or
 //! read      else the flight, the tiers, the loader              flight, timer, ticker
+//! batch     several keys in one call                            batch_load, batch_answer
 //! write     set, remove, expire, landing                        placement, sketch
 //! tiers     everything below level 1 (feature `tiers`)
 //! ```
@@ -18,6 +19,8 @@
 )]
 
 mod batch;
+mod batch_answer;
+mod batch_load;
 mod blocking;
 mod builder;
 mod cache;
@@ -52,6 +55,7 @@ mod untiered;
 mod weight;
 mod write;
 
+pub use batch_answer::{Batch, BatchAnswer, BatchValue, KeyOutcome, Loaded, Missing};
 pub use blocking::Blocking;
 pub use builder::{ManagerBuilder, NoTiers};
 pub use cache::{Cache, CacheStats};

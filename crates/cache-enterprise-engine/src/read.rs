@@ -36,6 +36,8 @@ pub(crate) enum Answer<V> {
     /// A level failed, in a manager where that ends the call.
     Broken(Error),
     Recursive,
+    /// The loader was not run: too many others run or wait.
+    Overloaded,
     TimedOut,
 }
 
@@ -232,7 +234,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// How long the caller waits at most, in milliseconds.
-    fn limit(&self, call: &Call) -> Millis {
+    pub(crate) fn limit(&self, call: &Call) -> Millis {
         saturating_millis(self.options(call).hard_timeout_or_default())
     }
 
@@ -520,7 +522,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             Landing::TimedOut(limit) if call.deadline.is_some() && self.limit(call) <= limit => {
                 Some(Answer::TimedOut)
             }
-            Landing::Failed(_) | Landing::TimedOut(_) => {
+            Landing::Overloaded if call.deadline.is_some() => Some(Answer::Overloaded),
+            Landing::Failed(_) | Landing::TimedOut(_) | Landing::Overloaded => {
                 (call.want == Want::Lookup).then_some(Answer::Absent)
             }
         }

@@ -9,6 +9,7 @@ use cache_enterprise_core::{
     CacheKey, CacheLevel, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag,
 };
 
+use crate::batch_load::Claim;
 use crate::cache::Cache;
 use crate::flight::Lead;
 use crate::manager::ShutdownReport;
@@ -55,6 +56,18 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     pub(crate) async fn fill_below(&self, sealed: Sealed) {
         match sealed {}
+    }
+
+    pub(crate) async fn fill_below_many(&self, _: Vec<Sealed>) {}
+
+    pub(crate) async fn read_below_many<'a, Q: Lookup<K>>(
+        &'a self,
+        _: &[Q],
+        claims: Vec<Claim<'a, K, V>>,
+        _: &Call,
+        _: impl FnMut(usize, Cached<V>),
+    ) -> Result<Vec<Claim<'a, K, V>>> {
+        Ok(claims)
     }
 
     pub(crate) fn fence_below<Q: Lookup<K> + ?Sized>(&self, _: &Q, _: Sequence) -> Fence {

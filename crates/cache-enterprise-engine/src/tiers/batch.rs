@@ -22,17 +22,17 @@ use super::gate::Pass;
 use super::restore::not_known;
 use super::stack::{Job, Stack, joined};
 use super::tier::WritePolicy;
-use crate::Fence;
+use crate::batch_load::Claim;
 use crate::cache::Cache;
 use crate::failover::Failover;
-use crate::flight::{Join, Landing, Lead};
+use crate::flight::{Join, Landing, Lead, run_many};
 use crate::options::Options;
-use crate::read::{Answer, Want};
+use crate::read::{Call, Want};
+use crate::{Fence, Sealed};
 
-/// One key of a batch whose flight this call leads.
+/// A claim on its way through the levels.
 struct Wanted<'a, K: CacheKey, V: Send + Sync + 'static> {
-    index: usize,
-    lead: Lead<'a, K, V>,
+    claim: Claim<'a, K, V>,
     pass: Pass,
 }
 
@@ -45,36 +45,26 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         missing: &[usize],
         found: &mut [Option<Cached<V>>],
     ) -> Result<()> {
-        let Some(stack) = self.stack() else { return Ok(()) };
         self.prepare_below().await;
         let call = self.call(Want::Lookup);
-        let mut wanted = Vec::with_capacity(missing.len());
+        let mut claims = Vec::with_capacity(missing.len());
         let mut others = Vec::new();
         for &index in missing {
-            let stored = self.view.space.key(&keys[index].to_key())?;
+            self.view.space.key(&keys[index].to_key())?;
             match self.join(&keys[index], self.arrival(&call)) {
                 Join::Lead(seat) => {
                     self.view.core.counts.misses.add(1);
                     self.note_demand(&keys[index]);
                     let until = self.leads_until(&call);
                     let lead = Lead::new(&self.view.core.flights, seat, until);
-                    wanted.push(Wanted { index, lead, pass: stack.gates.enter(&stored) });
+                    claims.push(Claim { index, lead, stale: None });
                 }
                 Join::Known(value) => found[index] = Some(value),
                 Join::Follow(_) => others.push(index),
             }
         }
-        for level in 0..stack.levels.len() {
-            if wanted.is_empty() {
-                break;
-            }
-            if !self.is_restored() {
-                self.check_fatal(not_known)?;
-                break;
-            }
-            wanted = self.ask_level(stack, level, wanted, found).await?;
-        }
-        for Wanted { lead, .. } in wanted {
+        let take = |index: usize, value| found[index] = Some(value);
+        for Claim { lead, .. } in self.read_below_many(keys, claims, &call, take).await? {
             lead.land_empty(Landing::Missing);
         }
         for index in others {
@@ -83,18 +73,56 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Ok(())
     }
 
+    /// Asks the tiers, level by level, for all of `claims` together. What they hold is landed and
+    /// given to `take`; the claims that nobody could answer come back, with a value past its life
+    /// where there is one within its grace.
+    ///
+    /// # Errors
+    /// That of a level, in a manager where it ends the call.
+    pub(crate) async fn read_below_many<'a, Q: Lookup<K>>(
+        &'a self,
+        keys: &[Q],
+        claims: Vec<Claim<'a, K, V>>,
+        call: &Call,
+        mut take: impl FnMut(usize, Cached<V>),
+    ) -> Result<Vec<Claim<'a, K, V>>> {
+        let Some(stack) = self.stack() else { return Ok(claims) };
+        if !self.is_restored() {
+            self.check_fatal(not_known)?;
+            return Ok(claims);
+        }
+        let mut keyless = Vec::new();
+        let mut wanted = Vec::with_capacity(claims.len());
+        for claim in claims {
+            match self.view.space.key(&keys[claim.index].to_key()) {
+                Ok(stored) => wanted.push(Wanted { claim, pass: stack.gates.enter(&stored) }),
+                Err(_) => keyless.push(claim),
+            }
+        }
+        for level in 0..stack.levels.len() {
+            if wanted.is_empty() {
+                break;
+            }
+            wanted = self.ask_level(stack, level, wanted, call, &mut take).await?;
+        }
+        keyless.extend(wanted.into_iter().map(|want| want.claim));
+        Ok(keyless)
+    }
+
     /// Asks one level for all that is still wanted and gives back what it could not answer.
     async fn ask_level<'a>(
         &'a self,
         stack: &Arc<Stack>,
         level: usize,
-        wanted: Vec<Wanted<'a, K, V>>,
-        found: &mut [Option<Cached<V>>],
+        mut wanted: Vec<Wanted<'a, K, V>>,
+        call: &Call,
+        take: &mut impl FnMut(usize, Cached<V>),
     ) -> Result<Vec<Wanted<'a, K, V>>> {
         let keys: Vec<StoredKey> = wanted.iter().map(|want| want.pass.key().clone()).collect();
-        let read = stack.read_many(level, &keys).await;
-        let mut unanswered = Vec::new();
-        for (want, read) in wanted.into_iter().zip(read) {
+        let leads = wanted.iter_mut().map(|want| &mut want.claim.lead);
+        let read = run_many(leads, stack.read_many(level, &keys)).await;
+        let (mut unanswered, mut climbing) = (Vec::new(), Vec::new());
+        for (mut want, read) in wanted.into_iter().zip(read) {
             let bytes = match read {
                 Ok(bytes) => bytes,
                 Err(error) => {
@@ -106,21 +134,37 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             let judged = bytes.map(|bytes| self.judge(stack, level, &want.pass, bytes));
             match judged {
                 Some(Found::Fresh(opened, bytes)) => {
-                    let Wanted { index, lead, pass } = want;
-                    if let Answer::Value(value, _) =
-                        self.climb_from(lead, level, pass, opened, bytes).await
-                    {
-                        found[index] = Some(value);
-                    }
+                    let Wanted { claim: Claim { index, lead, .. }, pass } = want;
+                    let (value, job) = self.land_from(stack, lead, level, pass, opened, bytes);
+                    climbing.extend(job);
+                    take(index, value);
                 }
-                Some(Found::Stale(_) | Found::Nothing) => unanswered.push(want),
+                Some(Found::Stale(opened)) => {
+                    if self.is_in_grace(opened.plan.fresh_until, call) {
+                        let heap_bytes = want.claim.lead.key_heap_bytes();
+                        want.claim.stale = Some(self.cached_from(heap_bytes, opened).0);
+                    }
+                    unanswered.push(want);
+                }
+                Some(Found::Nothing) => unanswered.push(want),
                 None => {
                     stack.levels[level].counts.misses.add(1);
                     unanswered.push(want);
                 }
             }
         }
+        stack.promote_many(climbing, level).await;
         Ok(unanswered)
+    }
+
+    /// Writes loaded values to every tier by its policy, one call a tier and node.
+    pub(crate) async fn fill_below_many(&self, sealed: Vec<Sealed>) {
+        let Some(stack) = self.stack() else { return };
+        let jobs: Vec<_> = sealed.into_iter().map(Sealed::into_job).enumerate().collect();
+        let newest = jobs.iter().map(|(_, job)| job.version).max().unwrap_or_default();
+        stack.reserve(&self.view.tenant, newest).await;
+        // The caller has its values; a tier that did not take one was reported as an event.
+        stack.store_many(jobs).await;
     }
 
     /// The error, in a manager where a failing level ends the call.
@@ -241,6 +285,24 @@ impl Stack {
             failed
         });
         task.await.unwrap_or(all)
+    }
+
+    /// Puts what the level at `from` gave into the levels above it, whatever their policy for
+    /// writes. Survives its caller.
+    async fn promote_many(self: &Arc<Self>, jobs: Vec<Job>, from: usize) {
+        if jobs.is_empty() {
+            return;
+        }
+        let mut jobs: Vec<_> = jobs.into_iter().enumerate().collect();
+        jobs.sort_by(|(_, left), (_, right)| left.pass.key().cmp(right.pass.key()));
+        let stack = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            for level in (0..from).rev() {
+                stack.put_many(level, &jobs).await;
+            }
+        });
+        // The values are in hand; what a tier above did not take was reported.
+        let _ = task.await;
     }
 
     /// One job after the other, for levels that are written behind or around.

@@ -35,6 +35,10 @@ impl Sealed {
     pub(crate) fn plain_len(&self) -> usize {
         self.plain_len
     }
+
+    pub(super) fn into_job(self) -> Job {
+        self.job
+    }
 }
 
 /// A removal announced to the tiers: while it is held, older bytes are a miss.
@@ -169,23 +173,36 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         bytes: Bytes,
     ) -> Answer<V> {
         let stack = self.stack().expect("a value was just read from the stack");
-        let level = &stack.levels[index];
-        let (version, expires) = (opened.plan.version, opened.plan.expires);
-        let is_hot = level.heat.note(pass.key());
-        let (cached, entry) = self.cached_from(lead.key_heap_bytes(), opened);
-        let source = Source::Tier(level.number);
-        let landing = Landing::Value(cached.clone());
-        if !is_hot {
-            lead.land_empty(landing);
-            return Answer::Value(cached, source);
-        }
-        let is_stored = self.store_landed(lead, entry, landing);
-        if is_stored && index > 0 {
-            let job = Job { pass, forms: Forms::One(bytes), version, expires };
+        let (cached, job) = self.land_from(stack, lead, index, pass, opened, bytes);
+        if let Some(job) = job {
             // The value is in hand; a tier above that did not take it was reported.
             let _ = stack.promote(job, 0..index).await;
         }
-        Answer::Value(cached, source)
+        Answer::Value(cached, Source::Tier(stack.levels[index].number))
+    }
+
+    /// Lands what a level held in level 1, if the key is hot enough, and gives what the tiers
+    /// above are to get then.
+    pub(super) fn land_from(
+        &self,
+        stack: &Stack,
+        lead: Lead<'_, K, V>,
+        index: usize,
+        pass: Pass,
+        opened: Opened<V>,
+        bytes: Bytes,
+    ) -> (Cached<V>, Option<Job>) {
+        let (version, expires) = (opened.plan.version, opened.plan.expires);
+        let is_hot = stack.levels[index].heat.note(pass.key());
+        let (cached, entry) = self.cached_from(lead.key_heap_bytes(), opened);
+        let landing = Landing::Value(cached.clone());
+        if !is_hot {
+            lead.land_empty(landing);
+            return (cached, None);
+        }
+        let is_stored = self.store_landed(lead, entry, landing);
+        let job = Job { pass, forms: Forms::One(bytes), version, expires };
+        (cached, (is_stored && index > 0).then_some(job))
     }
 
     pub(super) fn cached_from(

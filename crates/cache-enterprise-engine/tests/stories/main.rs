@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod absence_is_remembered_until_something_changes;
+mod batch_loads_what_nobody_else_loads;
 mod caches_share_one_budget;
 mod callers_of_one_cold_key_share_one_load;
 mod colliding_keys_load_side_by_side;
@@ -15,6 +16,7 @@ mod manager_starts_and_ends;
 mod no_caller_waits_past_its_deadline;
 mod nobody_reads_behind_an_acknowledged_write;
 mod opening_says_what_is_wrong;
+mod overlapping_batches_load_each_key_once;
 mod quota_parts_a_tenant_from_the_others;
 mod reads_of_every_kind_agree;
 mod soft_invalidation_leaves_a_fallback;

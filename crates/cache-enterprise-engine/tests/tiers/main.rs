@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod aged_backfill_keeps_its_original_expiry;
+mod batch_loads_ask_each_tier_once;
 mod batches_write_as_single_calls_do;
 mod changed_struct_gives_misses_not_errors;
 mod each_tier_has_its_own_compression;
