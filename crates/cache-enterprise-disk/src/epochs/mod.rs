@@ -109,7 +109,12 @@ impl EpochLog {
         Ok(EpochRecord {
             sequence: Sequence(sequence.0 + 1),
             floor: state.floor.max(everything.floor),
-            epochs: state.epochs.iter().map(|(target, epoch)| (target.clone(), *epoch)).collect(),
+            epochs: state
+                .epochs
+                .iter()
+                .chain(&everything.epochs)
+                .map(|(target, epoch)| (target.clone(), *epoch))
+                .collect(),
             mark: EpochMark::default(),
         })
     }
@@ -135,14 +140,16 @@ impl EpochLog {
             }
         };
         let number = Sequence(newest.0 + 1);
-        let is_whole = targets.contains(&EpochTarget::Everything);
-        if is_whole {
+        let soft = EpochTarget::Everything.soft();
+        let (is_hard, is_soft) =
+            (targets.contains(&EpochTarget::Everything), targets.contains(&soft));
+        if is_hard || is_soft {
             // Also for tenants that are loaded later.
             known.commit(Change {
                 scope: whole,
                 sequence: number,
-                floor: number,
-                epochs: Vec::new(),
+                floor: if is_hard { number } else { Sequence::ZERO },
+                epochs: if is_soft { vec![(soft, number)] } else { Vec::new() },
             })?;
         }
         let epochs = targets.iter().map(|target| (target.clone(), number)).collect();
