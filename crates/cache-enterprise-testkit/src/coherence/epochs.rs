@@ -54,7 +54,7 @@ struct Client {
 /// Calls of one process to its store of epochs, failed ones included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EpochCalls {
-    /// Whole records that were loaded.
+    /// Records that were loaded, whole or what changed in them.
     pub load: u64,
     /// Invalidations of groups.
     pub raise: u64,
@@ -147,11 +147,7 @@ fn failure(kind: ErrorKind) -> Error {
 #[async_trait]
 impl EpochStore for SharedEpochs {
     async fn load(&self, manager: &str, tenant: &str, newest: Sequence) -> Result<EpochRecord> {
-        self.pass(|calls| &mut calls.load).await?;
-        Ok(self.with(manager, |records, time| {
-            let at = records.take(newest, time);
-            records.load(tenant, at)
-        }))
+        self.since(manager, tenant, EpochMark::default(), newest).await
     }
 
     async fn raise(
@@ -189,8 +185,22 @@ impl EpochStore for SharedEpochs {
             Some(mark) => mark,
             None => {
                 let at = records.take(Sequence::ZERO, time);
-                records.load(tenant, at).mark
+                records.since(tenant, EpochMark::default(), at).mark
             }
+        }))
+    }
+
+    async fn since(
+        &self,
+        manager: &str,
+        tenant: &str,
+        mark: EpochMark,
+        newest: Sequence,
+    ) -> Result<EpochRecord> {
+        self.pass(|calls| &mut calls.load).await?;
+        Ok(self.with(manager, |records, time| {
+            let at = records.take(newest, time);
+            records.since(tenant, mark, at)
         }))
     }
 }

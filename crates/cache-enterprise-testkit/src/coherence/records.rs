@@ -13,12 +13,26 @@ pub(super) struct Records {
     stamps: u64,
 }
 
-/// One record. Its stamp is another after every change.
+/// One record. Stamps are never given twice; the record's own is that of its last change.
 #[derive(Debug)]
 struct Kept {
     floor: Sequence,
-    epochs: HashMap<EpochTarget, Sequence>,
+    epochs: HashMap<EpochTarget, (Sequence, u64)>,
+    birth: u64,
     stamp: u64,
+}
+
+impl Kept {
+    fn new(floor: Sequence, stamp: u64) -> Self {
+        Self { floor, epochs: HashMap::new(), birth: stamp, stamp }
+    }
+
+    /// The epochs that were raised after the record had this stamp; all where it never had.
+    fn since(&self, stamp: u64) -> impl Iterator<Item = (EpochTarget, Sequence)> {
+        let known = if (self.birth..=self.stamp).contains(&stamp) { stamp } else { 0 };
+        let newer = self.epochs.iter().filter(move |(_, (_, raised))| *raised > known);
+        newer.map(|(target, (epoch, _))| (target.clone(), *epoch))
+    }
 }
 
 impl Records {
@@ -42,23 +56,23 @@ impl Records {
                 self.tenants.get_mut(tenant)
             };
             let kept = kept.expect("both were made above");
-            kept.epochs.insert(target.clone(), at);
+            kept.epochs.insert(target.clone(), (at, self.stamps));
             kept.stamp = self.stamps;
         }
     }
 
-    /// The record of a tenant; what is missing is made at a floor of `at`.
-    pub(super) fn load(&mut self, tenant: &str, at: Sequence) -> EpochRecord {
+    /// What changed in the record of a tenant since it had this mark. What is missing is made at a
+    /// floor of `at`.
+    pub(super) fn since(&mut self, tenant: &str, mark: EpochMark, at: Sequence) -> EpochRecord {
         self.make(tenant, at);
-        let mark = self.mark(tenant).expect("both were made above");
         let everything = self.everything.as_ref().expect("it was made above");
         let own = &self.tenants[tenant];
-        let epochs = own.epochs.iter().chain(&everything.epochs);
+        let EpochMark([own_stamp, everything_stamp, _]) = mark;
         EpochRecord {
             sequence: at,
             floor: own.floor.max(everything.floor),
-            epochs: epochs.map(|(target, epoch)| (target.clone(), *epoch)).collect(),
-            mark,
+            epochs: own.since(own_stamp).chain(everything.since(everything_stamp)).collect(),
+            mark: EpochMark([own.stamp, everything.stamp, 0]),
         }
     }
 
@@ -78,13 +92,13 @@ impl Records {
     }
 
     fn make(&mut self, tenant: &str, floor: Sequence) {
-        let mut made = || {
+        if self.everything.is_none() {
             self.stamps += 1;
-            Kept { floor, epochs: HashMap::new(), stamp: self.stamps }
-        };
-        self.everything.get_or_insert_with(&mut made);
+            self.everything = Some(Kept::new(floor, self.stamps));
+        }
         if !self.tenants.contains_key(tenant) {
-            self.tenants.insert(tenant.to_owned(), made());
+            self.stamps += 1;
+            self.tenants.insert(tenant.to_owned(), Kept::new(floor, self.stamps));
         }
     }
 }

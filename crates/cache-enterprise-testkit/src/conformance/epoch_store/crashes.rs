@@ -3,18 +3,20 @@
 use cache_enterprise_core::coherence::{EpochTarget, Sequence};
 
 use super::records::{cache, expect_all, expect_epoch, raise_at_once, tag};
-use super::{FAR, Fixture, cases};
+use super::{FAR, Fixture, Need, cases};
 use crate::conformance::case::{Verdict, ensure};
 
 cases! {
-    crashes true => [
+    needs [Need::Reopen] => [
         a_raise_survives_a_crash,
         every_target_survives_a_crash,
-        a_reservation_survives_a_crash,
         everything_survives_a_crash,
         a_crash_gives_no_number_twice,
         raises_at_once_survive_a_crash,
         several_crashes_lose_nothing,
+    ]
+    needs [Need::Reopen, Need::Private] => [
+        a_reservation_survives_a_crash,
     ]
 }
 

@@ -6,23 +6,37 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use cache_enterprise_core::coherence::{EpochRecord, EpochStore, EpochTarget, Sequence};
+use cache_enterprise_core::coherence::{EpochMark, EpochRecord, EpochStore, EpochTarget, Sequence};
 
 use crate::conformance::case::{Failure, Verdict};
 
-type Reopened = Pin<Box<dyn Future<Output = Arc<dyn EpochStore>> + Send>>;
+type Opened = Pin<Box<dyn Future<Output = Arc<dyn EpochStore>> + Send>>;
+type Open = Arc<dyn Fn() -> Opened + Send + Sync>;
+type Harm = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// An empty store under test.
 pub struct Fixture {
     pub(super) store: Arc<dyn EpochStore>,
-    pub(super) reopen: Option<Arc<dyn Fn() -> Reopened + Send + Sync>>,
+    pub(super) reopen: Option<Open>,
+    pub(super) another: Option<Open>,
+    pub(super) lose: Option<Harm>,
+    pub(super) restart: Option<Harm>,
+    pub(super) set_back: Option<Harm>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Fixture {
     /// A fixture of a store that holds nothing yet.
     pub fn new(store: Arc<dyn EpochStore>) -> Self {
-        Self { store, reopen: None, kept: Vec::new() }
+        Self {
+            store,
+            reopen: None,
+            another: None,
+            lose: None,
+            restart: None,
+            set_back: None,
+            kept: Vec::new(),
+        }
     }
 
     /// How to open the same records again after the store was dropped without a word, as a crash
@@ -34,6 +48,52 @@ impl Fixture {
         F: Future<Output = Arc<dyn EpochStore>> + Send + 'static,
     {
         self.reopen = Some(Arc::new(move || Box::pin(reopen())));
+        self
+    }
+
+    /// How another process reaches the same records while the first goes on. Default: none.
+    #[must_use]
+    pub fn another<R, F>(mut self, another: R) -> Self
+    where
+        R: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Arc<dyn EpochStore>> + Send + 'static,
+    {
+        self.another = Some(Arc::new(move || Box::pin(another())));
+        self
+    }
+
+    /// How the record of the tenant `acme` of the manager `suite` is deleted behind the store's
+    /// back. Default: none.
+    #[must_use]
+    pub fn lose<R, F>(mut self, lose: R) -> Self
+    where
+        R: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.lose = Some(Arc::new(move || Box::pin(lose())));
+        self
+    }
+
+    /// How all records and counters are lost, as by a restart of a server that keeps nothing.
+    /// Returns when the store can be reached again. Default: none.
+    #[must_use]
+    pub fn restart<R, F>(mut self, restart: R) -> Self
+    where
+        R: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.restart = Some(Arc::new(move || Box::pin(restart())));
+        self
+    }
+
+    /// How the counter that gives the numbers of `acme` is set back to 1. Default: none.
+    #[must_use]
+    pub fn set_back<R, F>(mut self, set_back: R) -> Self
+    where
+        R: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.set_back = Some(Arc::new(move || Box::pin(set_back())));
         self
     }
 
@@ -67,12 +127,28 @@ impl Fixture {
 
     /// Drops the store without closing anything and opens it again.
     pub(super) async fn crash(self) -> Result<Self, Failure> {
-        let Self { store, reopen, kept } = self;
-        let Some(reopen) = reopen else {
-            return Err(Failure(String::from("the fixture cannot reopen the store")));
-        };
+        let Self { store, reopen, .. } = self;
+        let reopen = reopen.expect("the case needs it");
         drop(store);
-        Ok(Self { store: reopen().await, reopen: Some(reopen), kept })
+        Ok(Self { store: reopen().await, reopen: Some(reopen), ..self })
+    }
+
+    /// The client of another process.
+    pub(super) async fn other(&self) -> Arc<dyn EpochStore> {
+        self.another.as_ref().expect("the case needs it")().await
+    }
+
+    /// Number for a key of `acme`, above what the caller saw.
+    pub(super) async fn next(&self, above: Sequence) -> Result<Sequence, Failure> {
+        Ok(self.store.next("suite", "acme", above).await?)
+    }
+
+    pub(super) async fn mark(&self, tenant: &str) -> Result<EpochMark, Failure> {
+        Ok(self.store.mark("suite", tenant).await?)
+    }
+
+    pub(super) async fn harm(harm: &Option<Harm>) {
+        harm.as_ref().expect("the case needs it")().await;
     }
 }
 

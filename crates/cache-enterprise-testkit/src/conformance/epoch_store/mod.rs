@@ -23,11 +23,17 @@
 //! report.assert_passed();
 //! # }
 //! ```
+//!
+//! A store that [is shared](EpochStore::is_shared) is asked by two clients, and about losses, where
+//! its fixture says how.
 
 mod crashes;
 mod fixture;
+mod losses;
+mod marks;
 mod numbers;
 mod records;
+mod shared;
 mod targets;
 
 use std::future::Future;
@@ -35,7 +41,7 @@ use std::pin::Pin;
 
 use cache_enterprise_core::coherence::Sequence;
 
-use super::case::{Verdict, run_task};
+use super::case::{Failure, Verdict, run_task};
 use super::{Outcome, Report};
 use crate::Seed;
 
@@ -51,28 +57,58 @@ const FAR: Sequence = Sequence(1 << 60);
 
 type CaseFuture = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
-/// One case; `crashes` says whether it opens the store again.
+/// What a case needs beyond a store.
+#[derive(Clone, Copy, Debug)]
+enum Need {
+    /// Reservations, which nobody asks of a shared store.
+    Private,
+    Shared,
+    Reopen,
+    Another,
+    Lose,
+    Restart,
+    SetBack,
+}
+
+impl Need {
+    /// The word for it where the fixture does not have it.
+    fn missing(self, fixture: &Fixture) -> Option<&'static str> {
+        let (has, name) = match self {
+            Self::Private => (!fixture.store.is_shared(), "private"),
+            Self::Shared => (fixture.store.is_shared(), "shared"),
+            Self::Reopen => (fixture.reopen.is_some(), "reopen"),
+            Self::Another => (fixture.another.is_some(), "another"),
+            Self::Lose => (fixture.lose.is_some(), "lose"),
+            Self::Restart => (fixture.restart.is_some(), "restart"),
+            Self::SetBack => (fixture.set_back.is_some(), "set_back"),
+        };
+        (!has).then_some(name)
+    }
+}
+
+/// One case: a sentence about the contract and the code that checks it.
 struct Case {
     name: &'static str,
-    crashes: bool,
+    needs: &'static [Need],
     run: fn(Fixture) -> CaseFuture,
 }
 
-/// A table of cases from functions.
+/// A table of cases from functions, by what they need.
 macro_rules! cases {
-    (crashes $crashes:literal => [$($name:ident),* $(,)?]) => {
-        pub(super) const CASES: &[super::Case] = &[$(
+    ($(needs $needs:expr => [$($name:ident),* $(,)?])*) => {
+        pub(super) const CASES: &[super::Case] = &[$($(
             super::Case {
                 name: stringify!($name),
-                crashes: $crashes,
+                needs: &$needs,
                 run: |fixture| Box::pin($name(fixture)),
             },
-        )*];
+        )*)*];
     };
 }
 use cases;
 
-const THEMES: &[&[Case]] = &[numbers::CASES, targets::CASES, crashes::CASES];
+const THEMES: &[&[Case]] =
+    &[numbers::CASES, targets::CASES, crashes::CASES, shared::CASES, marks::CASES, losses::CASES];
 
 /// Runs every case against a store of its own, which `make` gives. Needs a tokio runtime with
 /// time enabled.
@@ -85,12 +121,19 @@ where
     let mut report = Report::new("epoch store", String::from("store"), seed);
     for case in THEMES.iter().copied().flatten() {
         let fixture = make().await;
-        if case.crashes && fixture.reopen.is_none() {
-            report.add(case.name, Outcome::NotClaimed("reopen"));
-            continue;
-        }
-        let checked = async move { (case.run)(fixture).await.map(|()| Outcome::Passed) };
-        report.add(case.name, run_task(checked).await);
+        report.add(case.name, run_task(check(case, fixture)).await);
     }
     report
+}
+
+/// Runs the case; where it does not apply, what a store says that is not shared.
+async fn check(case: &'static Case, fixture: Fixture) -> Result<Outcome, Failure> {
+    if let Some(missing) = case.needs.iter().find_map(|need| need.missing(&fixture)) {
+        if !fixture.store.is_shared() {
+            shared::check_refusal(&*fixture.store).await?;
+        }
+        return Ok(Outcome::NotClaimed(missing));
+    }
+    (case.run)(fixture).await?;
+    Ok(Outcome::Passed)
 }

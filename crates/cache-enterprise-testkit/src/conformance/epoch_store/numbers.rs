@@ -8,11 +8,11 @@ use cache_enterprise_core::coherence::{EpochTarget, Sequence};
 use tokio::task::JoinSet;
 
 use super::records::{cache, effective, expect_all, raise_at_once, tag};
-use super::{FAR, Fixture, cases};
+use super::{FAR, Fixture, Need, cases};
 use crate::conformance::case::{Verdict, ensure, ensure_eq};
 
 cases! {
-    crashes false => [
+    needs [] => [
         a_first_load_starts_above_what_the_caller_saw,
         a_first_load_trusts_nothing_older,
         a_second_load_is_not_below_the_first,
@@ -21,12 +21,14 @@ cases! {
         raises_give_rising_numbers,
         a_raise_is_above_what_a_load_gave,
         a_load_is_above_every_raise,
-        a_load_is_above_a_reservation,
-        a_raise_is_above_a_reservation,
-        a_lower_reservation_lowers_nothing,
         a_lower_newest_lowers_nothing,
         a_raise_without_targets_still_counts,
         raises_at_once_give_numbers_of_their_own,
+    ]
+    needs [Need::Private] => [
+        a_load_is_above_a_reservation,
+        a_raise_is_above_a_reservation,
+        a_lower_reservation_lowers_nothing,
         raises_and_reservations_mix,
     ]
 }

@@ -26,6 +26,17 @@ pub(super) fn effective(record: &EpochRecord, target: &EpochTarget) -> Sequence 
     epochs.map(|(_, epoch)| *epoch).fold(record.floor, Sequence::max)
 }
 
+/// Whether what is older than `at` is past its fresh life, be it ended softly or hard.
+pub(super) fn is_ended(record: &EpochRecord, target: &EpochTarget, at: Sequence) -> bool {
+    let applies = [target.clone(), EpochTarget::Tenant, EpochTarget::Everything];
+    let soft = record
+        .epochs
+        .iter()
+        .filter(|(known, _)| applies.iter().any(|target| *known == target.clone().soft()));
+    let newest = soft.map(|(_, epoch)| *epoch).fold(effective(record, target), Sequence::max);
+    newest >= at
+}
+
 pub(super) async fn expect_epoch(
     fixture: &Fixture,
     tenant: &str,

@@ -2,12 +2,12 @@
 
 use cache_enterprise_core::coherence::{EpochTarget, Sequence};
 
-use super::records::{cache, effective, expect_below, expect_epoch, tag};
+use super::records::{cache, effective, expect_below, expect_epoch, is_ended, tag};
 use super::{FAR, Fixture, cases};
 use crate::conformance::case::{Verdict, ensure, ensure_eq};
 
 cases! {
-    crashes false => [
+    needs [] => [
         a_raised_target_is_found_by_a_load,
         a_second_raise_of_a_target_counts,
         one_raise_stores_several_targets,
@@ -20,6 +20,9 @@ cases! {
         everything_reaches_tenants_that_were_not,
         everything_leaves_other_managers,
         three_thousand_tags_lose_nothing,
+        a_soft_target_is_found_by_a_load,
+        a_soft_target_is_not_a_hard_one,
+        soft_everything_reaches_other_tenants,
     ]
 }
 
@@ -138,4 +141,34 @@ async fn three_thousand_tags_lose_nothing(fixture: Fixture) -> Verdict {
         ensure!(effective(&record, &target) >= number, "{target:?} is below its {number}");
     }
     Ok(())
+}
+
+async fn a_soft_target_is_found_by_a_load(fixture: Fixture) -> Verdict {
+    for target in [tag("org"), cache("users"), EpochTarget::Tenant, EpochTarget::Everything] {
+        let number = fixture.raise("acme", target.clone().soft(), Sequence::ZERO).await?;
+        let record = fixture.load("acme", Sequence::ZERO).await?;
+        ensure!(is_ended(&record, &target, number), "{target:?} is fresh after its soft {number}");
+    }
+    Ok(())
+}
+
+async fn a_soft_target_is_not_a_hard_one(fixture: Fixture) -> Verdict {
+    fixture.load("acme", Sequence(5)).await?;
+    let hard = fixture.raise("acme", tag("org"), Sequence::ZERO).await?;
+    let soft = fixture.raise("acme", tag("org").soft(), Sequence::ZERO).await?;
+    expect_epoch(&fixture, "acme", &tag("org"), hard).await?;
+    expect_below(&fixture, "acme", &tag("org"), soft).await?;
+    let again = fixture.raise("acme", tag("org"), Sequence::ZERO).await?;
+    expect_epoch(&fixture, "acme", &tag("org"), again).await?;
+    let record = fixture.load("acme", Sequence::ZERO).await?;
+    ensure!(is_ended(&record, &tag("org"), soft), "a hard raise took the soft one back");
+    Ok(())
+}
+
+async fn soft_everything_reaches_other_tenants(fixture: Fixture) -> Verdict {
+    fixture.load("other", Sequence(5)).await?;
+    let number = fixture.raise("acme", EpochTarget::Everything.soft(), FAR).await?;
+    let record = fixture.load("other", Sequence::ZERO).await?;
+    ensure!(is_ended(&record, &tag("any"), number), "a tenant is fresh after everything ended");
+    expect_below(&fixture, "other", &tag("any"), number).await
 }
