@@ -8,6 +8,7 @@
 //! Nothing here waits, sleeps or does I/O.
 
 mod bus;
+mod cursor;
 mod epochs;
 mod hearing;
 mod lease;
@@ -16,6 +17,7 @@ mod sequence;
 mod store;
 
 pub use bus::{Bus, Heard, Listener};
+pub use cursor::{Cursor, LogId, Pushed};
 pub use epochs::{EpochCell, TagCells, TenantEpochs};
 pub use hearing::{Belief, Hearing};
 pub use lease::{Acquired, Lease, LeaseToken};
