@@ -3,6 +3,7 @@
 use cache_enterprise_core::{CacheKey, Cached, Lookup, Result, SetOutcome};
 
 use crate::cache::Cache;
+use crate::write::How;
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// The values under `keys`, in their order; `None` where no level holds one. Keys that level 1
@@ -36,8 +37,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let options = self.view.core.options;
         let items = items.into_iter().map(|(key, value)| (key.into(), value.into()));
         if !self.view.has_tiers() {
-            let set =
-                |(key, value)| self.set_level1(key, value, Vec::new(), &options, |_, _| None).1;
+            let set = |(key, value)| {
+                self.set_level1(key, value, Vec::new(), How::own(&options), |_, _| None).1
+            };
             return items.map(set).collect();
         }
         Box::pin(self.set_below_many(items.collect(), &options)).await
@@ -47,10 +49,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// or a tier held. The tiers are told together.
     pub async fn remove_many<Q: Lookup<K>>(&self, keys: &[Q]) -> u64 {
         self.prepare_below().await;
+        let number = self.number_below().await;
         let mut held = 0;
         let mut fences = Vec::with_capacity(keys.len());
         for key in keys {
-            let (at, was_held, fence) = self.remove_level1(key);
+            let (at, was_held, fence) = self.remove_level1(key, &number);
             held += u64::from(was_held);
             fences.push((fence, at));
         }

@@ -227,6 +227,8 @@ impl<C> ManagerBuilder<C, NoTiers> {
             self,
             #[cfg(feature = "tiers")]
             None,
+            #[cfg(feature = "tiers")]
+            None,
             Vec::new(),
         );
         finish(shared, codec)
@@ -245,6 +247,12 @@ pub(crate) fn finish<C>(shared: Shared, codec: C) -> Result<CacheManager<C>> {
     }
     let tenant = shared.tenant("");
     Ok(CacheManager { shared, tenant, codec, route: None })
+}
+
+/// As [`entropy`], of twice the width.
+#[cfg(feature = "tiers")]
+pub(crate) fn entropy_wide() -> u128 {
+    u128::from(entropy()) << 64 | u128::from(entropy())
 }
 
 /// A number that differs from process to process and from manager to manager.

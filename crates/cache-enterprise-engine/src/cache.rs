@@ -7,13 +7,15 @@ use std::time::Duration;
 use cache_enterprise_core::coherence::EpochCell;
 use cache_enterprise_core::{
     CacheKey, Clock, Counter, KeySpace, LocalStore, Millis, RemovalCause, ResolvedCodec, ScopedRef,
-    StoreStats,
+    Sequence, StoreStats, StoredKey,
 };
 use cache_enterprise_memory::MemoryStore;
 use hashbrown::HashMap;
 
 use crate::flight::Flights;
+use crate::heed::Ending;
 use crate::holding::{Holding, Holdings};
+use crate::names::Names;
 use crate::options::Options;
 use crate::route::{self, Route};
 use crate::shared::{Shared, TenantState};
@@ -95,6 +97,8 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) name: &'static str,
     pub(crate) holdings: Holdings<K, V>,
     pub(crate) flights: Flights<K, V>,
+    /// What keys are called in the tiers, where a bus is heard.
+    pub(crate) names: Option<Names<K>>,
     pub(crate) counts: Counts,
     /// How often keys were asked for, once a write was placed by it.
     pub(crate) sketch: OnceLock<Sketch>,
@@ -223,6 +227,8 @@ pub(crate) trait Periodic: Send + Sync {
     fn dissolve_overdue(&self, now: Millis);
     /// Drops what has expired.
     fn turn(&self, now: Millis);
+    /// Ends what another process ended, called `name` in the tiers.
+    fn heed(&self, tenant: &TenantState, name: &StoredKey, at: Sequence, ending: Ending);
     fn stats(&self) -> CacheStats;
     /// Adds what each tenant holds, by its number; walks the entries.
     fn usage(&self, usage: &mut HashMap<u32, TenantUsage>);
@@ -236,6 +242,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
 
     fn turn(&self, now: Millis) {
         self.holdings.turn(now);
+        self.sweep_names();
+    }
+
+    fn heed(&self, tenant: &TenantState, name: &StoredKey, at: Sequence, ending: Ending) {
+        self.heed_key(tenant, name, at, ending, self.flights.now());
     }
 
     fn stats(&self) -> CacheStats {

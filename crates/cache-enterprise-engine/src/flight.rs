@@ -98,6 +98,8 @@ struct State<V> {
 /// is how it knows that a leader was woken and does not come.
 pub(crate) struct Flight<V> {
     started: Sequence,
+    /// The change counter noted before the sequence.
+    checked: u64,
     /// When it is taken from its leader at the latest; every new leader sets it.
     ends: AtomicU64,
     key_heap_bytes: usize,
@@ -112,6 +114,7 @@ impl<V> Flight<V> {
         let state = State { phase: Phase::Led, followers: Vec::new(), panics: 0, leader: None };
         Self {
             started: at.sequence,
+            checked: at.checked,
             ends: AtomicU64::new(at.ends),
             key_heap_bytes,
             clock,
@@ -198,6 +201,10 @@ impl<K: CacheKey, V> Flights<K, V> {
         }
     }
 
+    pub(crate) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
     /// Locks the shard of `key`: the place where level 1 may be changed under that key.
     pub(crate) fn lock<Q>(&self, key: &Q) -> KeyLock<'_, K, V>
     where
@@ -269,6 +276,9 @@ impl<K: CacheKey, V> Flights<K, V> {
 /// When and after what a caller arrived, and until when it would lead.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival {
+    /// The change counter, noted before the sequence: an epoch raised between the two is newer
+    /// than the count, and is compared.
+    pub(crate) checked: u64,
     pub(crate) sequence: Sequence,
     pub(crate) oldest: Sequence,
     pub(crate) ends: Millis,
@@ -322,6 +332,21 @@ impl<K: CacheKey, V> KeyLock<'_, K, V> {
         }
     }
 
+    /// Takes out a flight of the key that started before `at`.
+    pub(crate) fn detach_older<Q>(&mut self, key: &Q, at: Sequence)
+    where
+        Q: ?Sized + Equivalent<Scoped<K>>,
+    {
+        if self.find(key).is_some_and(|flight| flight.started < at) {
+            self.detach(key);
+        }
+    }
+
+    /// Whether somebody loads the key.
+    pub(crate) fn is_loading<Q: ?Sized + Equivalent<Scoped<K>>>(&self, key: &Q) -> bool {
+        self.find(key).is_some()
+    }
+
     /// Takes `flight` out if it is still attached, and gives its key.
     fn release(&mut self, flight: &Arc<Flight<V>>) -> Option<Scoped<K>> {
         let held = |(_, held): &(Scoped<K>, Arc<Flight<V>>)| Arc::ptr_eq(held, flight);
@@ -351,6 +376,11 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
     /// The sequence noted when the flight started.
     pub(crate) fn started(&self) -> Sequence {
         self.seat.flight.started
+    }
+
+    /// The change counter noted when the flight started: what it lands was checked then.
+    pub(crate) fn checked(&self) -> u64 {
+        self.seat.flight.checked
     }
 
     /// Bytes the key holds on the heap.

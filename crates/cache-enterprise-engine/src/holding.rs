@@ -131,7 +131,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Holdings<K, V> {
         }
     }
 
-    fn all(&self) -> Vec<Arc<Holding<K, V>>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Holding<K, V>>> {
         let of_tenants = self.of_tenants.lock();
         let own = of_tenants.values().map(Arc::clone);
         std::iter::once(Arc::clone(&self.shared)).chain(own).collect()

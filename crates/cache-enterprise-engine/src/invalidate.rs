@@ -223,13 +223,24 @@ pub(crate) async fn raise(
     let (sequence, reach, failure) = match shared.raise_below(tenant, &targets).await {
         Ok(Some(sequence)) => (sequence, Reach::Stored, None),
         Ok(None) => (tenant.epochs.sequence().take(), Reach::Process, None),
-        Err(error) => (tenant.epochs.sequence().take(), Reach::Process, Some(error)),
+        Err(error) => (tenant.epochs.sequence().take_provisional(), Reach::Process, Some(error)),
     };
     for target in &targets {
         tenant.epochs.raise(target, sequence);
     }
-    let levels = shared.all_levels();
-    Receipt { sequence, targets: targets.len(), levels, reach, failure }
+    let count = targets.len();
+    let (reach, told) = match failure {
+        None if shared.hears_others() => {
+            match shared.tell_raised(tenant, sequence, targets).await {
+                Ok(()) => (Reach::Published, None),
+                Err(error) => (reach, Some(error)),
+            }
+        }
+        // What failed is raised again, and told then.
+        _ => (reach, None),
+    };
+    let (levels, failure) = (shared.all_levels(), failure.or(told));
+    Receipt { sequence, targets: count, levels, reach, failure }
 }
 
 /// Whether a target is a tag that no entry can carry.

@@ -9,6 +9,7 @@
 //! batch     several keys in one call                            batch_load, batch_answer
 //! write     set, remove, expire, landing                        placement, sketch
 //! tiers     everything below level 1 (feature `tiers`)
+//! bus       between processes (feature `tiers`)             names, heed
 //! ```
 //!
 //! Start with `get`, then `read`: they tell the story top to bottom.
@@ -23,6 +24,8 @@ mod batch_answer;
 mod batch_load;
 mod blocking;
 mod builder;
+#[cfg(feature = "tiers")]
+mod bus;
 mod cache;
 mod describe;
 mod error;
@@ -31,11 +34,13 @@ mod failover;
 mod fetch;
 mod flight;
 mod get;
+mod heed;
 mod hit_or;
 mod holding;
 mod invalidate;
 mod level1;
 mod manager;
+mod names;
 mod options;
 mod parking;
 mod placement;
@@ -58,6 +63,8 @@ mod write;
 pub use batch_answer::{Batch, BatchAnswer, BatchValue, KeyOutcome, Loaded, Missing};
 pub use blocking::Blocking;
 pub use builder::{ManagerBuilder, NoTiers};
+#[cfg(feature = "tiers")]
+pub use bus::BusStats;
 pub use cache::{Cache, CacheStats};
 pub use cache_enterprise_memory::Listener;
 pub use describe::Description;
@@ -81,6 +88,6 @@ pub use tiers::{
 };
 
 #[cfg(feature = "tiers")]
-pub(crate) use tiers::{Fence, Sealed};
+pub(crate) use tiers::{Fence, Number, Sealed};
 #[cfg(not(feature = "tiers"))]
-pub(crate) use untiered::{Fence, Sealed};
+pub(crate) use untiered::{Fence, Number, Sealed};

@@ -18,6 +18,7 @@ use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic, View};
 use crate::flight::Flights;
 use crate::holding::Holdings;
 use crate::invalidate::{Invalidate, Target};
+use crate::names::Names;
 use crate::route::{Route, name_in};
 use crate::shared::{Registered, Shared, TenantState};
 use crate::spec::CacheSpec;
@@ -203,6 +204,7 @@ impl<C> CacheManager<C> {
             name: spec.name(),
             holdings: Holdings::new(place, listener)?,
             flights: Flights::new(self.shared.clock.clone(), spec.name(), observer),
+            names: self.shared.hears_others().then(Names::new),
             counts: Counts::default(),
             sketch: OnceLock::new(),
             spec_options: *spec.options(),
@@ -218,6 +220,7 @@ impl<C> CacheManager<C> {
             types: std::any::type_name::<(K, V)>(),
             options: *spec.options(),
         };
+        self.shared.enlist(name, &registered.periodic)?;
         caches.insert(name.to_owned(), registered);
         Ok(core)
     }

@@ -21,7 +21,7 @@ use cache_enterprise_core::{
 use crate::cache::{Cache, Leaving};
 use crate::options::Options;
 use crate::sketch::Sketch;
-use crate::write::Plan;
+use crate::write::{How, Plan};
 
 /// The fixed rule: hot keys in level 1 and below, warm ones from level 2, the rest in the deepest
 /// level alone. A key that level 1 holds is hot.
@@ -144,16 +144,16 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: K,
         value: V,
         tags: Vec<Tag>,
-        options: &Options,
+        how: How<'_>,
         is_hot: bool,
         encoded: impl FnOnce(&V, &Plan) -> Option<usize>,
     ) -> SetOutcome {
         if is_hot {
-            return self.set_level1(key, value, tags, options, encoded).1;
+            return self.set_level1(key, value, tags, how, encoded).1;
         }
         let checked = self.view.tenant.epochs.changes();
-        let at = self.view.tenant.epochs.sequence().take();
-        let plan = self.plan(at, checked, self.view.clock.now(), tags, options);
+        let at = self.numbered(how.number);
+        let plan = self.plan(at, checked, self.view.clock.now(), tags, how.options);
         encoded(&value, &plan);
         let scoped = Scoped { tenant: self.tenant_id, key };
         let mut leaving = Leaving::<K, V>::default();

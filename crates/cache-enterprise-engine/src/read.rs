@@ -22,6 +22,7 @@ use crate::cache::Cache;
 use crate::error::LoadError;
 use crate::fetch::{LoadContext, answer_of};
 use crate::flight::{Arrival, Follow, Followed, Join, Landing, Lead, Seat};
+use crate::heed::note_name;
 use crate::options::{Life, Options};
 use crate::timer::{Race, Raced, race};
 
@@ -164,7 +165,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(crate) fn recheck(&self, entry: &Entry<V>) -> bool {
         let epochs = &self.view.tenant.epochs;
         let changes = epochs.changes();
-        let is_valid = epochs.is_valid(entry.version(), &self.view.cell, entry.tags());
+        let is_valid = epochs.is_sure(entry.checked())
+            && epochs.is_valid(entry.version(), &self.view.cell, entry.tags());
         if is_valid {
             if self.is_softly_ended(entry) {
                 entry.end_freshness(self.view.clock.now());
@@ -458,6 +460,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(crate) fn arrival(&self, call: &Call) -> Arrival {
         let epochs = &self.view.tenant.epochs;
         Arrival {
+            checked: epochs.changes(),
             sequence: epochs.sequence().newest(),
             oldest: epochs.newest_without_tags(&self.view.cell),
             ends: self.leads_until(call),
@@ -489,7 +492,16 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let make = || Scoped { tenant: self.tenant_id, key: key.to_key() };
         let joined = self.view.core.flights.join(&self.scoped(key), known, make, arrival);
         drop(useless);
+        if matches!(joined, Join::Lead(_)) && self.view.core.names.is_some() {
+            // Before anything is read: a notice finds the load, or came before it.
+            self.note_name(&key.to_key());
+        }
         joined
+    }
+
+    /// Remembers what the key is called below, where other processes call it so.
+    pub(crate) fn note_name(&self, key: &K) {
+        note_name(self.view.core.names.as_ref(), &self.view.space, self.scoped(key));
     }
 
     /// A follower's look at what the flight gave; `None` sends it round once more.

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "tiers")]
+use cache_enterprise_core::KeySpace;
 use cache_enterprise_core::coherence::{EpochTarget, TenantEpochs};
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
-    CacheLevel, Capacity, Clock, Event, Millis, Observer, PlacementPolicy, Sequence,
+    CacheLevel, Capacity, Clock, Event, Millis, Observer, PlacementPolicy, Result, Sequence,
 };
 use hashbrown::HashMap;
 
 use crate::builder::{ManagerBuilder, entropy};
+#[cfg(feature = "tiers")]
+use crate::bus::Broadcast;
 use crate::cache::Periodic;
 use crate::failover::Failover;
 use crate::fetch::Detached;
@@ -36,6 +40,9 @@ pub(crate) struct TenantState {
     /// How far the epoch store's record is taken over.
     #[cfg(feature = "tiers")]
     pub(crate) restoring: crate::tiers::Restoring,
+    /// What is known of the record, where other processes change it too.
+    #[cfg(feature = "tiers")]
+    pub(crate) marks: crate::tiers::Marks,
     pub(crate) allotment: Mutex<Allotment>,
 }
 
@@ -76,6 +83,9 @@ pub(crate) struct Shared {
     last_turn: AtomicU64,
     #[cfg(feature = "tiers")]
     pub(crate) stack: Option<Arc<Stack>>,
+    /// What other processes are told and tell.
+    #[cfg(feature = "tiers")]
+    pub(crate) broadcast: Option<Arc<Broadcast>>,
     /// The backends that calls may name.
     pub(crate) routes: Routes,
 }
@@ -88,6 +98,7 @@ impl Shared {
     pub(crate) fn new<C, T>(
         builder: ManagerBuilder<C, T>,
         #[cfg(feature = "tiers")] stack: Option<Arc<Stack>>,
+        #[cfg(feature = "tiers")] broadcast: Option<Arc<Broadcast>>,
         routes: Vec<Route>,
     ) -> (Self, C) {
         let clock = builder.clock;
@@ -116,6 +127,8 @@ impl Shared {
             last_turn: AtomicU64::new(0),
             #[cfg(feature = "tiers")]
             stack,
+            #[cfg(feature = "tiers")]
+            broadcast,
             routes,
         };
         (shared, builder.codec)
@@ -134,6 +147,8 @@ impl Shared {
             epochs: Arc::new(TenantEpochs::new(start)),
             #[cfg(feature = "tiers")]
             restoring: crate::tiers::Restoring::new(start, self.has_epoch_store()),
+            #[cfg(feature = "tiers")]
+            marks: crate::tiers::Marks::default(),
             allotment: Mutex::default(),
         });
         let everything = Sequence(self.everything.load(Ordering::Acquire));
@@ -229,6 +244,28 @@ impl Shared {
         (1..=last).filter_map(CacheLevel::numbered).collect()
     }
 
+    /// Lets a cache that was just opened hear what other processes end.
+    pub(crate) fn enlist(&self, cache: &str, periodic: &Arc<dyn Periodic>) -> Result<()> {
+        #[cfg(feature = "tiers")]
+        if let Some(broadcast) = &self.broadcast {
+            let space = KeySpace::new(&self.name, "", cache)?;
+            let stored = space.prefix();
+            // `manager::cache:` with the escapes of stored keys.
+            let name = stored.as_str().trim_end_matches(':').rsplit(':').next();
+            broadcast.enlist(name.unwrap_or_default(), Arc::clone(periodic));
+        }
+        let _ = (cache, periodic);
+        Ok(())
+    }
+
+    /// Whether other processes tell of what they end, so that keys are found by name.
+    pub(crate) fn hears_others(&self) -> bool {
+        #[cfg(feature = "tiers")]
+        return self.broadcast.is_some();
+        #[cfg(not(feature = "tiers"))]
+        false
+    }
+
     #[cfg(feature = "tiers")]
     fn has_epoch_store(&self) -> bool {
         self.stack.as_ref().is_some_and(|stack| stack.epochs().is_some())
@@ -238,6 +275,10 @@ impl Shared {
 impl Tick for Shared {
     fn tick(&self) {
         let now = self.clock.tick();
+        #[cfg(feature = "tiers")]
+        if let Some(broadcast) = &self.broadcast {
+            self.weigh_silence(broadcast, now);
+        }
         self.timer.turn();
         let last = self.last_turn.load(Ordering::Relaxed);
         if now.saturating_sub(last) < TURN_EVERY && last != 0 {

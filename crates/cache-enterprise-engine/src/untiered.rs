@@ -18,10 +18,21 @@ use crate::placement::{Placed, overtaken};
 use crate::read::{Below, Call};
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
-use crate::write::Plan;
+use crate::write::{How, Plan};
 
 /// A removal announced to the tiers: there are none.
 pub(crate) struct Fence;
+
+/// A number for what ends or replaces an entry: the process takes it by itself.
+pub(crate) struct Number;
+
+impl Number {
+    pub(crate) const OWN: Self = Self;
+
+    pub(crate) fn taken(&self) -> Option<Sequence> {
+        None
+    }
+}
 
 /// A value sealed for the tiers: there is none.
 pub(crate) enum Sealed {}
@@ -34,6 +45,10 @@ impl Sealed {
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(crate) async fn prepare_below(&self) {}
+
+    pub(crate) async fn number_below(&self) -> Number {
+        Number
+    }
 
     pub(crate) async fn read_below<'a, Q: Lookup<K> + ?Sized>(
         &'a self,
@@ -111,7 +126,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         options: &Options,
         placed: &mut Placed,
     ) -> Result<()> {
-        match self.place_level1(key, value, tags, options, true, |_, _| None) {
+        match self.place_level1(key, value, tags, How::own(options), true, |_, _| None) {
             SetOutcome::Fenced => Err(overtaken()),
             SetOutcome::Stored => {
                 placed.levels.push(CacheLevel::L1);
@@ -128,13 +143,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         tags: Vec<Tag>,
         options: &Options,
     ) -> SetNow<'_> {
-        let (_, outcome) = self.set_level1(key, value, tags, options, |_, _| None);
+        let (_, outcome) = self.set_level1(key, value, tags, How::own(options), |_, _| None);
         SetNow::Done(outcome)
     }
 }
 
 impl Shared {
     pub(crate) async fn wake_below(&self) {}
+
+    pub(crate) async fn tell_raised(
+        &self,
+        _: &TenantState,
+        _: Sequence,
+        _: Vec<EpochTarget>,
+    ) -> Result<()> {
+        Ok(())
+    }
 
     pub(crate) async fn end_below(&self, _: Duration, _: &mut ShutdownReport) {}
 

@@ -14,14 +14,11 @@ use std::sync::Arc;
 
 use crate::cache::{Cache, Leaving};
 use crate::flight::{Landing, Lead};
+use crate::names::Names;
 use crate::options::Options;
 use crate::read::{Answer, Call, Settled, Source};
 use crate::weight::value_bytes;
-use crate::{Fence, Sealed};
-
-/// What an entry remembers that was not compared with the epochs yet: the change counter starts
-/// above it.
-pub(crate) const UNCHECKED: u64 = 0;
+use crate::{Fence, Number, Sealed};
 
 /// Everything about an entry but its value.
 pub(crate) struct Plan {
@@ -34,6 +31,20 @@ pub(crate) struct Plan {
     pub(crate) tags: Vec<Tag>,
     pub(crate) priority: Priority,
     pub(crate) idle: Option<Duration>,
+}
+
+/// How a caller's value is set.
+#[derive(Clone, Copy)]
+pub(crate) struct How<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) number: &'a Number,
+}
+
+impl<'a> How<'a> {
+    /// With a number of the process's own.
+    pub(crate) fn own(options: &'a Options) -> Self {
+        Self { options, number: &Number::OWN }
+    }
 }
 
 impl Plan {
@@ -53,10 +64,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// tier held something.
     pub async fn remove<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         if !self.view.has_tiers() {
-            return self.remove_level1(key).1;
+            return self.remove_level1(key, &Number::OWN).1;
         }
         self.prepare_below().await;
-        let (at, was_held, fence) = self.remove_level1(key);
+        let number = self.number_below().await;
+        let (at, was_held, fence) = self.remove_level1(key, &number);
         // A tier that failed was reported; until it is told, what it still holds is a miss.
         Box::pin(self.remove_below(fence, at)).await.unwrap_or(false) || was_held
     }
@@ -66,8 +78,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub async fn expire<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         if self.view.has_tiers() {
             self.prepare_below().await;
+            let number = self.number_below().await;
             // Level 1 comes last: what a reader takes up from a tier meanwhile is ended with it.
-            let at = self.view.tenant.epochs.sequence().take();
+            let at = self.numbered(&number);
             // A tier that failed was reported; until it is told, what it holds is a miss.
             let _ = Box::pin(self.expire_below(key.to_key(), at)).await;
         }
@@ -101,11 +114,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         drop(leaving);
     }
 
-    pub(crate) fn remove_level1<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> (Sequence, bool, Fence) {
+    /// The number that was taken, or the process's next.
+    pub(crate) fn numbered(&self, number: &Number) -> Sequence {
+        number.taken().unwrap_or_else(|| self.view.tenant.epochs.sequence().take())
+    }
+
+    pub(crate) fn remove_level1<Q: Lookup<K> + ?Sized>(
+        &self,
+        key: &Q,
+        number: &Number,
+    ) -> (Sequence, bool, Fence) {
         let mut leaving = Leaving::<K, V>::default();
         let scoped = self.scoped(key);
         let mut lock = self.view.core.flights.lock(&scoped);
-        let at = self.view.tenant.epochs.sequence().take();
+        let at = self.numbered(number);
         lock.detach(&scoped);
         let held = self.store.remove(&scoped, RemovalCause::Removed, &mut leaving);
         self.forget_absence(&scoped);
@@ -123,12 +145,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: K,
         value: V,
         tags: Vec<Tag>,
-        options: &Options,
+        how: How<'_>,
         encoded: impl FnOnce(&V, &Plan) -> Option<usize>,
     ) -> (Cached<V>, SetOutcome) {
         let checked = self.view.tenant.epochs.changes();
-        let at = self.view.tenant.epochs.sequence().take();
-        let plan = self.plan(at, checked, self.view.clock.now(), tags, options);
+        let at = self.numbered(how.number);
+        let plan = self.plan(at, checked, self.view.clock.now(), tags, how.options);
         let encoded_len = encoded(&value, &plan);
         let entry = Arc::new(self.entry(key.heap_bytes(), value, &plan, encoded_len));
         let mut leaving = Leaving::<K, V>::default();
@@ -142,6 +164,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             if newer.is_some_and(|held| held.version() > at) {
                 SetOutcome::Fenced
             } else {
+                self.note_name(&scoped.key);
                 self.store.insert(scoped, Arc::clone(&entry), &mut leaving)
             }
         };
@@ -166,7 +189,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lead.land_empty(Landing::Value(cached.clone()));
             return (Answer::Value(cached, Source::Loader), None);
         }
-        let plan = self.plan(lead.started(), UNCHECKED, now, tags, &options);
+        let plan = self.plan(lead.started(), lead.checked(), now, tags, &options);
         let sealed = self.seal(key, &value, &plan, now.saturating_sub(begun));
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
         let entry = Arc::new(self.entry(lead.key_heap_bytes(), value, &plan, encoded_len));
@@ -195,10 +218,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// Lands the knowledge that there is no value.
     pub(crate) fn land_absent(&self, lead: Lead<'_, K, V>, call: &Call) {
-        let epochs = &self.view.tenant.epochs;
         let ttl = self.options(call).negative_ttl_or_default();
         let dates = Dates::lasting(self.view.clock.now(), Some(ttl));
-        let (version, checked) = (lead.started(), epochs.changes());
+        let (version, checked) = (lead.started(), lead.checked());
         // Made, if it was not yet, before the flight is locked: others make room for it.
         let absences = self.view.holding.absences_or_new();
         let mut leaving = Leaving::<K, ()>::default();
@@ -276,6 +298,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let tags = self.view.tenant.epochs.tag_cells(plan.tags.iter().cloned());
         let detail =
             Detail { tags, idle_ms: plan.idle.map(saturating_millis), ..Detail::default() };
+        let key_heap_bytes = match &self.view.core.names {
+            Some(_) => 2 * key_heap_bytes + Names::<K>::BYTES,
+            None => key_heap_bytes,
+        };
         let weight = self.view.core.holdings.unit().weight::<K>(key_heap_bytes, bytes, &detail);
         Entry::new(value, plan.version, plan.checked, plan.l1_dates())
             .with_weight(weight)

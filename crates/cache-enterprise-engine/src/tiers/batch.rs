@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cache_enterprise_core::coherence::Change;
 use cache_enterprise_core::{
     CacheKey, Cached, Error, Lookup, OpContext, PutOutcome, Result, Sequence, SetOutcome, StoredKey,
 };
@@ -28,6 +29,8 @@ use crate::failover::Failover;
 use crate::flight::{Join, Landing, Lead, run_many};
 use crate::options::Options;
 use crate::read::{Call, Want};
+use crate::shared::TenantState;
+use crate::write::How;
 use crate::{Fence, Sealed};
 
 /// A claim on its way through the levels.
@@ -120,7 +123,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Result<Vec<Wanted<'a, K, V>>> {
         let keys: Vec<StoredKey> = wanted.iter().map(|want| want.pass.key().clone()).collect();
         let leads = wanted.iter_mut().map(|want| &mut want.claim.lead);
-        let read = run_many(leads, stack.read_many(level, &keys)).await;
+        let read =
+            run_many(leads, stack.read_many_confirmed(level, &keys, &self.view.tenant)).await;
         let (mut unanswered, mut climbing) = (Vec::new(), Vec::new());
         for (mut want, read) in wanted.into_iter().zip(read) {
             let bytes = match read {
@@ -141,8 +145,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 }
                 Some(Found::Stale(opened)) => {
                     if self.is_in_grace(opened.plan.fresh_until, call) {
-                        let heap_bytes = want.claim.lead.key_heap_bytes();
-                        want.claim.stale = Some(self.cached_from(heap_bytes, opened).0);
+                        let lead = &want.claim.lead;
+                        let (heap_bytes, checked) = (lead.key_heap_bytes(), lead.checked());
+                        want.claim.stale = Some(self.cached_from(heap_bytes, checked, opened).0);
                     }
                     unanswered.push(want);
                 }
@@ -164,7 +169,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let newest = jobs.iter().map(|(_, job)| job.version).max().unwrap_or_default();
         stack.reserve(&self.view.tenant, newest).await;
         // The caller has its values; a tier that did not take one was reported as an event.
-        stack.store_many(jobs).await;
+        stack.store_many(jobs, None).await;
     }
 
     /// The error, in a manager where a failing level ends the call.
@@ -182,6 +187,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Vec<SetOutcome> {
         let Some(stack) = self.stack() else { return Vec::new() };
         self.prepare_below().await;
+        let number = self.number_below().await;
+        let how = How { options, number: &number };
         let mut outcomes = Vec::with_capacity(items.len());
         let mut jobs = Vec::with_capacity(items.len());
         let mut drops = Vec::new();
@@ -191,8 +198,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 continue;
             };
             let mut write = None;
-            let (_, outcome) = self.set_level1(key, value, Vec::new(), options, |value, plan| {
-                let (made, plain_len) = self.seal_set(stack, &stored, value, plan);
+            let (_, outcome) = self.set_level1(key, value, Vec::new(), how, |value, plan| {
+                let (made, plain_len) = self.seal_set(stack, &stored, value, plan, &number);
                 write = Some(made);
                 plain_len
             });
@@ -214,7 +221,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let newest = jobs.iter().map(|(_, job)| job.version).max().unwrap_or_default();
         stack.reserve(&self.view.tenant, newest).await;
-        for index in stack.store_many(jobs).await {
+        for index in stack.store_many(jobs, Some(&self.view.tenant)).await {
             outcomes[index] = SetOutcome::StoredAbove;
         }
         outcomes
@@ -225,11 +232,44 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let newest = fences.iter().map(|(_, at)| *at).max().unwrap_or_default();
         stack.reserve(&self.view.tenant, newest).await;
         let passes = fences.into_iter().filter_map(|(fence, _)| fence.into_pass()).collect();
-        stack.remove_many(passes, newest).await
+        stack.remove_many(&self.view.tenant, passes, newest).await
     }
 }
 
 impl Stack {
+    /// As [`read_many`](Self::read_many). From a level that others write, bytes are an answer only
+    /// if every group ended before the call is known here.
+    async fn read_many_confirmed(
+        &self,
+        index: usize,
+        keys: &[StoredKey],
+        tenant: &TenantState,
+    ) -> Vec<Result<Option<Bytes>>> {
+        if self.shared_epochs().is_none() || !self.levels[index].is_shared() {
+            return self.read_many(index, keys).await;
+        }
+        let (read, confirmed) =
+            futures_util::future::join(self.read_many(index, keys), self.confirm_epochs(tenant))
+                .await;
+        match confirmed {
+            Ok(()) => read,
+            Err(error) => keys.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    /// Tells other processes that keys were removed or replaced.
+    async fn tell_keys<'a>(
+        &self,
+        tenant: &TenantState,
+        keys: impl Iterator<Item = (Sequence, &'a StoredKey)>,
+    ) -> Result<()> {
+        if !self.has_bus() {
+            return Ok(());
+        }
+        let changes = keys.map(|(at, key)| (at, Change::Key { key: key.clone(), value: None }));
+        self.tell(tenant, changes.collect()).await
+    }
+
     /// What the level at `index` holds under each key, or why its node did not say.
     async fn read_many(&self, index: usize, keys: &[StoredKey]) -> Vec<Result<Option<Bytes>>> {
         let backend = &*self.levels[index].backend;
@@ -257,8 +297,13 @@ impl Stack {
     }
 
     /// Writes a batch to every level, deepest first; answers the numbers of the jobs that some
-    /// level did not take. Survives its caller.
-    async fn store_many(self: &Arc<Self>, mut jobs: Vec<(usize, Job)>) -> Vec<usize> {
+    /// level did not take. `teller` is the tenant whose other processes are told, of what was set
+    /// and not of what was loaded. Survives its caller.
+    async fn store_many(
+        self: &Arc<Self>,
+        mut jobs: Vec<(usize, Job)>,
+        teller: Option<&Arc<TenantState>>,
+    ) -> Vec<usize> {
         if jobs.is_empty() {
             return Vec::new();
         }
@@ -271,7 +316,7 @@ impl Stack {
             }
             is_same
         });
-        let stack = Arc::clone(self);
+        let (stack, teller) = (Arc::clone(self), teller.cloned());
         let task = self.runtime.spawn(async move {
             let mut failed = Vec::new();
             for level in (0..stack.levels.len()).rev() {
@@ -281,6 +326,12 @@ impl Stack {
                 } else {
                     failed.extend(stack.put_many(level, &jobs).await);
                 }
+            }
+            let changed = jobs.iter().map(|(_, job)| (job.version, job.pass.key()));
+            if let Some(tenant) = teller
+                && stack.tell_keys(&tenant, changed).await.is_err()
+            {
+                failed.extend(jobs.iter().map(|(index, _)| *index));
             }
             failed
         });
@@ -385,10 +436,15 @@ impl Stack {
 
     /// Removes a batch from every level, deepest first, and counts what the fullest one held.
     /// Survives its caller.
-    async fn remove_many(self: &Arc<Self>, mut passes: Vec<Pass>, at: Sequence) -> Result<u64> {
+    async fn remove_many(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        mut passes: Vec<Pass>,
+        at: Sequence,
+    ) -> Result<u64> {
         passes.sort_by(|left, right| left.key().cmp(right.key()));
         passes.dedup_by(|left, right| left.key() == right.key());
-        let stack = Arc::clone(self);
+        let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
         let task = self.runtime.spawn(async move {
             let mut turns = Vec::with_capacity(passes.len());
             for pass in &passes {
@@ -402,7 +458,8 @@ impl Stack {
                     (Err(error), _) | (_, Err(error)) => Err(error),
                 };
             }
-            result
+            let told = stack.tell_keys(&tenant, keys.iter().map(|key| (at, key))).await;
+            told.and(result)
         });
         joined(task.await)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_enterprise_core::coherence::EpochTarget;
+use cache_enterprise_core::coherence::{Change, EpochTarget};
 use cache_enterprise_core::{
     CacheKey, Cached, Dates, Error, Event, Lookup, Millis, Result, Sequence, SetOutcome, StoredKey,
     Tag, mutant,
@@ -11,6 +11,7 @@ use cache_enterprise_core::{
 
 use super::forms::Forms;
 use super::gate::Pass;
+use super::numbers::Number;
 use super::pipeline::{Opened, SealedValue, format_of};
 use super::restore::not_known;
 use super::stack::{Job, Stack};
@@ -22,7 +23,7 @@ use crate::read::{Answer, Below, Call, Source};
 use crate::route;
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
-use crate::write::Plan;
+use crate::write::{How, Plan};
 
 /// A value sealed for the tiers, with the pass of its key.
 #[derive(Debug)]
@@ -77,6 +78,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.view.tenant.restoring.is_done()
     }
 
+    /// A number for what ends or replaces an entry of this cache.
+    pub(crate) async fn number_below(&self) -> Number {
+        match self.stack() {
+            Some(stack) => stack.number(&self.view.tenant).await,
+            None => Number::OWN,
+        }
+    }
+
     /// Asks the tiers one by one; what is found climbs.
     pub(crate) async fn read_below<'a, Q: Lookup<K> + ?Sized>(
         &'a self,
@@ -99,7 +108,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let pass = stack.gates.enter(&stored);
         let mut fallback = None;
         for index in 0..stack.levels.len() {
-            let bytes = match lead.run(stack.read_level(index, &stored)).await {
+            let read = stack.read_confirmed(index, &stored, &self.view.tenant);
+            let bytes = match lead.run(read).await {
                 Ok(Some(bytes)) => bytes,
                 Err(error) if is_fatal => return broken(lead, error),
                 // The next level is asked; a failure was reported.
@@ -112,7 +122,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     );
                 }
                 Found::Stale(opened) if self.is_in_grace(opened.plan.fresh_until, call) => {
-                    let (cached, entry) = self.cached_from(lead.key_heap_bytes(), opened);
+                    let (cached, entry) =
+                        self.cached_from(lead.key_heap_bytes(), lead.checked(), opened);
                     // An invalidation may have ended a life that its own dates have not.
                     entry.end_freshness(self.view.clock.now());
                     fallback = Some(cached);
@@ -194,7 +205,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> (Cached<V>, Option<Job>) {
         let (version, expires) = (opened.plan.version, opened.plan.expires);
         let is_hot = stack.levels[index].heat.note(pass.key());
-        let (cached, entry) = self.cached_from(lead.key_heap_bytes(), opened);
+        let (cached, entry) = self.cached_from(lead.key_heap_bytes(), lead.checked(), opened);
         let landing = Landing::Value(cached.clone());
         if !is_hot {
             lead.land_empty(landing);
@@ -208,6 +219,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(super) fn cached_from(
         &self,
         key_heap_bytes: usize,
+        checked: u64,
         opened: Opened<V>,
     ) -> (Cached<V>, Arc<cache_enterprise_core::Entry<V>>) {
         let now = self.view.clock.now();
@@ -215,7 +227,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let Opened { value, plan, plain_len } = opened;
         let plan = Plan {
             version: plan.version,
-            checked: 0,
+            checked,
             dates: Dates {
                 created: plan.created,
                 fresh_until: plan.fresh_until,
@@ -252,6 +264,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         load_ms: Millis,
     ) -> Option<Sealed> {
         let stack = self.stack()?;
+        if self.view.tenant.epochs.sequence().is_provisional(plan.version)
+            && !mutant::breaks("what was loaded under a provisional number stays above")
+        {
+            return None;
+        }
         let stored = self.view.space.key(&key.to_key()).ok()?;
         let format = format_of(&self.view.core);
         match stack.pipeline.seal(&stored, value, plan, load_ms, &format) {
@@ -296,7 +313,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(crate) async fn expire_below(&self, key: K, at: Sequence) -> Result<()> {
         let Some(stack) = self.stack() else { return Ok(()) };
         let pass = stack.gates.end(&self.view.space.key(&key)?, at);
-        stack.expire(pass, at).await
+        stack.expire(&self.view.tenant, pass, at).await
     }
 
     /// A caller's set: level 1 now, the tiers in the returned future. A tenant's first call takes
@@ -308,29 +325,32 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         tags: Vec<Tag>,
         options: &Options,
     ) -> SetNow<'_> {
-        if self.stack().is_none() || self.is_restored() {
-            return self.set_prepared(key, value, tags, options);
+        let asks = |stack: &Arc<Stack>| !self.is_restored() || stack.shared_epochs().is_some();
+        if !self.stack().is_some_and(asks) {
+            return self.set_prepared(key, value, tags, How::own(options));
         }
         let options = *options;
         SetNow::Below(Box::pin(async move {
             self.prepare_below().await;
-            match self.set_prepared(key, value, tags, &options) {
+            let number = self.number_below().await;
+            let how = How { options: &options, number: &number };
+            match self.set_prepared(key, value, tags, how) {
                 SetNow::Done(outcome) => Ok(outcome),
                 SetNow::Below(told) => told.await,
             }
         }))
     }
 
-    fn set_prepared(&self, key: K, value: V, tags: Vec<Tag>, options: &Options) -> SetNow<'_> {
+    fn set_prepared(&self, key: K, value: V, tags: Vec<Tag>, how: How<'_>) -> SetNow<'_> {
         let Some(stack) = self.stack() else {
-            let (_, outcome) = self.set_level1(key, value, tags, options, |_, _| None);
+            let (_, outcome) = self.set_level1(key, value, tags, how, |_, _| None);
             return SetNow::Done(outcome);
         };
         let stored = self.view.space.key(&key);
         let mut write = None;
-        let (_, outcome) = self.set_level1(key, value, tags, options, |value, plan| {
+        let (_, outcome) = self.set_level1(key, value, tags, how, |value, plan| {
             let stored = stored.as_ref().ok()?;
-            let (made, plain_len) = self.seal_set(stack, stored, value, plan);
+            let (made, plain_len) = self.seal_set(stack, stored, value, plan, how.number);
             write = Some(made);
             plain_len
         });
@@ -343,7 +363,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             let Some(write) = write else { return Ok(outcome) };
             match write {
                 SetBelow::Put(job) => {
-                    stack.store(&self.view.tenant, job).await?;
+                    stack.store_and_tell(&self.view.tenant, job).await?;
                     Ok(outcome)
                 }
                 SetBelow::Drop(pass, at, error) => {
@@ -361,8 +381,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         stored: &StoredKey,
         value: &V,
         plan: &Plan,
+        number: &Number,
     ) -> (SetBelow, Option<usize>) {
         let pass = stack.gates.fence(stored, plan.version);
+        if let Some(error) = number.failure() {
+            // Its place among what others wrote is not known: it stays above, its elder goes.
+            return (SetBelow::Drop(pass, plan.version, error.clone()), None);
+        }
         match stack.pipeline.seal(stored, value, plan, 0, &format_of(&self.view.core)) {
             Ok(SealedValue { forms, plain_len }) => {
                 let job = Job { pass, forms, version: plan.version, expires: plan.dates.expires };
@@ -389,6 +414,22 @@ pub(super) enum SetBelow {
 }
 
 impl Shared {
+    /// Tells other processes that the epochs of groups were raised.
+    pub(crate) async fn tell_raised(
+        &self,
+        tenant: &TenantState,
+        at: Sequence,
+        targets: Vec<EpochTarget>,
+    ) -> Result<()> {
+        match &self.stack {
+            Some(stack) => {
+                let changes = targets.into_iter().map(|target| (at, Change::Raised(target)));
+                stack.tell(tenant, changes.collect()).await
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(crate) async fn raise_below(
         &self,
         tenant: &Arc<TenantState>,

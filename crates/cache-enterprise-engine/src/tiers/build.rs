@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::coherence::EpochStore;
+use cache_enterprise_core::coherence::{Bus, EpochStore};
 use cache_enterprise_core::envelope::Limits;
 use cache_enterprise_core::{
     BackendHealth, Clock, Compressor, Error, ErrorKind, Format, Observer, Result, Transform,
@@ -14,6 +14,7 @@ use cache_enterprise_resilience::RetryBudget;
 use super::tier::{Tier, WritePolicy};
 use super::{Level, Packings, Pipeline, Stack, StackParts, life, open, shared};
 use crate::builder::{self, ManagerBuilder, NoTiers};
+use crate::bus::{Broadcast, UNSURE_MAX};
 use crate::failover::Failover;
 use crate::manager::CacheManager;
 use crate::options::{L1_TTL_UNHEARD, Origin};
@@ -31,6 +32,8 @@ pub struct Tiered {
     retry_budget: Arc<RetryBudget>,
     /// Backends beside the levels, by name.
     beside: Vec<(String, Tier)>,
+    bus: Option<Arc<dyn Bus>>,
+    unsure_max: Duration,
 }
 
 impl Tiered {
@@ -43,6 +46,8 @@ impl Tiered {
             limits: Limits::default(),
             retry_budget: Arc::default(),
             beside: Vec::new(),
+            bus: None,
+            unsure_max: UNSURE_MAX,
         }
     }
 }
@@ -99,6 +104,24 @@ impl<C> ManagerBuilder<C, Tiered> {
     pub fn backend(mut self, name: impl Into<String>, tier: impl Into<Tier>) -> Self {
         self.below.beside.push((name.into(), tier.into()));
         self
+    }
+
+    /// Tells other processes of what is removed, replaced and invalidated here, and hears of what
+    /// they end: copies in level 1 then live as long as their entries. Needs a tier that keeps the
+    /// sequence for all processes, such as Redis or memcached. Default: none; a copy in level 1
+    /// lives at most 60 s above a tier that others write.
+    #[must_use]
+    pub fn bus(mut self, bus: impl Bus) -> Self {
+        self.below.bus = Some(Arc::new(bus));
+        self.origin("bus", Origin::Manager)
+    }
+
+    /// How long level 1 is believed after the bus was heard last: what is older is looked up below
+    /// from then on, until the bus is heard again. Default: 1 s.
+    #[must_use]
+    pub fn unsure_max(mut self, unsure_max: Duration) -> Self {
+        self.below.unsure_max = unsure_max;
+        self.origin("unsure_max", Origin::Manager)
     }
 
     /// Compresses payloads from the compressor's threshold on, for every tier that has no
@@ -161,13 +184,27 @@ impl<C> ManagerBuilder<C, Tiered> {
         below.queue_writes(untiered.failover);
         let (clock, observer) = (untiered.clock.clone(), Arc::clone(&untiered.observer));
         let Tiered { tiers, compressor, mut readers, transform, limits, beside, .. } = below;
+        let unsure_max = below.unsure_max;
+        let bus = below.bus;
         let levels = open_all((2..).zip(tiers), &clock, &observer, compressor.as_ref()).await?;
         let (names, beside): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
         let beside = beside.into_iter().map(|tier| (0, tier));
         let beside = open_all(beside, &clock, &observer, compressor.as_ref()).await?;
         let all = levels.levels.iter().chain(&beside.levels);
         readers.extend(all.filter_map(|level| level.compressor.clone()));
+        let epochs = levels.epochs.or(beside.epochs);
+        if bus.is_some() && !epochs.as_ref().is_some_and(|store| store.is_shared()) {
+            return Err(Error::config(
+                "a bus needs a tier that keeps the sequence for all processes; \
+                 add a tier on Redis or memcached, or leave the bus out",
+            ));
+        }
+        let broadcast = bus.map(|bus| {
+            let observer = Arc::clone(&observer);
+            Arc::new(Broadcast::new(bus, &untiered.name, unsure_max, observer))
+        });
         let stacks = Stacks {
+            broadcast: broadcast.clone(),
             manager: untiered.name.clone(),
             pipeline: Pipeline {
                 codec_id: untiered.codec.id(),
@@ -179,8 +216,8 @@ impl<C> ManagerBuilder<C, Tiered> {
                 clock,
             },
             observer,
-            runtime,
-            epochs: levels.epochs.or(beside.epochs),
+            runtime: runtime.clone(),
+            epochs,
         };
         let named = levels.levels.iter().filter_map(|level| {
             let name = level.config.name.as_ref()?;
@@ -189,10 +226,14 @@ impl<C> ManagerBuilder<C, Tiered> {
         let beside = names.iter().zip(&beside.levels);
         let beside = beside.map(|(name, level)| stacks.alone(name, level, false));
         let routes = named.chain(beside).collect();
-        let l1_bound = levels.is_shared.then_some(L1_TTL_UNHEARD);
+        let is_unheard = levels.is_shared && broadcast.is_none();
+        let l1_bound = is_unheard.then_some(L1_TTL_UNHEARD);
         let stack = stacks.start(levels.levels, levels.packings, l1_bound);
-        let (shared, codec) = Shared::new(untiered, Some(Arc::clone(&stack)), routes);
+        let (shared, codec) = Shared::new(untiered, Some(Arc::clone(&stack)), broadcast, routes);
         let manager = builder::finish(shared, codec)?;
+        if let Some(broadcast) = &manager.shared.broadcast {
+            broadcast.start(&manager.shared, &runtime);
+        }
         if let Err(error) = stack.restore(&manager.tenant).await {
             // As for any other tenant: until they are known, tiers are written and not read.
             tracing::warn!(error = %error, "stored epochs are not known; the tiers are skipped");
@@ -247,6 +288,7 @@ struct Stacks {
     observer: Arc<dyn Observer>,
     runtime: tokio::runtime::Handle,
     epochs: Option<Arc<dyn EpochStore>>,
+    broadcast: Option<Arc<Broadcast>>,
 }
 
 impl Stacks {
@@ -264,6 +306,7 @@ impl Stacks {
             observer: Arc::clone(&self.observer),
             runtime: self.runtime.clone(),
             epochs: self.epochs.clone(),
+            broadcast: self.broadcast.clone(),
             l1_bound,
         });
         life::watch(&stack);

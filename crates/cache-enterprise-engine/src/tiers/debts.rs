@@ -42,6 +42,11 @@ impl Debts {
         self.len.store(owed.len() as u64, Ordering::Release);
     }
 
+    /// Nothing older than `version` may be believed, whatever its key.
+    pub(crate) fn distrust(&self, version: Sequence) {
+        self.floor.fetch_max(version.0, Ordering::AcqRel);
+    }
+
     /// The tier confirmed `version` of `key`.
     pub(crate) fn settle(&self, key: &StoredKey, version: Sequence) {
         if self.len.load(Ordering::Acquire) == 0 {

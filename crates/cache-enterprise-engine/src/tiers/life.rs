@@ -8,6 +8,7 @@ use cache_enterprise_core::BackendHealth;
 use cache_enterprise_resilience::{BreakerState, CircuitBreaker};
 
 use super::{Level, Stack};
+use crate::bus::BusStats;
 use crate::manager::{CacheManager, ShutdownReport};
 use crate::shared::Shared;
 
@@ -100,6 +101,12 @@ impl Shared {
     /// two stacks, so that all are done with it before the first is closed.
     pub(crate) async fn end_below(&self, deadline: Duration, report: &mut ShutdownReport) {
         let until = tokio::time::Instant::now() + deadline;
+        if let Some(broadcast) = &self.broadcast {
+            let untold = broadcast.end(until).await;
+            if untold > 0 {
+                report.failures.push(format!("bus: {untold} notices were not told"));
+            }
+        }
         for stack in self.stacks() {
             stack.finish(until, report).await;
         }
@@ -132,6 +139,11 @@ impl<C> CacheManager<C> {
     pub fn breaker(&self, level: u8) -> Option<Arc<CircuitBreaker>> {
         let levels = &self.shared.stack.as_ref()?.levels;
         levels.iter().find(|one| one.number == level)?.breaker.clone()
+    }
+
+    /// Numbers of the bus; `None` without one.
+    pub fn bus_stats(&self) -> Option<BusStats> {
+        self.shared.broadcast.as_ref().map(|broadcast| broadcast.stats())
     }
 
     /// Numbers of each level below level 1, then of each backend that calls name.

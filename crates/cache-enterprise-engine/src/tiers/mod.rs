@@ -2,7 +2,7 @@
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
 //! values into bytes in the `forms` that tiers ask for, `behind` writes later, `debts` remembers what a failing tier was not told,
-//! `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `inspect` shows what lies in a tier and
+//! `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that all processes share, `inspect` shows what lies in a tier and
 //! whether it may be served.
 
 mod batch;
@@ -16,6 +16,7 @@ mod gate;
 mod guards;
 mod inspect;
 mod life;
+mod numbers;
 mod pipeline;
 mod place;
 mod promote;
@@ -30,6 +31,7 @@ pub(crate) use forms::{Packings, shared};
 pub(crate) use guards::{Failing, Guards};
 pub use inspect::{StoredEntry, StoredState};
 pub use life::{LevelHealth, TierStats};
+pub(crate) use numbers::{Marks, Number};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use restore::Restoring;
 pub(crate) use stack::{Stack, StackParts};

@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::options::Options;
 use crate::placement::{Placed, overtaken};
 use crate::shared::TenantState;
+use crate::write::How;
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// The last level there is.
@@ -31,9 +32,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Result<()> {
         let is_hot = placed.highest == CacheLevel::L1;
         let stored = self.view.space.key(&key)?;
+        let number = self.number_below().await;
+        let how = How { options, number: &number };
         let mut write = None;
-        let outcome = self.place_level1(key, value, tags, options, is_hot, |value, plan| {
-            let (made, plain_len) = self.seal_set(self.stack()?, &stored, value, plan);
+        let outcome = self.place_level1(key, value, tags, how, is_hot, |value, plan| {
+            let (made, plain_len) = self.seal_set(self.stack()?, &stored, value, plan, how.number);
             write = Some(made);
             plain_len
         });
@@ -88,7 +91,8 @@ impl Stack {
                     Err(error) => failure = failure.or(Some(error)),
                 }
             }
-            (took, failure)
+            let told = stack.tell_key(&tenant, job.pass.key(), job.version).await;
+            (took, failure.or(told.err()))
         });
         let ended = |_| {
             let kind = cache_enterprise_core::ErrorKind::Closed;

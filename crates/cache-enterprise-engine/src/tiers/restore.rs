@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use cache_enterprise_core::coherence::{EpochStore, EpochTarget};
+use cache_enterprise_core::coherence::{Change, EpochStore, EpochTarget};
 use cache_enterprise_core::{Error, ErrorKind, Event, Result, Sequence, saturating_millis};
 
 use super::stack::{Stack, joined};
@@ -112,6 +112,7 @@ impl Stack {
             tenant.epochs.raise(&EpochTarget::Tenant, at);
         }
         tenant.epochs.restore(&record);
+        tenant.marks.learn(record.mark);
         tenant.restoring.is_done.store(true, Ordering::Release);
         Ok(())
     }
@@ -119,7 +120,7 @@ impl Stack {
     /// Makes sure that numbers up to `version` are never given again after a restart. A store
     /// that did not answer is not waited for again before [`EPOCHS_RETRY`] has passed.
     pub(crate) async fn reserve(&self, tenant: &TenantState, version: Sequence) {
-        let Some(store) = self.epochs() else { return };
+        let Some(store) = self.epochs().filter(|store| !store.is_shared()) else { return };
         let restoring = &tenant.restoring;
         let now = self.clock.now();
         if version.0 <= restoring.reserved.load(Ordering::Acquire)
@@ -148,18 +149,28 @@ impl Stack {
         targets: &[EpochTarget],
     ) -> Result<Option<Sequence>> {
         let Some(store) = self.epochs() else { return Ok(None) };
-        self.restore(tenant).await?;
-        let above = tenant.epochs.sequence().newest();
-        match in_time(store.raise(&self.manager, &tenant.name, targets, above)).await {
-            Ok(sequence) => Ok(Some(sequence)),
-            Err(error) => {
-                self.epochs_failed("raise", &error);
-                Err(error)
-            }
+        let raised = match self.restore(tenant).await {
+            Ok(()) => self.raise_now(&**store, tenant, targets).await,
+            Err(error) => Err(error),
+        };
+        if raised.is_err() && tenant.marks.owe(targets) {
+            self.runtime.spawn(raise_late(Arc::downgrade(self), Arc::downgrade(tenant)));
         }
+        raised.map(Some)
     }
 
-    fn epochs_failed(&self, operation: &'static str, error: &Error) {
+    async fn raise_now(
+        &self,
+        store: &dyn EpochStore,
+        tenant: &TenantState,
+        targets: &[EpochTarget],
+    ) -> Result<Sequence> {
+        let above = tenant.epochs.sequence().newest();
+        let raised = in_time(store.raise(&self.manager, &tenant.name, targets, above)).await;
+        raised.inspect_err(|error| self.epochs_failed("raise", error))
+    }
+
+    pub(super) fn epochs_failed(&self, operation: &'static str, error: &Error) {
         let tier = EPOCHS.to_owned();
         tracing::warn!(operation, error = %error, "the epoch store failed");
         self.observer.on_event(&Event::TierFailed { tier, operation, kind: error.kind() });
@@ -182,11 +193,33 @@ async fn restore_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
     }
 }
 
+/// Raises what the store did not, until it does or the manager is gone.
+async fn raise_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
+    loop {
+        tokio::time::sleep(EPOCHS_RETRY).await;
+        let (Some(stack), Some(tenant)) = (stack.upgrade(), tenant.upgrade()) else { return };
+        let Some(store) = stack.epochs() else { return };
+        if !tenant.restoring.is_done() {
+            continue;
+        }
+        let owed = tenant.marks.owed();
+        if let Ok(at) = stack.raise_now(&**store, &tenant, &owed).await {
+            owed.iter().for_each(|target| tenant.epochs.raise(target, at));
+            // What the bus does not take stays in its line.
+            let raised = owed.iter().map(|target| (at, Change::Raised(target.clone())));
+            let _ = stack.tell(&tenant, raised.collect()).await;
+            if tenant.marks.settle(&owed) {
+                return;
+            }
+        }
+    }
+}
+
 pub(super) fn not_known() -> Error {
     Error::new(ErrorKind::Unavailable, "the stored epochs of the tenant are not known yet")
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let done = tokio::time::timeout(EPOCHS_TIMEOUT, work).await;
     done.unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "the epoch store did not answer")))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_enterprise_core::coherence::EpochStore;
+use cache_enterprise_core::coherence::{Change, EpochStore, Notice};
 use cache_enterprise_core::{
     Clock, Error, Event, Millis, NEVER, Observer, OpContext, Put, PutOutcome, Result, Sequence,
     StoredKey,
@@ -17,6 +17,7 @@ use super::forms::Forms;
 use super::gate::{Gates, Pass};
 use super::tier::WritePolicy;
 use super::{Level, Pipeline};
+use crate::bus::Broadcast;
 use crate::shared::TenantState;
 
 /// Debts looked up under one lock.
@@ -35,6 +36,7 @@ pub(crate) struct Stack {
     pub(crate) behind: Vec<Option<Behind>>,
     debts: Vec<Debts>,
     epochs: Option<Arc<dyn EpochStore>>,
+    broadcast: Option<Arc<Broadcast>>,
     l1_bound: Option<Duration>,
 }
 
@@ -47,6 +49,7 @@ pub(crate) struct StackParts {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) epochs: Option<Arc<dyn EpochStore>>,
+    pub(crate) broadcast: Option<Arc<Broadcast>>,
     pub(crate) l1_bound: Option<Duration>,
 }
 
@@ -82,6 +85,7 @@ impl Stack {
                 behind,
                 debts,
                 epochs: parts.epochs,
+                broadcast: parts.broadcast,
                 l1_bound: parts.l1_bound,
             }
         })
@@ -93,6 +97,11 @@ impl Stack {
 
     pub(crate) fn epochs(&self) -> Option<&Arc<dyn EpochStore>> {
         self.epochs.as_ref()
+    }
+
+    /// Whether other processes are told of what ends here.
+    pub(super) fn has_bus(&self) -> bool {
+        self.broadcast.is_some()
     }
 
     pub(crate) fn debts(&self, index: usize) -> &Debts {
@@ -117,6 +126,26 @@ impl Stack {
         }
     }
 
+    /// As [`read_level`](Self::read_level). From a level that others write, bytes are an answer
+    /// only if every group ended before the call is known here.
+    pub(crate) async fn read_confirmed(
+        &self,
+        index: usize,
+        key: &StoredKey,
+        tenant: &TenantState,
+    ) -> Result<Option<Bytes>> {
+        if self.shared_epochs().is_none() || !self.levels[index].is_shared() {
+            return self.read_level(index, key).await;
+        }
+        let (read, confirmed) =
+            futures_util::future::join(self.read_level(index, key), self.confirm_epochs(tenant))
+                .await;
+        match read {
+            Ok(Some(bytes)) => confirmed.map(|()| Some(bytes)),
+            read => read,
+        }
+    }
+
     /// Whether bytes of `version` that the level at `index` gave may be believed.
     pub(crate) fn admits(&self, index: usize, pass: &Pass, version: Sequence) -> bool {
         pass.admits(version) && self.debts[index].admits(pass.key(), version)
@@ -128,6 +157,22 @@ impl Stack {
         let task = self.runtime.spawn(async move {
             stack.reserve(&tenant, job.version).await;
             stack.store_now(job, 0..stack.levels.len()).await
+        });
+        joined(task.await)
+    }
+
+    /// As [`store`](Self::store), for what a caller set: other processes are told after the tiers.
+    pub(crate) async fn store_and_tell(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        job: Job,
+    ) -> Result<()> {
+        let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
+        let task = self.runtime.spawn(async move {
+            stack.reserve(&tenant, job.version).await;
+            let (key, version) = (job.pass.key().clone(), job.version);
+            let stored = stack.store_now(job, 0..stack.levels.len()).await;
+            stored.and(stack.tell_key(&tenant, &key, version).await)
         });
         joined(task.await)
     }
@@ -245,7 +290,8 @@ impl Stack {
                     (Err(error), _) | (_, Err(error)) => Err(error),
                 };
             }
-            result
+            let told = stack.tell_key(&tenant, pass.key(), at).await;
+            told.and(result)
         });
         joined(task.await)
     }
@@ -271,8 +317,13 @@ impl Stack {
     }
 
     /// Ends the fresh life of what every level holds under a key. Survives its caller.
-    pub(crate) async fn expire(self: &Arc<Self>, pass: Pass, at: Sequence) -> Result<()> {
-        let stack = Arc::clone(self);
+    pub(crate) async fn expire(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        pass: Pass,
+        at: Sequence,
+    ) -> Result<()> {
+        let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
         let task = self.runtime.spawn(async move {
             let _turn = pass.turn.lock().await;
             let mut result = Ok(());
@@ -286,7 +337,9 @@ impl Stack {
                 }
                 result = result.and(ended);
             }
-            result
+            let change = Change::Expired { key: pass.key().clone() };
+            let told = stack.tell(&tenant, vec![(at, change)]).await;
+            result.and(told)
         });
         joined(task.await)
     }
@@ -305,6 +358,56 @@ impl Stack {
         let rest = (expires != NEVER).then(|| expires.saturating_sub(self.clock.now()));
         let how = Put { ttl: self.levels[index].life(rest), version: header.sequence };
         self.levels[index].backend.put(key, ended, how, &ctx).await.map(drop)
+    }
+
+    /// Tells other processes that a key was removed or replaced.
+    pub(super) async fn tell_key(
+        &self,
+        tenant: &TenantState,
+        key: &StoredKey,
+        at: Sequence,
+    ) -> Result<()> {
+        if !self.has_bus() {
+            return Ok(());
+        }
+        self.tell(tenant, vec![(at, Change::Key { key: key.clone(), value: None })]).await
+    }
+
+    /// Tells other processes what changed, and waits until the bus took it. A number that the
+    /// store did not give says nothing to them: whatever they hold is ended.
+    pub(crate) async fn tell(
+        &self,
+        tenant: &TenantState,
+        changes: Vec<(Sequence, Change)>,
+    ) -> Result<()> {
+        let Some(broadcast) = &self.broadcast else { return Ok(()) };
+        let sequence = tenant.epochs.sequence();
+        let notice = |(at, change): (Sequence, Change)| {
+            let at = if sequence.is_provisional(at) { Sequence::MAX } else { at };
+            Notice { tenant: Arc::clone(&tenant.name), at, change }
+        };
+        broadcast.outbox.tell(changes.into_iter().map(notice).collect()).await
+    }
+
+    /// Lets tiers that no other process writes forget what another process ended.
+    pub(crate) async fn heed_private(&self, keys: Vec<(StoredKey, Sequence)>) {
+        for index in (0..self.levels.len()).filter(|index| !self.levels[*index].is_shared()) {
+            for (key, at) in &keys {
+                let pass = self.gates.fence(key, *at);
+                let _turn = pass.turn.lock().await;
+                // A failure was reported, and is owed.
+                let _ = self.remove_from(index, key, *at).await;
+            }
+        }
+    }
+
+    /// What is older than `at` in tiers that no other process writes is a miss from here on.
+    pub(crate) fn distrust_private(&self, at: Sequence) {
+        for (level, debts) in self.levels.iter().zip(&self.debts) {
+            if !level.is_shared() {
+                debts.distrust(at);
+            }
+        }
     }
 
     /// Settles debts of tiers that answer again, a few at a time.

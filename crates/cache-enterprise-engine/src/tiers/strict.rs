@@ -31,9 +31,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let owned = key.to_key();
         let stored = self.view.space.key(&owned)?;
         stack.restore(&self.view.tenant).await?;
+        let checked = self.view.tenant.epochs.changes();
         let pass = stack.gates.enter(&stored);
         for (index, level) in stack.levels.iter().enumerate() {
             let read = level.backend.get(&stored, &OpContext::default()).await;
+            if level.is_shared() {
+                stack.confirm_epochs(&self.view.tenant).await?;
+            }
             let bytes = read.inspect_err(|error| stack.failed(index, "get", &stored, error))?;
             stack.answered(index, &stored);
             let Some(bytes) = bytes else {
@@ -41,7 +45,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 continue;
             };
             if let Found::Fresh(opened, _) = self.judge_strictly(stack, index, &pass, bytes)? {
-                return Ok(Some(self.cached_from(owned.heap_bytes(), opened).0));
+                return Ok(Some(self.cached_from(owned.heap_bytes(), checked, opened).0));
             }
         }
         Ok(None)

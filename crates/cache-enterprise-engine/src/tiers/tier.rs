@@ -274,6 +274,11 @@ impl Level {
         }
     }
 
+    /// Whether other processes write here too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.backend.capabilities().shared
+    }
+
     /// The life of bytes in this tier, when they are to expire in `rest` milliseconds.
     pub(crate) fn life(&self, rest: Option<u64>) -> Option<Duration> {
         let cap = self.config.ttl.map(saturating_millis);

@@ -1,0 +1,148 @@
+//! What this process hears.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use cache_enterprise_core::coherence::{
+    Belief, Bus, Change, EpochTarget, Frame, Heard, Listener, Notice,
+};
+use cache_enterprise_core::{Sequence, StoredKey, mutant, saturating_millis};
+
+use super::Broadcast;
+use crate::heed::Ending;
+use crate::shared::{Shared, TenantState};
+
+/// Between attempts to listen at first; a listener reconnects by itself later.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Hears for as long as the manager lives.
+pub(super) async fn listen(shared: Weak<Shared>, bus: Arc<dyn Bus>) {
+    loop {
+        let Some(manager) = shared.upgrade().map(|shared| shared.name.clone()) else { return };
+        match bus.listen(&manager).await {
+            Ok(listener) => {
+                // What was told before cannot be heard any more.
+                if let Some(shared) = shared.upgrade() {
+                    shared.verify_level1();
+                }
+                return hear_all(shared, listener).await;
+            }
+            Err(error) => {
+                tracing::warn!(bus = bus.name(), error = %error, "the bus cannot be heard");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn hear_all(shared: Weak<Shared>, mut listener: Box<dyn Listener>) {
+    loop {
+        let heard = listener.next().await;
+        let Some(shared) = shared.upgrade() else { return };
+        let Some(broadcast) = &shared.broadcast else { return };
+        match heard {
+            Heard::Frame(bytes) => match Frame::decode(&bytes) {
+                Ok(frame) => shared.heed_frame(broadcast, frame).await,
+                Err(error) => {
+                    tracing::warn!(error = %error, "a frame is taken for a lost one");
+                    shared.lost_frames(broadcast);
+                }
+            },
+            Heard::Current { age } => {
+                let now = shared.clock.now();
+                let at = now.saturating_sub(saturating_millis(age));
+                broadcast.hearing.lock().heard_at(at);
+            }
+            Heard::Lost => shared.lost_frames(broadcast),
+        }
+    }
+}
+
+impl Shared {
+    /// What silence of the bus means for level 1, once in each turn of the ticker.
+    pub(crate) fn weigh_silence(&self, broadcast: &Broadcast, now: cache_enterprise_core::Millis) {
+        let Some(belief) = broadcast.turn(now) else { return };
+        for tenant in self.tenants.lock().values() {
+            match belief {
+                Belief::Doubt => tenant.epochs.doubt(),
+                Belief::Trust => tenant.epochs.trust(),
+            }
+        }
+    }
+
+    fn lost_frames(&self, broadcast: &Broadcast) {
+        broadcast.counts.lost.fetch_add(1, Ordering::Relaxed);
+        if !mutant::breaks("lost frames are verified") {
+            self.verify_level1();
+        }
+    }
+
+    /// Every copy in level 1, and in tiers of this process alone, is looked up below at its next
+    /// read.
+    fn verify_level1(&self) {
+        let tenants: Vec<_> = self.tenants.lock().values().cloned().collect();
+        for tenant in &tenants {
+            tenant.epochs.verify_all();
+        }
+        let newest = self.newest_of_all();
+        if let Some(stack) = &self.stack {
+            stack.distrust_private(Sequence(newest.0.saturating_add(1)));
+        }
+    }
+
+    async fn heed_frame(&self, broadcast: &Broadcast, frame: Frame) {
+        if frame.source == broadcast.source && !mutant::breaks("own frames are ignored") {
+            broadcast.counts.ignored.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        broadcast.counts.heard.fetch_add(frame.notices.len() as u64, Ordering::Relaxed);
+        let mut keys = Vec::new();
+        for notice in &frame.notices {
+            keys.extend(self.heed(broadcast, notice));
+        }
+        // Level 1 first, of the whole frame; then the tiers that no other process writes.
+        if let Some(stack) = &self.stack {
+            stack.heed_private(keys).await;
+        }
+    }
+
+    /// Lets one notice hold, and gives the key that private tiers must let go of.
+    fn heed(&self, broadcast: &Broadcast, notice: &Notice) -> Option<(StoredKey, Sequence)> {
+        if let Change::Raised(EpochTarget::Everything) = notice.change {
+            self.raise_everything(notice.at);
+            return None;
+        }
+        let tenant = self.tenants.lock().get(&notice.tenant).cloned();
+        let (key, ending) = match &notice.change {
+            Change::Raised(target) => {
+                // A tenant that is met later reads the record.
+                if let Some(tenant) = tenant {
+                    let at = placed(&tenant, notice.at);
+                    tenant.epochs.raise(target, at);
+                }
+                return None;
+            }
+            Change::Key { key, .. } => (key, Ending::Hard),
+            Change::Expired { key } => (key, Ending::Soft),
+            _ => return None,
+        };
+        let at = tenant.as_ref().map_or(notice.at, |tenant| placed(tenant, notice.at));
+        if let Some(tenant) = tenant {
+            let cache =
+                broadcast.caches.lock().get(key.cache()).map(|heeding| Arc::clone(&heeding.0));
+            if let Some(cache) = cache {
+                cache.heed(&tenant, key, at, ending);
+            }
+            if notice.at != Sequence::MAX {
+                tenant.epochs.sequence().observe(notice.at);
+            }
+        }
+        Some((key.clone(), at))
+    }
+}
+
+/// Where a number of another process stands among this one's.
+fn placed(tenant: &TenantState, at: Sequence) -> Sequence {
+    tenant.epochs.sequence().placed(at)
+}
