@@ -1,0 +1,94 @@
+//! Stories of several processes: managers over one shared tier, one store of epochs and one bus.
+#![allow(clippy::unwrap_used)]
+
+mod acknowledged_end_is_seen_below_without_the_bus;
+mod heard_end_beats_the_load_it_overtakes;
+mod numbers_of_an_outage_end_nothing_newer;
+mod silence_and_loss_are_doubted;
+mod what_one_ends_the_others_let_go;
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use cache_enterprise_core::{Clock, OpenedBackend, mins};
+use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Options, Tier};
+use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::coherence::{InProcessBus, SharedEpochs};
+use cache_enterprise_testkit::{ModelBackend, wait};
+
+static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(60));
+
+/// What all processes have in common.
+struct Fleet {
+    clock: Clock,
+    tier: ModelBackend,
+    epochs: SharedEpochs,
+    bus: InProcessBus,
+}
+
+/// One of them.
+struct Process {
+    manager: CacheManager<MessagePack>,
+    cache: Cache<u64, u64>,
+    epochs: SharedEpochs,
+    bus: InProcessBus,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let clock = Clock::manual();
+        let tier = ModelBackend::new(clock.clone());
+        let capabilities = cache_enterprise_core::Backend::capabilities(&tier);
+        let tier =
+            tier.claiming(cache_enterprise_core::Capabilities { shared: true, ..capabilities });
+        let epochs = SharedEpochs::new(clock.clone());
+        Self { clock, tier, epochs, bus: InProcessBus::new() }
+    }
+
+    /// A process that hears the others, at the fleet's time.
+    async fn process(&self) -> Process {
+        self.process_at(self.clock.clone()).await
+    }
+
+    async fn process_at(&self, clock: Clock) -> Process {
+        let (epochs, bus) = (self.epochs.another(), self.bus.another());
+        let source = OpenedBackend::new(Arc::new(self.tier.reopened()));
+        let options = Options { jitter: Some(0.0), ..Options::NONE };
+        let manager = CacheManager::builder("fleet")
+            .options(options)
+            .clock(clock)
+            .l2(Tier::new(source.with_epochs(Arc::new(epochs.clone()))).bare())
+            .codec(MessagePack)
+            .bus(bus.clone())
+            .build()
+            .await
+            .unwrap();
+        let cache = manager.open(&SPEC).unwrap();
+        let process = Process { manager, cache, epochs, bus };
+        process.heard("it listens", || process.bus.listeners("fleet") > 0).await;
+        process
+    }
+}
+
+impl Process {
+    async fn set(&self, key: u64, value: u64) {
+        self.cache.set(&key, value).strict().into_future().await.unwrap();
+    }
+
+    async fn get(&self, key: u64) -> Option<u64> {
+        self.cache.get(&key).await.unwrap().map(|value| *value)
+    }
+
+    fn peek(&self, key: u64) -> Option<u64> {
+        self.cache.peek(&key).map(|value| *value)
+    }
+
+    /// Turns the manager until something heard shows.
+    async fn heard(&self, what: &str, mut condition: impl FnMut() -> bool) {
+        wait::until_async(what, async || {
+            self.manager.tick();
+            condition()
+        })
+        .await;
+    }
+}

@@ -1,0 +1,63 @@
+//! A store of epochs that gives no numbers costs a process its tiers and no correctness.
+
+use std::future::IntoFuture;
+
+use cache_enterprise_core::{ErrorKind, secs, tag};
+use cache_enterprise_testkit::chaos::Mode;
+
+use super::Fleet;
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_without_a_number_holds_everywhere() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    one.set(1, 10).await;
+    assert_eq!(other.get(1).await, Some(10));
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    one.cache.remove(&1).await;
+    assert_eq!(one.peek(1), None);
+    other.heard("whatever it holds is ended", || other.peek(1).is_none()).await;
+    assert_eq!(other.get(1).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_without_a_number_stays_above() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    other.set(1, 9).await;
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    assert!(one.cache.set(&1, 10_u64).strict().into_future().await.is_err());
+    assert_eq!(one.peek(1), Some(10), "its own process has it");
+    assert_eq!(*one.cache.get_with(&2, || async { 20_u64 }).await, 20);
+    other.heard("the old value is gone", || other.peek(1).is_none()).await;
+    assert_eq!((other.get(1).await, other.get(2).await), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_removal_ends_what_was_set_in_the_outage() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    for value in 0..50_u64 {
+        one.cache.set(&1, value).await;
+    }
+    assert_eq!(one.peek(1), Some(49));
+    other.cache.remove(&1).await;
+    one.heard("the removal is heard", || one.peek(1).is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_ended_in_the_outage_ends_everywhere_after_it() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    other.cache.set(&1, 10_u64).tags([tag!("a")]).strict().into_future().await.unwrap();
+    assert_eq!(one.get(1).await, Some(10));
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    assert!(one.manager.invalidate(tag!("a")).await.strict().is_err());
+    assert_eq!(one.peek(1), None);
+    assert_eq!(other.peek(1), Some(10));
+    one.epochs.set(Mode::Healthy);
+    tokio::time::sleep(secs(2)).await;
+    other.heard("it is raised late", || other.peek(1).is_none()).await;
+    assert_eq!(other.get(1).await, None);
+}
