@@ -323,6 +323,29 @@ impl TenantEpochs {
         before - tags.len()
     }
 
+    /// Drops tag cells that no entry points to and that say no more than the floor does: nothing
+    /// is forgotten, and nothing becomes invalid. Cost as [`sweep`](Self::sweep).
+    ///
+    /// ```
+    /// use cache_enterprise_core::coherence::{EpochTarget, Sequence, TenantEpochs};
+    /// use cache_enterprise_core::tag;
+    ///
+    /// let epochs = TenantEpochs::new(Sequence(1));
+    /// epochs.tag_cells([tag!("never raised"), tag!("raised")]);
+    /// epochs.raise(&EpochTarget::Tag(tag!("raised")), Sequence(5));
+    /// assert_eq!((epochs.drop_unraised(), epochs.tags_len()), (1, 1));
+    /// ```
+    pub fn drop_unraised(&self) -> usize {
+        let mut tags = self.tags.write();
+        let before = tags.len();
+        tags.retain(|_, cell| {
+            let is_raised =
+                cell.epoch() > self.floor.hard() || cell.soft_epoch() > self.floor.soft();
+            Arc::strong_count(cell) > 1 || is_raised
+        });
+        before - tags.len()
+    }
+
     /// Number of tags known now.
     pub fn tags_len(&self) -> usize {
         self.tags.read().len()
