@@ -3,6 +3,7 @@
 use cache_enterprise_core::{CacheKey, Cached, Lookup, Result, SetOutcome};
 
 use crate::cache::Cache;
+use crate::options::Options;
 use crate::write::How;
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
@@ -34,20 +35,49 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Q: Into<K>,
         T: Into<V>,
     {
-        let options = self.view.core.options;
         let items = items.into_iter().map(|(key, value)| (key.into(), value.into()));
+        self.set_many_as(items, &self.view.core.options).await
+    }
+
+    /// As [`set_many`](Self::set_many), with options for all of them.
+    pub(crate) async fn set_many_as(
+        &self,
+        items: impl Iterator<Item = (K, V)>,
+        options: &Options,
+    ) -> Vec<SetOutcome> {
+        if !self.may_have_dependents() {
+            return self.set_many_alone(items, options).await;
+        }
+        let items: Vec<_> = items.collect();
+        let keys: Vec<K> = items.iter().map(|(key, _)| key.clone()).collect();
+        let outcomes = self.set_many_alone(items.into_iter(), options).await;
+        self.end_dependents(&keys, false).await;
+        outcomes
+    }
+
+    async fn set_many_alone(
+        &self,
+        items: impl Iterator<Item = (K, V)>,
+        options: &Options,
+    ) -> Vec<SetOutcome> {
         if !self.view.has_tiers() {
             let set = |(key, value)| {
-                self.set_level1(key, value, Vec::new(), How::own(&options), |_, _| None).1
+                self.set_level1(key, value, Vec::new(), How::own(options), |_, _| None).1
             };
             return items.map(set).collect();
         }
-        Box::pin(self.set_below_many(items.collect(), &options)).await
+        Box::pin(self.set_below_many(items.collect(), options)).await
     }
 
     /// Removes several keys, each as [`remove`](Self::remove) would, and counts those that level 1
     /// or a tier held. The tiers are told together.
     pub async fn remove_many<Q: Lookup<K>>(&self, keys: &[Q]) -> u64 {
+        let held = self.remove_many_alone(keys).await;
+        self.end_dependents(keys, false).await;
+        held
+    }
+
+    async fn remove_many_alone<Q: Lookup<K>>(&self, keys: &[Q]) -> u64 {
         self.prepare_below().await;
         let number = self.number_below().await;
         let mut held = 0;

@@ -17,6 +17,7 @@ use crate::heed::Ending;
 use crate::holding::{Holding, Holdings};
 use crate::names::Names;
 use crate::options::Options;
+use crate::path::Paths;
 use crate::route::{self, Route};
 use crate::shared::{Shared, TenantState};
 use crate::sketch::Sketch;
@@ -107,6 +108,10 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) options: Options,
     pub(crate) weigh: Option<fn(&V) -> usize>,
     pub(crate) schema: u64,
+    /// Where keys are cut into the segments of a path, if they are.
+    pub(crate) paths: Option<Paths>,
+    /// Whether each change of a key is told to what was derived from it.
+    pub(crate) has_dependents: bool,
     pub(crate) codec: ResolvedCodec<V>,
     /// How long a leader may be woken and not polled, in milliseconds.
     pub(crate) takeover_after: Millis,

@@ -15,6 +15,7 @@ use crate::error::LoadError;
 use crate::flight::{Follow, Followed, Join, Lead, Seat};
 use crate::options::{Life, Options};
 use crate::read::{Answer, Call, Loaded, Source};
+use crate::shared::TenantState;
 use crate::timer::{Raced, race};
 
 /// A fetch that may borrow or own its loader.
@@ -32,6 +33,7 @@ pub struct Fetch<'a, K: CacheKey, V: Send + Sync + 'static, S = Any> {
     key: K,
     options: Options,
     tags: Vec<Tag>,
+    parents: Vec<Tag>,
     stale_for: Option<Duration>,
     soft_timeout: Option<Duration>,
     mode: PhantomData<fn() -> S>,
@@ -61,6 +63,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             key: key.to_key(),
             options: self.view.core.options,
             tags: Vec::new(),
+            parents: Vec::new(),
             stale_for: None,
             soft_timeout: None,
             mode: PhantomData,
@@ -82,6 +85,22 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, S> Fetch<'a, K, V, S> {
         I::Item: Into<Tag>,
     {
         self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// The loaded value is derived from that of `key`: see [`Set::depends_on`](crate::Set::depends_on).
+    /// A parent that changes while the load runs ends what it gives. Where the parent belongs to
+    /// another tenant or manager the value is given and not stored.
+    pub fn depends_on<K2, V2, Q>(mut self, cache: &Cache<K2, V2>, key: &Q) -> Self
+    where
+        K2: CacheKey,
+        V2: Send + Sync + 'static,
+        Q: Lookup<K2> + ?Sized,
+    {
+        match self.cache.is_beside(cache) {
+            true => self.parents.extend(cache.adopted_by(key)),
+            false => self.parents.push(Tag::from("")),
+        }
         self
     }
 
@@ -119,6 +138,7 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, S> Fetch<'a, K, V, S> {
             key: self.key,
             options: self.options,
             tags: self.tags,
+            parents: self.parents,
             stale_for: self.stale_for,
             soft_timeout: self.soft_timeout,
             mode: PhantomData,
@@ -138,13 +158,13 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, S> Fetch<'a, K, V, S> {
         O: Into<V> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let Self { cache, key, options, tags, stale_for, soft_timeout, .. } = self;
+        let Self { cache, key, options, tags, parents, stale_for, soft_timeout, .. } = self;
         if let Some(hit) = cache.hit(&key) {
             return Ok(hit);
         }
         let context = LoadContext::default();
         let told = Some(context.clone());
-        let call = Call { context: told, ..Call::with(options, tags) };
+        let call = Call { context: told, parents, ..Call::with(options, tags) };
         let call = cache.timed(call);
         let loader = move || async move {
             match load(context).await {
@@ -171,8 +191,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Fetch<'_, K, V, Any> {
         if let Some(hit) = self.cache.hit(&self.key) {
             return Ok(hit);
         }
-        let Self { cache, key, options, tags, .. } = self;
-        let call = cache.timed(Call::with(options, tags));
+        let Self { cache, key, options, tags, parents, .. } = self;
+        let call = cache.timed(Call { parents, ..Call::with(options, tags) });
         Box::pin(cache.try_climb(&key, load, call)).await
     }
 }
@@ -350,6 +370,8 @@ pub struct LoadContext {
 pub(crate) struct Told {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: Vec<Tag>,
+    /// What stands for the entries it is derived from, with the tenant they belong to.
+    pub(crate) parents: Vec<(Arc<TenantState>, Vec<Tag>)>,
     pub(crate) is_skipped: bool,
 }
 
@@ -362,6 +384,19 @@ impl LoadContext {
     /// The value carries this tag as well.
     pub fn tag(&self, tag: impl Into<Tag>) {
         self.told.lock().tags.push(tag.into());
+    }
+
+    /// The value is derived from that of `key`: see [`Set::depends_on`](crate::Set::depends_on).
+    /// A parent that changes after the load began ends what it gives. Where the parent belongs to
+    /// another tenant or manager the value is given and not stored.
+    pub fn depends_on<K, V, Q>(&self, cache: &Cache<K, V>, key: &Q)
+    where
+        K: CacheKey,
+        V: Send + Sync + 'static,
+        Q: Lookup<K> + ?Sized,
+    {
+        let parent = (Arc::clone(&cache.view.tenant), cache.adopted_by(key));
+        self.told.lock().parents.push(parent);
     }
 
     /// The value goes to those who wait for it and is not stored.

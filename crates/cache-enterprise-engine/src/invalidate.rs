@@ -117,6 +117,8 @@ pub struct Invalidate<'a> {
     shared: &'a Shared,
     tenant: &'a Arc<TenantState>,
     targets: Vec<EpochTarget>,
+    /// Why it is not what was asked for, though it ends no less.
+    complaint: Option<Error>,
 }
 
 impl<'a> Invalidate<'a> {
@@ -125,7 +127,12 @@ impl<'a> Invalidate<'a> {
         tenant: &'a Arc<TenantState>,
         targets: Vec<EpochTarget>,
     ) -> Self {
-        Self { shared, tenant, targets }
+        Self { shared, tenant, targets, complaint: None }
+    }
+
+    /// The same, with a receipt that tells why it is not quite what was asked for.
+    pub(crate) fn complaining(self, complaint: Error) -> Self {
+        Self { complaint: Some(complaint), ..self }
     }
 
     /// Ends fresh lives only: what is older is loaded anew, and may answer as a fallback where the
@@ -151,8 +158,9 @@ impl<'a> IntoFuture for Invalidate<'a> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Self { shared, tenant, targets } = self;
-            raise(shared, tenant, targets).await
+            let Self { shared, tenant, targets, complaint } = self;
+            let receipt = raise(shared, tenant, targets).await;
+            Receipt { failure: receipt.failure.or(complaint), ..receipt }
         })
     }
 }
@@ -195,10 +203,13 @@ impl<C> CacheManager<C> {
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
-    /// Ends every entry of this cache for this tenant, in O(1).
+    /// Ends every entry of this cache for this tenant, and what was derived from them, in O(1).
     pub fn clear(&self) -> Invalidate<'_> {
-        let target = EpochTarget::Cache(self.view.cell.name().clone());
-        Invalidate::new(&self.view.shared, &self.view.tenant, vec![target])
+        let mut targets = vec![EpochTarget::Cache(self.view.cell.name().clone())];
+        if self.may_have_dependents() {
+            targets.push(EpochTarget::Tag(self.whole_parent_tag()));
+        }
+        Invalidate::new(&self.view.shared, &self.view.tenant, targets)
     }
 }
 

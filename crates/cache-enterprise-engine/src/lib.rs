@@ -8,6 +8,7 @@
 //! read      else the flight, the tiers, the loader              flight, timer, ticker
 //! batch     several keys in one call                            batch_load, batch_answer
 //! write     set, remove, expire, landing                        placement, sketch
+//! path      what a key's own text labels it with                dependency
 //! tiers     everything below level 1 (feature `tiers`)
 //! bus       between processes (feature `tiers`)             names, heed
 //! ```
@@ -27,6 +28,7 @@ mod builder;
 #[cfg(feature = "tiers")]
 mod bus;
 mod cache;
+mod dependency;
 mod describe;
 mod error;
 mod facade;
@@ -43,6 +45,7 @@ mod manager;
 mod names;
 mod options;
 mod parking;
+mod path;
 mod placement;
 mod read;
 mod route;
@@ -77,6 +80,7 @@ pub use level1::Memory;
 pub use manager::{CacheManager, ShutdownReport, Tenant};
 pub use options::{EffectiveOption, Life, Options, Origin};
 pub use parking::block_on;
+pub use path::{KeyPath, Under};
 pub use placement::{ByHeat, Placed};
 pub use read::{Hit, Source};
 pub use set::{Lenient, Set, SetFuture, SetMode, Strict};

@@ -211,6 +211,8 @@ impl<C> CacheManager<C> {
             options,
             weigh: spec.weigher(),
             schema: spec.schema_id(),
+            paths: spec.path_cuts(),
+            has_dependents: spec.is_parent(),
             codec: spec.codec_source().resolve(&self.codec),
             takeover_after: saturating_millis(options.takeover_after_or_default()),
         });
@@ -252,6 +254,12 @@ impl<C> CacheManager<C> {
     /// Ends every entry of this tenant, in O(1). Other tenants keep theirs.
     pub fn clear(&self) -> Invalidate<'_> {
         Invalidate::new(&self.shared, &self.tenant, vec![EpochTarget::Tenant])
+    }
+
+    /// Tags of this tenant that the process knows: those that entries in level 1 carry, and those
+    /// that were invalidated. Those that no entry carries are dropped now and then.
+    pub fn known_tags(&self) -> usize {
+        self.tenant.epochs.tags_len()
     }
 
     /// Numbers per cache, all tenants together.

@@ -153,6 +153,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let checked = self.view.tenant.epochs.changes();
         let at = self.numbered(how.number);
+        let tags = self.labelled(&key, tags);
         let plan = self.plan(at, checked, self.view.clock.now(), tags, how.options);
         encoded(&value, &plan);
         let scoped = Scoped { tenant: self.tenant_id, key };

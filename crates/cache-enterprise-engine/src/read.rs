@@ -70,6 +70,8 @@ pub(crate) struct Call {
     /// Call over spec over manager; `None` for those of the spec.
     pub(crate) options: Option<Box<Options>>,
     pub(crate) tags: Vec<Tag>,
+    /// What stands for the entries the value is derived from.
+    pub(crate) parents: Vec<Tag>,
     pub(crate) want: Want,
     /// When the caller gives up: its hard timeout after it called. `None` waits for ever.
     pub(crate) deadline: Option<Millis>,
@@ -81,7 +83,8 @@ impl Call {
     /// A call for a value with options of its own.
     pub(crate) fn with(options: Options, tags: Vec<Tag>) -> Self {
         let options = Some(Box::new(options));
-        Self { options, tags, want: Want::Value, deadline: None, context: None }
+        let parents = Vec::new();
+        Self { options, tags, parents, want: Want::Value, deadline: None, context: None }
     }
 
     /// Whether the caller can be told of an error: a lookup, or a call with a limit.
@@ -227,7 +230,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// A call with the options of the spec that waits for as long as it takes.
     pub(crate) fn call(&self, want: Want) -> Call {
-        Call { options: None, tags: Vec::new(), want, deadline: None, context: None }
+        let (tags, parents) = (Vec::new(), Vec::new());
+        Call { options: None, tags, parents, want, deadline: None, context: None }
     }
 
     /// What holds for a call: call over spec over manager.
@@ -248,7 +252,16 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let mut tags = call.tags.clone();
         tags.extend(told.tags);
-        let is_stored = !told.is_skipped && !tags.iter().any(Tag::is_invalid);
+        let has_invalid = tags.iter().any(Tag::is_invalid);
+        tags.extend(call.parents.iter().cloned());
+        for (tenant, parents) in told.parents {
+            match Arc::ptr_eq(&tenant, &self.view.tenant) {
+                true => tags.extend(parents),
+                // A tag that no entry can carry keeps the value from being stored.
+                false => tags.push(Tag::from("")),
+            }
+        }
+        let is_stored = !told.is_skipped && !has_invalid && !tags.iter().any(Tag::is_unstorable);
         Settled { options, tags, is_stored }
     }
 
@@ -524,6 +537,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
             Landing::Broken(error) => call.can_fail().then_some(Answer::Broken(error)),
             Landing::Missing if call.want == Want::Lookup => Some(Answer::Absent),
+            // Absence carries no value to check again: where something may have ended it, an older
+            // flight's is not taken.
+            Landing::Absent
+                if self.may_end_absence() && seat.flight.started() < arrival.sequence =>
+            {
+                None
+            }
             Landing::Absent if call.want != Want::Value => Some(Answer::Absent),
             Landing::Missing | Landing::Absent => None,
             Landing::Failed(error) if error.is::<E>() => {

@@ -48,9 +48,7 @@ impl SetMode for Strict {
                 Err(Error::new(ErrorKind::TooLarge, "level 1 did not take the value")
                     .operation("set"))
             }
-            SetOutcome::Invalid => {
-                Err(Error::invalid("a tag is empty or over 512 bytes").operation("set"))
-            }
+            SetOutcome::Invalid => Err(invalid()),
             outcome => Ok(outcome),
         }
     }
@@ -76,6 +74,8 @@ pub struct Set<'a, K: CacheKey, V: Send + Sync + 'static, M = Lenient> {
     value: V,
     options: Options,
     tags: Vec<Tag>,
+    /// What stands for the entries it was derived from.
+    parents: Vec<Tag>,
     mode: PhantomData<fn() -> M>,
 }
 
@@ -88,6 +88,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             value: value.into(),
             options: self.view.core.options,
             tags: Vec::new(),
+            parents: Vec::new(),
             mode: PhantomData,
         }
     }
@@ -116,6 +117,53 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
         self
     }
 
+    /// The value was derived from that of `key`: it ends when that is removed, expired or
+    /// replaced, and when what that depends on does. Costs one tag, and those that level 1 holds
+    /// of the parent. The parent's spec says
+    /// [`has_dependents`](crate::CacheSpec::has_dependents), so that other processes tell of their
+    /// changes too; this one does from now on.
+    ///
+    /// A set counts as newer than everything before it: what was read from a parent that has
+    /// changed since is not noticed here, and is by a load, see
+    /// [`LoadContext::depends_on`](crate::LoadContext::depends_on). An entry of another tenant or
+    /// manager is no parent: the set answers [`SetOutcome::Invalid`].
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Capacity, mins};
+    /// use cache_enterprise_engine::{CacheManager, CacheSpec, block_on};
+    ///
+    /// static USERS: CacheSpec<u64, String> =
+    ///     CacheSpec::new("users").ttl(mins(5)).has_dependents();
+    /// static PAGES: CacheSpec<u64, String> = CacheSpec::new("pages").ttl(mins(5));
+    /// let manager = CacheManager::in_memory(Capacity::entries(100))?;
+    /// let (users, pages) = (manager.open(&USERS)?, manager.open(&PAGES)?);
+    /// block_on(async {
+    ///     users.set(&1, "Ada").await;
+    ///     pages.set(&1, "<h1>Ada</h1>").depends_on(&users, &1).await;
+    ///     users.set(&1, "Countess").await;
+    ///     assert!(!pages.contains(&1));
+    /// });
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub fn depends_on<K2, V2, Q>(mut self, cache: &Cache<K2, V2>, key: &Q) -> Self
+    where
+        K2: CacheKey,
+        V2: Send + Sync + 'static,
+        Q: Lookup<K2> + ?Sized,
+    {
+        match self.cache.is_beside(cache) {
+            true => self.parents.extend(cache.adopted_by(key)),
+            // A tag that no entry can carry refuses the set.
+            false => self.parents.push(Tag::from("")),
+        }
+        self
+    }
+
+    /// Whether the entry would carry what no entry can.
+    fn is_invalid(&self) -> bool {
+        self.tags.iter().any(Tag::is_invalid) || self.parents.iter().any(Tag::is_unstorable)
+    }
+
     /// How much this entry wants to stay in level 1. Default: the spec's.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.options.priority = Some(priority);
@@ -128,11 +176,14 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
     /// # Errors
     /// For an invalid tag, and as [`Cache::set_multi_level`].
     pub async fn multi_level(self) -> Result<Placed> {
-        if self.tags.iter().any(Tag::is_invalid) {
-            return Err(Error::invalid("a tag is empty or over 512 bytes").operation("set"));
+        if self.is_invalid() {
+            return Err(invalid());
         }
-        let Set { cache, key, value, options, tags, .. } = self;
-        Box::pin(cache.place(key, value, tags, &options)).await
+        let Set { cache, key, value, options, mut tags, parents, .. } = self;
+        tags.extend(parents);
+        let placed = Box::pin(cache.place(key.clone(), value, tags, &options)).await;
+        cache.end_dependents([&key], false).await;
+        placed
     }
 
     /// Fails unless every level took the value.
@@ -143,6 +194,7 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
             value: self.value,
             options: self.options,
             tags: self.tags,
+            parents: self.parents,
             mode: PhantomData,
         }
     }
@@ -177,11 +229,19 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M: SetMode> Future for SetFuture
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<M::Output> {
         if let Stage::Start(set) = &mut self.stage {
             let set = set.take().expect("a future is not polled after it gave its output");
-            if set.tags.iter().any(Tag::is_invalid) {
+            if set.is_invalid() {
                 return Poll::Ready(M::answer(Ok(SetOutcome::Invalid)));
             }
-            let Set { cache, key, value, options, tags, .. } = set;
-            match cache.set_now(key, value, tags, &options) {
+            let Set { cache, key, value, options, mut tags, parents, .. } = set;
+            tags.extend(parents);
+            let now = if cache.may_have_dependents() {
+                SetNow::Below(Box::pin(async move {
+                    cache.set_parent(key, value, tags, &options).await
+                }))
+            } else {
+                cache.set_now(key, value, tags, &options)
+            };
+            match now {
                 SetNow::Done(outcome) => return Poll::Ready(M::answer(Ok(outcome))),
                 SetNow::Below(below) => self.stage = Stage::Below(below),
             }
@@ -191,6 +251,13 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M: SetMode> Future for SetFuture
             Stage::Start(_) => unreachable!("the start was left above"),
         }
     }
+}
+
+/// The error of a set that no entry can come of.
+fn invalid() -> Error {
+    let text = "a tag is empty, over 512 bytes or begins with a control character, or the value \
+                depends on an entry of another tenant";
+    Error::invalid(text).operation("set")
 }
 
 /// What is left of a set after level 1.

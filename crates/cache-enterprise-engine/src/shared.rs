@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[cfg(feature = "tiers")]
@@ -18,6 +18,7 @@ use crate::builder::{ManagerBuilder, entropy};
 #[cfg(feature = "tiers")]
 use crate::bus::Broadcast;
 use crate::cache::Periodic;
+use crate::dependency::Lineage;
 use crate::failover::Failover;
 use crate::fetch::Detached;
 use crate::level1::Level1;
@@ -37,6 +38,10 @@ pub(crate) struct TenantState {
     /// Empty for the root tenant.
     pub(crate) name: Arc<str>,
     pub(crate) epochs: Arc<TenantEpochs>,
+    /// What was derived from what, as far as this process was told.
+    pub(crate) lineage: Lineage,
+    /// How many tags there are before those that nobody carries are looked for.
+    tags_before_sweep: AtomicUsize,
     /// How far the epoch store's record is taken over.
     #[cfg(feature = "tiers")]
     pub(crate) restoring: crate::tiers::Restoring,
@@ -53,6 +58,29 @@ pub(crate) struct Registered {
     pub(crate) types: &'static str,
     /// What its spec sets.
     pub(crate) options: Options,
+}
+
+/// How many tags a tenant has before those that nobody carries are looked for.
+const TAGS_BEFORE_SWEEP: usize = 4_096;
+
+/// Tags a tenant remembers the invalidation of though nobody carries them; past them they fold.
+const TAGS_KEPT: usize = 100_000;
+
+impl TenantState {
+    /// Drops the cells of tags that no entry carries, each time their number has doubled: a share
+    /// of each write's cost that stays the same. Many that were raised fold into the floor, which
+    /// ends older entries of tags that are not known here.
+    fn sweep_tags(&self) {
+        let len = self.epochs.tags_len();
+        if len < self.tags_before_sweep.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut left = len - self.epochs.drop_unraised();
+        if left > TAGS_KEPT {
+            left -= self.epochs.sweep();
+        }
+        self.tags_before_sweep.store((2 * left).max(TAGS_BEFORE_SWEEP), Ordering::Relaxed);
+    }
 }
 
 /// The state of one manager.
@@ -145,6 +173,8 @@ impl Shared {
             id: self.tenants_next.fetch_add(1, Ordering::Relaxed),
             name: name.into(),
             epochs: Arc::new(TenantEpochs::new(start)),
+            lineage: Lineage::default(),
+            tags_before_sweep: AtomicUsize::new(TAGS_BEFORE_SWEEP),
             #[cfg(feature = "tiers")]
             restoring: crate::tiers::Restoring::new(start, self.has_epoch_store()),
             #[cfg(feature = "tiers")]
@@ -290,6 +320,8 @@ impl Tick for Shared {
             cache.turn(now);
         }
         self.level1.turn(now);
+        let tenants: Vec<_> = self.tenants.lock().values().cloned().collect();
+        tenants.iter().for_each(|tenant| tenant.sweep_tags());
     }
 }
 

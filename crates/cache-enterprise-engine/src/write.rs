@@ -60,9 +60,17 @@ impl Plan {
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Removes `key` from every level, hard: no read that begins after this call returned sees
-    /// the old value, and a load that began before it does not store. Says whether level 1 or a
-    /// tier held something.
+    /// the old value, and a load that began before it does not store. What was
+    /// [derived](crate::Set::depends_on) from it ends too. Says whether level 1 or a tier held
+    /// something.
     pub async fn remove<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        let was_held = self.remove_alone(key).await;
+        self.end_dependents([key], false).await;
+        was_held
+    }
+
+    /// Removes `key` and tells nobody who was derived from it.
+    pub(crate) async fn remove_alone<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         if !self.view.has_tiers() {
             return self.remove_level1(key, &Number::OWN).1;
         }
@@ -74,8 +82,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Ends the fresh life of `key` at every level, softly: it may still answer as a fallback
-    /// while its grace lasts. Says whether level 1 held it.
+    /// while its grace lasts. What was derived from it ends likewise. Says whether level 1 held
+    /// it.
     pub async fn expire<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        let was_held = self.expire_alone(key).await;
+        self.end_dependents([key], true).await;
+        was_held
+    }
+
+    async fn expire_alone<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         if self.view.has_tiers() {
             self.prepare_below().await;
             let number = self.number_below().await;
@@ -148,6 +163,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         how: How<'_>,
         encoded: impl FnOnce(&V, &Plan) -> Option<usize>,
     ) -> (Cached<V>, SetOutcome) {
+        let tags = self.labelled(&key, tags);
         let checked = self.view.tenant.epochs.changes();
         let at = self.numbered(how.number);
         let plan = self.plan(at, checked, self.view.clock.now(), tags, how.options);
@@ -184,6 +200,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> (Answer<V>, Option<Sealed>) {
         let now = self.view.clock.now();
         let Settled { options, tags, is_stored } = self.settled(call);
+        let tags = self.labelled(key, tags);
         if !is_stored {
             let cached = self.unstored(value);
             lead.land_empty(Landing::Value(cached.clone()));
@@ -226,8 +243,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let mut leaving = Leaving::<K, ()>::default();
         lead.land(Landing::Absent, |key| {
             let unit = self.view.core.holdings.unit();
-            let weight = unit.weight::<K>(key.key.heap_bytes(), 0, &Detail::default());
+            let tags = self.labelled(&key.key, Vec::new());
+            let tags = self.view.tenant.epochs.tag_cells(tags);
+            let detail = Detail { tags, ..Detail::default() };
+            let weight = unit.weight::<K>(key.key.heap_bytes(), 0, &detail);
             let entry = Entry::new((), version, checked, dates).with_weight(weight);
+            let entry = entry.with_detail(detail);
             absences.insert(key, Arc::new(entry), &mut leaving)
         });
     }

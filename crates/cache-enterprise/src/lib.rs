@@ -14,8 +14,9 @@ pub use cache_enterprise_core::{
 };
 pub use cache_enterprise_engine::{
     ByHeat, Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption, Failover,
-    Fetch, Hit, Invalidate, Life, Listener, LoadContext, LoadError, ManagerBuilder, Options,
-    Origin, Quota, Reach, Receipt, ShutdownReport, Source, Tenant, TenantUsage, block_on,
+    Fetch, Hit, Invalidate, KeyPath, Life, Listener, LoadContext, LoadError, ManagerBuilder,
+    Options, Origin, Quota, Reach, Receipt, ShutdownReport, Source, Tenant, TenantUsage, Under,
+    block_on, path,
 };
 
 #[cfg(feature = "tiers")]

@@ -16,6 +16,7 @@ pub use cache_enterprise_core::{
 };
 pub use cache_enterprise_engine::{
     Cache, CacheManager, CacheSpec, Hit, LoadContext, LoadError, Memory, Options, Quota, Tenant,
+    path,
 };
 
 #[cfg(feature = "tiers")]

@@ -175,7 +175,7 @@ fn read_tags(bytes: &[u8]) -> Result<Vec<Tag>> {
 
 fn read_tag(fields: &mut Fields<'_>) -> Option<Tag> {
     let tag = Tag::from(read_text(fields)?);
-    (!tag.is_invalid()).then_some(tag)
+    (!tag.is_unstorable()).then_some(tag)
 }
 
 fn read_etag(fields: &mut Fields<'_>) -> Result<Box<str>> {

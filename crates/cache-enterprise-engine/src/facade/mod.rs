@@ -23,7 +23,7 @@ use crate::placement::Placed;
 use crate::spec::CacheSpec;
 
 static FACADE: CacheSpec<String, AnyValue, Own<AnyCodec>> =
-    CacheSpec::new("facade").forever().weigh(AnyValue::bytes_held).codec(AnyCodec);
+    CacheSpec::new("facade").forever().paths_at(':').weigh(AnyValue::bytes_held).codec(AnyCodec);
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 

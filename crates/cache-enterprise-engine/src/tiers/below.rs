@@ -19,6 +19,7 @@ use crate::cache::Cache;
 use crate::failover::Failover;
 use crate::flight::{Landing, Lead};
 use crate::options::Options;
+use crate::path::name_of;
 use crate::read::{Answer, Below, Call, Source};
 use crate::route;
 use crate::set::SetNow;
@@ -149,11 +150,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         bytes: Bytes,
     ) -> Result<Found<V>> {
         let level = &stack.levels[index];
-        let opened = stack
+        let mut opened = stack
             .pipeline
             .open(pass.key(), &bytes, &format_of(&self.view.core))
             .inspect_err(|error| self.undecodable(&level.name, error))?;
         let epochs = &self.view.tenant.epochs;
+        // Written before its spec kept paths, or where a dependency was not known, it lacks some.
+        self.label(name_of(pass.key()), &mut opened.plan.tags);
         let tags = epochs.tag_cells(opened.plan.tags.iter().cloned());
         let version = opened.plan.version;
         let now = self.view.clock.now();

@@ -5,6 +5,7 @@ mod aged_backfill_keeps_its_original_expiry;
 mod batch_loads_ask_each_tier_once;
 mod batches_write_as_single_calls_do;
 mod changed_struct_gives_misses_not_errors;
+mod derived_bytes_end_with_their_parent;
 mod each_tier_has_its_own_compression;
 mod events_tell_of_troubled_tiers;
 mod expired_value_is_fresh_at_no_level;
