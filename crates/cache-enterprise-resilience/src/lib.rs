@@ -38,6 +38,9 @@
 //! # }
 //! ```
 //!
+//! [`MigratingTier`] joins two backends while entries move from one to the other, and
+//! [`Migration`] moves them.
+//!
 //! What is not here: falling back to another level (the engine walks on after an error), and a
 //! bulkhead for each node: calls that a hung node holds take places from the others until its
 //! circuit opens.
@@ -54,6 +57,8 @@ mod circuits;
 mod ext;
 mod hedge;
 mod latency;
+mod migrating;
+mod migration;
 mod nodes;
 mod retry;
 mod timeout;
@@ -64,6 +69,8 @@ pub use bulkhead::{Bulkhead, BulkheadConfig};
 pub use circuit::{BreakerState, CircuitBreakerConfig};
 pub use ext::BackendExt;
 pub use hedge::{Hedge, HedgeConfig, HedgeDelay};
+pub use migrating::{CutOverReport, MigratingTier};
+pub use migration::{Migration, MigrationReport};
 pub use nodes::{NodePart, by_node};
 pub use retry::{Retry, RetryConfig};
 pub use timeout::{Timeout, TimeoutConfig};

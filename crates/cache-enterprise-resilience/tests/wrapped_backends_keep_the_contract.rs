@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cache_enterprise_core::{Backend, Capabilities, Clock};
 use cache_enterprise_resilience::{
-    BackendExt, BulkheadConfig, CircuitBreakerConfig, HedgeConfig, HedgeDelay, RetryConfig,
-    TimeoutConfig,
+    BackendExt, BulkheadConfig, CircuitBreakerConfig, HedgeConfig, HedgeDelay, MigratingTier,
+    RetryConfig, TimeoutConfig,
 };
 use cache_enterprise_testkit::chaos::ChaosNodes;
 use cache_enterprise_testkit::conformance::backend::{self, Fixture};
@@ -79,6 +79,40 @@ async fn behind_a_breaker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_a_bulkhead() {
     check(|inner, _| inner.with_bulkhead(BulkheadConfig::default())).await;
+}
+
+/// Both models end their entries by the same clock, and are opened again together.
+async fn check_migrating(is_cut_over: bool) {
+    let joined = move |old: Arc<ModelBackend>, new: Arc<ModelBackend>| {
+        let tier = MigratingTier::new(old, new);
+        if is_cut_over {
+            tier.cut_over();
+        }
+        tier as Arc<dyn Backend>
+    };
+    let report = backend::run(|| async {
+        let clock = Clock::manual();
+        let (old, new) = (model(clock.clone()), model(clock.clone()));
+        let again = (old.clone(), new.clone());
+        Fixture::new(joined(old, new)).clock(clock).reopen(move || {
+            let (old, new) = (again.0.reopened(), again.1.reopened());
+            let tier = joined(Arc::new(old), Arc::new(new));
+            async move { tier }
+        })
+    })
+    .await;
+    report.assert_passed();
+    assert!(report.ran() >= 60, "only {} cases ran", report.ran());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn between_two_backends() {
+    check_migrating(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_old_of_two_was_cut_off() {
+    check_migrating(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,386 @@
+//! Two backends as one, while entries move from one to the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_enterprise_core::{
+    Backend, BackendHealth, Capabilities, KeyPrefix, OpContext, Put, PutOutcome, Result, ScanPage,
+    Sequence, StoredKey, Swapped, unsupported,
+};
+
+/// What begins a cursor of a scan, so that a page knows which backend it goes on with.
+const IN_NEW: u8 = 0;
+const IN_OLD: u8 = 1;
+
+/// A tier on its way from an old backend to a new one: reads the new, then the old; writes and
+/// removes in both. Nothing is served that one of them was told to forget.
+///
+/// It copies nothing by itself: entries move by being written again, and [`Migration`] moves the
+/// rest beside it. Once [`report`](Self::report) says that the old one answers next to nothing,
+/// [`cut_over`](Self::cut_over) leaves it out.
+///
+/// A call fails when either backend fails, since the one that answered may be the one that is
+/// behind: the engine then takes what the tier holds of the key for a miss until it was told. Each
+/// write costs both backends one after the other, a read the old one only where the new has
+/// nothing. It can do what both can; it does not swap.
+///
+/// [`Migration`]: crate::Migration
+///
+/// ```
+/// use std::sync::Arc;
+/// use cache_enterprise_core::Backend;
+/// use cache_enterprise_resilience::MigratingTier;
+///
+/// # async fn migrate(old: Arc<dyn Backend>, new: Arc<dyn Backend>) {
+/// let tier = MigratingTier::new(old, new);
+/// // The manager gets `tier.clone()` as a level; a job copies meanwhile. Then, later:
+/// if tier.report().is_done() {
+///     println!("{}", tier.cut_over());
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct MigratingTier {
+    old: Arc<dyn Backend>,
+    new: Arc<dyn Backend>,
+    capabilities: Capabilities,
+    is_cut_over: AtomicBool,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    from_new: AtomicU64,
+    from_old: AtomicU64,
+    missed: AtomicU64,
+    writes: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// Who answered a [`MigratingTier`] since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CutOverReport {
+    /// Reads that the new backend answered.
+    pub from_new: u64,
+    /// Reads that only the old one could answer: they would have been misses without it.
+    pub from_old: u64,
+    /// Reads that neither answered.
+    pub missed: u64,
+    /// Puts and removals of a key.
+    pub writes: u64,
+    /// Calls that one of the two failed.
+    pub failures: u64,
+    /// Whether the old one is left out already.
+    pub is_cut_over: bool,
+}
+
+impl CutOverReport {
+    /// Whether there were reads, and the old backend answered at most one in a thousand.
+    pub fn is_done(&self) -> bool {
+        let reads = self.from_new + self.from_old + self.missed;
+        reads > 0 && self.from_old.saturating_mul(1_000) <= reads
+    }
+}
+
+impl std::fmt::Display for CutOverReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { from_new, from_old, missed, writes, failures, is_cut_over } = self;
+        write!(f, "reads answered by the new backend {from_new}, by the old {from_old}, ")?;
+        write!(f, "by neither {missed}; writes {writes}, failures {failures}; ")?;
+        f.write_str(if *is_cut_over { "cut over" } else { "both in use" })
+    }
+}
+
+impl MigratingTier {
+    /// A tier of both, to be given to a manager as one.
+    pub fn new(old: Arc<dyn Backend>, new: Arc<dyn Backend>) -> Arc<Self> {
+        let capabilities = of_both(old.capabilities(), new.capabilities());
+        let (is_cut_over, counts) = (AtomicBool::new(false), Counts::default());
+        Arc::new(Self { old, new, capabilities, is_cut_over, counts })
+    }
+
+    /// Who answered so far.
+    pub fn report(&self) -> CutOverReport {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        CutOverReport {
+            from_new: of(&self.counts.from_new),
+            from_old: of(&self.counts.from_old),
+            missed: of(&self.counts.missed),
+            writes: of(&self.counts.writes),
+            failures: of(&self.counts.failures),
+            is_cut_over: self.is_cut_over.load(Ordering::Acquire),
+        }
+    }
+
+    /// Leaves the old backend out from now on, and tells how it went. It keeps what it holds, and
+    /// is closed with this tier.
+    pub fn cut_over(&self) -> CutOverReport {
+        self.is_cut_over.store(true, Ordering::Release);
+        self.report()
+    }
+
+    /// The old backend, while it takes part.
+    fn old(&self) -> Option<&dyn Backend> {
+        (!self.is_cut_over.load(Ordering::Acquire)).then_some(&*self.old)
+    }
+
+    fn noted<T>(&self, answer: Result<T>) -> Result<T> {
+        answer.inspect_err(|_| _ = self.counts.failures.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn note_reads(&self, count: &AtomicU64, reads: usize) {
+        count.fetch_add(reads as u64, Ordering::Relaxed);
+    }
+
+    async fn read_many(&self, keys: &[StoredKey], ctx: &OpContext) -> Result<Vec<Option<Bytes>>> {
+        let mut found = self.new.get_many(keys, ctx).await?;
+        let missing: Vec<usize> = (0..keys.len()).filter(|&at| found[at].is_none()).collect();
+        self.note_reads(&self.counts.from_new, keys.len() - missing.len());
+        let Some(old) = self.old().filter(|_| !missing.is_empty()) else {
+            self.note_reads(&self.counts.missed, missing.len());
+            return Ok(found);
+        };
+        let asked: Vec<_> = missing.iter().map(|&at| keys[at].clone()).collect();
+        for (at, bytes) in missing.into_iter().zip(old.get_many(&asked, ctx).await?) {
+            let count = if bytes.is_some() { &self.counts.from_old } else { &self.counts.missed };
+            self.note_reads(count, 1);
+            found[at] = bytes;
+        }
+        Ok(found)
+    }
+
+    /// The old backend comes first: it remembers removals from before the new one was there.
+    async fn write_many(
+        &self,
+        items: Vec<(StoredKey, Bytes, Put)>,
+        ctx: &OpContext,
+    ) -> Result<Vec<PutOutcome>> {
+        let Some(old) = self.old() else { return self.new.put_many(items, ctx).await };
+        let mut outcomes = old.put_many(items.clone(), ctx).await?;
+        let open = items.into_iter().zip(&outcomes);
+        let open: Vec<_> = open
+            .filter(|(_, outcome)| **outcome != PutOutcome::Fenced)
+            .map(|(item, _)| item)
+            .collect();
+        let mut told = self.new.put_many(open, ctx).await?.into_iter();
+        for outcome in outcomes.iter_mut().filter(|outcome| **outcome != PutOutcome::Fenced) {
+            let told = told.next().expect("an outcome for each item");
+            *outcome = of_two(*outcome, told);
+        }
+        Ok(outcomes)
+    }
+}
+
+/// What both can do; what one of them makes of the whole, the whole is.
+fn of_both(old: Capabilities, new: Capabilities) -> Capabilities {
+    let smaller = |left: Option<usize>, right: Option<usize>| match (left, right) {
+        (Some(left), Some(right)) => Some(left.min(right)),
+        (left, right) => left.or(right),
+    };
+    Capabilities {
+        expiry: old.expiry && new.expiry,
+        fence: old.fence && new.fence,
+        touch: old.touch && new.touch,
+        swap: false,
+        scan: old.scan && new.scan,
+        clear_prefix: old.clear_prefix && new.clear_prefix,
+        durable: old.durable && new.durable,
+        shared: old.shared || new.shared,
+        value_bytes_max: smaller(old.value_bytes_max, new.value_bytes_max),
+    }
+}
+
+/// The outcome of a put that neither had fenced before: one that keeps the value is enough.
+fn of_two(old: PutOutcome, new: PutOutcome) -> PutOutcome {
+    match (old, new) {
+        (_, PutOutcome::Fenced) => PutOutcome::Fenced,
+        (PutOutcome::Refused, PutOutcome::Refused) => PutOutcome::Refused,
+        _ => PutOutcome::Stored,
+    }
+}
+
+/// The answer of two calls that both must have succeeded.
+fn both<T>(old: Result<T>, new: Result<T>, join: impl FnOnce(T, T) -> T) -> Result<T> {
+    Ok(join(old?, new?))
+}
+
+fn cursor(which: u8, next: &[u8]) -> Bytes {
+    [&[which], next].concat().into()
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Backend for MigratingTier {
+    fn name(&self) -> &str {
+        self.new.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// One node: a key's two places fail together, and their numbers mean nothing to each other.
+    fn node(&self, _: &StoredKey) -> u32 {
+        0
+    }
+
+    fn nodes(&self) -> u32 {
+        1
+    }
+
+    async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
+        let found = self.read_many(std::slice::from_ref(key), ctx).await;
+        self.noted(found).map(|mut found| found.pop().flatten())
+    }
+
+    async fn get_many(&self, keys: &[StoredKey], ctx: &OpContext) -> Result<Vec<Option<Bytes>>> {
+        let found = self.read_many(keys, ctx).await;
+        self.noted(found)
+    }
+
+    async fn put(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        ctx: &OpContext,
+    ) -> Result<PutOutcome> {
+        self.counts.writes.fetch_add(1, Ordering::Relaxed);
+        let Some(old) = self.old() else {
+            let put = self.new.put(key, value, how, ctx).await;
+            return self.noted(put);
+        };
+        let told = old.put(key, value.clone(), how, ctx).await;
+        match self.noted(told)? {
+            PutOutcome::Fenced => Ok(PutOutcome::Fenced),
+            told => {
+                let put = self.new.put(key, value, how, ctx).await;
+                Ok(of_two(told, self.noted(put)?))
+            }
+        }
+    }
+
+    async fn put_many(
+        &self,
+        items: Vec<(StoredKey, Bytes, Put)>,
+        ctx: &OpContext,
+    ) -> Result<Vec<PutOutcome>> {
+        self.note_reads(&self.counts.writes, items.len());
+        let put = self.write_many(items, ctx).await;
+        self.noted(put)
+    }
+
+    async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool> {
+        self.counts.writes.fetch_add(1, Ordering::Relaxed);
+        let removed = match self.old() {
+            None => self.new.remove(key, at, ctx).await,
+            Some(old) => {
+                let old = old.remove(key, at, ctx).await;
+                both(old, self.new.remove(key, at, ctx).await, |old, new| old || new)
+            }
+        };
+        self.noted(removed)
+    }
+
+    async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
+        self.note_reads(&self.counts.writes, keys.len());
+        if self.old().is_none() {
+            let removed = self.new.remove_many(keys, at, ctx).await;
+            return self.noted(removed);
+        }
+        // Which of the keys were in both is known key by key alone.
+        let mut removed = 0;
+        let mut failure = None;
+        for key in keys {
+            match self.remove(key, at, ctx).await {
+                Ok(was_there) => removed += u64::from(was_there),
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(removed), Err)
+    }
+
+    async fn swap(
+        &self,
+        _: &StoredKey,
+        _: Bytes,
+        _: Put,
+        _: Sequence,
+        _: &OpContext,
+    ) -> Result<Swapped> {
+        Err(unsupported(self.name(), "swap"))
+    }
+
+    async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {
+        let touched = match self.old() {
+            None => self.new.touch(key, ttl, ctx).await,
+            Some(old) => {
+                let old = old.touch(key, ttl, ctx).await;
+                both(old, self.new.touch(key, ttl, ctx).await, |old, new| old || new)
+            }
+        };
+        self.noted(touched)
+    }
+
+    /// Lists the new backend, then the old one: a key that both hold is listed twice.
+    async fn scan(
+        &self,
+        prefix: &KeyPrefix,
+        from: Option<Bytes>,
+        limit: usize,
+    ) -> Result<ScanPage> {
+        let (which, from) = match from.as_deref() {
+            None => (IN_NEW, None),
+            Some([]) => (IN_NEW, None),
+            Some([which]) => (*which, None),
+            Some([which, rest @ ..]) => (*which, Some(Bytes::copy_from_slice(rest))),
+        };
+        let old = self.old();
+        if which == IN_OLD {
+            let Some(old) = old else { return Ok(ScanPage::default()) };
+            let page = self.noted(old.scan(prefix, from, limit).await)?;
+            return Ok(ScanPage { next: page.next.map(|next| cursor(IN_OLD, &next)), ..page });
+        }
+        let page = self.noted(self.new.scan(prefix, from, limit).await)?;
+        let next = match page.next {
+            Some(next) => Some(cursor(IN_NEW, &next)),
+            None => old.map(|_| cursor(IN_OLD, &[])),
+        };
+        Ok(ScanPage { keys: page.keys, next })
+    }
+
+    async fn clear_prefix(&self, prefix: &KeyPrefix) -> Result<()> {
+        let cleared = match self.old() {
+            None => self.new.clear_prefix(prefix).await,
+            Some(old) => {
+                let old = old.clear_prefix(prefix).await;
+                both(old, self.new.clear_prefix(prefix).await, |(), ()| ())
+            }
+        };
+        self.noted(cleared)
+    }
+
+    async fn health(&self) -> BackendHealth {
+        let new = self.new.health().await;
+        let Some(old) = self.old() else { return new };
+        match (new, old.health().await) {
+            (BackendHealth::Up, BackendHealth::Up) => BackendHealth::Up,
+            (BackendHealth::Down(why), _) => BackendHealth::Down(why),
+            (_, BackendHealth::Down(why)) => {
+                BackendHealth::Down(format!("the backend it moves away from is down: {why}"))
+            }
+            (BackendHealth::Degraded(why), _) | (_, BackendHealth::Degraded(why)) => {
+                BackendHealth::Degraded(why)
+            }
+        }
+    }
+
+    async fn close(&self) -> Result<()> {
+        let old = self.old.close().await;
+        both(old, self.new.close().await, |(), ()| ())
+    }
+}
