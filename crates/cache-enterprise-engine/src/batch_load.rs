@@ -23,6 +23,7 @@ use crate::batch_answer::{Batch, BatchAnswer, BatchValue, Item, KeyOutcome, Load
 use crate::cache::Cache;
 use crate::error::LoadError;
 use crate::flight::{Arrival, FollowMany, Followed, Join, Landing, Lead, Seat, run_many};
+use crate::limiter::{Admission, Places};
 use crate::options::Life;
 use crate::read::{Answer, Call, Source, Want};
 use crate::timer::Raced;
@@ -250,11 +251,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Fut: Future<Output = A>,
         A: BatchAnswer<K, V>,
     {
+        let mut places = Places::default();
+        if self.view.core.limits.is_some() {
+            let leads = claims.iter_mut().map(|claim| &mut claim.lead);
+            let admitted = Box::pin(run_many(leads, self.admit(call, false))).await;
+            let Admission::Admitted(taken) = admitted else {
+                self.view.core.counts.overloads.add(1);
+                return self.fail_many(claims, Landing::Overloaded, answers, call);
+            };
+            places = taken;
+        }
         let keys = claims.iter().map(|claim| answers.keys[claim.index].clone()).collect();
         self.view.core.counts.loads.add(1);
         let begun = self.view.clock.now();
         let leads = claims.iter_mut().map(|claim| &mut claim.lead);
-        match self.in_time(call, run_many(leads, load(Missing::new(keys)))).await {
+        let loader = places.run(load(Missing::new(keys)));
+        match self.in_time(call, run_many(leads, loader)).await {
             Raced::Done(answer) => {
                 self.land_many(claims, answer.into_batch(), begun, answers, call).await;
             }

@@ -32,6 +32,7 @@ pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) seed: Option<u64>,
     pub(crate) l1_ttl_max: Option<Duration>,
+    pub(crate) loads_max: Option<u32>,
     pub(crate) default_backend: Option<String>,
     pub(crate) failover: Failover,
     pub(crate) placement: Arc<dyn PlacementPolicy>,
@@ -58,6 +59,7 @@ impl ManagerBuilder {
             observer: Arc::new(NoObserver),
             seed: None,
             l1_ttl_max: None,
+            loads_max: None,
             default_backend: None,
             failover: Failover::default(),
             placement: placement::usual(),
@@ -90,6 +92,14 @@ impl<C, T> ManagerBuilder<C, T> {
     #[must_use]
     pub fn without_l1(self) -> Self {
         self.l1_ttl_max(Duration::ZERO)
+    }
+
+    /// Loaders that run at once, all caches together; at least 1. What comes over it waits, as
+    /// [`Options::loads_max`] says. Default: no limit.
+    #[must_use]
+    pub fn loads_max(mut self, loads_max: u32) -> Self {
+        self.loads_max = Some(loads_max);
+        self.origin("loads.max", Origin::Manager)
     }
 
     /// What a failing level means to a call. Default: [`Failover::GracefulDegradation`].
@@ -172,6 +182,7 @@ impl<C, T> ManagerBuilder<C, T> {
             observer: self.observer,
             seed: self.seed,
             l1_ttl_max: self.l1_ttl_max,
+            loads_max: self.loads_max,
             default_backend: self.default_backend,
             failover: self.failover,
             placement: self.placement,
@@ -193,6 +204,7 @@ impl<C, T> ManagerBuilder<C, T> {
             observer: self.observer,
             seed: self.seed,
             l1_ttl_max: self.l1_ttl_max,
+            loads_max: self.loads_max,
             default_backend: self.default_backend,
             failover: self.failover,
             placement: self.placement,

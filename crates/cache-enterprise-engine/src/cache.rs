@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 use crate::flight::Flights;
 use crate::heed::Ending;
 use crate::holding::{Holding, Holdings};
+use crate::limiter::Limits;
 use crate::names::Names;
 use crate::options::Options;
 use crate::path::Paths;
@@ -101,6 +102,8 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     /// What keys are called in the tiers, where a bus is heard.
     pub(crate) names: Option<Names<K>>,
     pub(crate) counts: Counts,
+    /// What bounds the loaders that run at once, if anything does.
+    pub(crate) limits: Option<Limits>,
     /// How often keys were asked for, once a write was placed by it.
     pub(crate) sketch: OnceLock<Sketch>,
     pub(crate) spec_options: Options,
@@ -126,6 +129,7 @@ pub(crate) struct Counts {
     pub(crate) load_failures: Counter,
     pub(crate) shared_loads: Counter,
     pub(crate) stale_served: Counter,
+    pub(crate) overloads: Counter,
     pub(crate) undecodable: Counter,
     pub(crate) takeovers: Counter,
 }
@@ -146,6 +150,8 @@ pub struct CacheStats {
     pub shared_loads: u64,
     /// Answers past their life, given because a load failed.
     pub stale_served: u64,
+    /// Loads that got no place among those that may run at once.
+    pub overloads: u64,
     /// Stored bytes that could not be used and counted as misses.
     pub undecodable: u64,
     /// Loads taken from a leader that was not polled.
@@ -264,6 +270,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
             load_failures: counts.load_failures.sum(),
             shared_loads: counts.shared_loads.sum(),
             stale_served: counts.stale_served.sum(),
+            overloads: counts.overloads.sum(),
             undecodable: counts.undecodable.sum(),
             takeovers: counts.takeovers.sum(),
             store,

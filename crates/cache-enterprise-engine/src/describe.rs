@@ -81,6 +81,9 @@ impl<C> CacheManager<C> {
         if shared.has_tiers() {
             description.push("failover.strategy", shared.failover.name(), of("failover.strategy"));
         }
+        if let Some(most) = shared.loads_max {
+            description.push("loads.max", most, of("loads.max"));
+        }
         let inherited = options::effective(&Options::NONE, &shared.options, &shared.origins);
         description.rows.extend(inherited);
         shared.correct_l1_ttl(&shared.options, &mut description);

@@ -41,6 +41,7 @@ mod hit_or;
 mod holding;
 mod invalidate;
 mod level1;
+mod limiter;
 mod manager;
 mod names;
 mod options;

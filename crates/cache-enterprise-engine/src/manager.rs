@@ -18,6 +18,7 @@ use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic, View};
 use crate::flight::Flights;
 use crate::holding::Holdings;
 use crate::invalidate::{Invalidate, Target};
+use crate::limiter::Limits;
 use crate::names::Names;
 use crate::route::{Route, name_in};
 use crate::shared::{Registered, Shared, TenantState};
@@ -206,6 +207,7 @@ impl<C> CacheManager<C> {
             flights: Flights::new(self.shared.clock.clone(), spec.name(), observer),
             names: self.shared.hears_others().then(Names::new),
             counts: Counts::default(),
+            limits: Limits::new(options.loads_max, self.shared.loads.as_ref()),
             sketch: OnceLock::new(),
             spec_options: *spec.options(),
             options,

@@ -66,6 +66,11 @@ pub struct Options {
     pub hard_timeout: Option<Duration>,
     /// How long a loader may be woken and not polled before a waiter takes over. Default: 1 s.
     pub takeover_after: Option<Duration>,
+    /// Loaders of one cache that run at once, those of all its tenants together; at least 1. What
+    /// comes over it waits, the tenants in turn. Default: no limit.
+    pub loads_max: Option<u32>,
+    /// How long a load waits for its turn before it is overloaded. Default: 1 s.
+    pub loads_wait: Option<Duration>,
 }
 
 impl Options {
@@ -80,6 +85,8 @@ impl Options {
         priority: None,
         hard_timeout: None,
         takeover_after: None,
+        loads_max: None,
+        loads_wait: None,
     };
 
     /// These options where set, else those of `outer`.
@@ -95,6 +102,8 @@ impl Options {
             priority: self.priority.or(outer.priority),
             hard_timeout: self.hard_timeout.or(outer.hard_timeout),
             takeover_after: self.takeover_after.or(outer.takeover_after),
+            loads_max: self.loads_max.or(outer.loads_max),
+            loads_wait: self.loads_wait.or(outer.loads_wait),
         }
     }
 
@@ -112,6 +121,10 @@ impl Options {
 
     pub(crate) fn takeover_after_or_default(&self) -> Duration {
         self.takeover_after.unwrap_or(secs(1))
+    }
+
+    pub(crate) fn loads_wait_or_default(&self) -> Duration {
+        self.loads_wait.unwrap_or(secs(1))
     }
 }
 
@@ -206,7 +219,7 @@ pub(crate) fn effective(
 }
 
 /// Name and default of every option, in the order of [`texts`].
-const OPTIONS: [(&str, &str); 9] = [
+const OPTIONS: [(&str, &str); 11] = [
     ("ttl", "unset"),
     ("l1_ttl", "the entry's life"),
     ("jitter", "0.05"),
@@ -216,10 +229,12 @@ const OPTIONS: [(&str, &str); 9] = [
     ("priority", "Normal"),
     ("hard_timeout", "30s"),
     ("takeover_after", "1s"),
+    ("loads_max", "no limit"),
+    ("loads_wait", "1s"),
 ];
 
 /// The options that are set, as text.
-fn texts(options: &Options) -> [Option<String>; 9] {
+fn texts(options: &Options) -> [Option<String>; 11] {
     let time = |value: Option<Duration>| value.map(|value| format!("{value:?}"));
     [
         options.ttl.map(|ttl| ttl.to_string()),
@@ -231,6 +246,8 @@ fn texts(options: &Options) -> [Option<String>; 9] {
         options.priority.map(|priority| format!("{priority:?}")),
         time(options.hard_timeout),
         time(options.takeover_after),
+        options.loads_max.map(|most| most.to_string()),
+        time(options.loads_wait),
     ]
 }
 

@@ -23,6 +23,7 @@ use crate::error::LoadError;
 use crate::fetch::{LoadContext, answer_of};
 use crate::flight::{Arrival, Follow, Followed, Join, Landing, Lead, Seat};
 use crate::heed::note_name;
+use crate::limiter::{Admission, Places};
 use crate::options::{Life, Options};
 use crate::timer::{Race, Raced, race};
 
@@ -439,9 +440,18 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Fut: Future<Output = Loaded<V>>,
     {
         let counts = &self.view.core.counts;
+        let mut places = Places::default();
+        if self.view.core.limits.is_some() {
+            let has_fallback = stale.is_some() || self.fallback(key, call).is_some();
+            let admitted = Box::pin(lead.run(self.admit(call, has_fallback))).await;
+            let Admission::Admitted(taken) = admitted else {
+                return Box::pin(self.load_beyond(key, lead, stale, loader, call)).await;
+            };
+            places = taken;
+        }
         counts.loads.add(1);
         let begun = self.view.clock.now();
-        let failure = match self.in_time(call, lead.run(loader())).await {
+        let failure = match self.in_time(call, lead.run(places.run(loader()))).await {
             Raced::Done(Ok(Some(value))) => {
                 let (answer, sealed) = self.land(key, lead, value, begun, call);
                 if let Some(sealed) = sealed {

@@ -22,6 +22,7 @@ use crate::dependency::Lineage;
 use crate::failover::Failover;
 use crate::fetch::Detached;
 use crate::level1::Level1;
+use crate::limiter::Limiter;
 use crate::options::{Options, Origins};
 use crate::route::{Route, Routes};
 use crate::tenant::Allotment;
@@ -49,6 +50,8 @@ pub(crate) struct TenantState {
     #[cfg(feature = "tiers")]
     pub(crate) marks: crate::tiers::Marks,
     pub(crate) allotment: Mutex<Allotment>,
+    /// How many loads a turn this tenant may start where loads wait.
+    pub(crate) load_weight: AtomicU32,
 }
 
 /// A cache opened under a name: its typed core, and its types for the error of a second opening.
@@ -101,6 +104,9 @@ pub(crate) struct Shared {
     /// Longest life of a copy in level 1, whatever caches and calls say.
     pub(crate) l1_ttl_max: Option<Duration>,
     pub(crate) level1: Level1,
+    /// Bounds the loaders of all caches together.
+    pub(crate) loads: Option<Arc<Limiter>>,
+    pub(crate) loads_max: Option<u32>,
     pub(crate) tenants: Mutex<HashMap<Arc<str>, Arc<TenantState>>>,
     pub(crate) tenants_next: AtomicU32,
     /// The newest end of everything; tenants that are met later start from it.
@@ -135,6 +141,8 @@ impl Shared {
         let shared = Self {
             name: builder.name,
             timer: Arc::new(Timer::new(clock.clone())),
+            loads: builder.loads_max.map(Limiter::new),
+            loads_max: builder.loads_max,
             level1: Level1::new(builder.capacity, clock.clone()),
             clock,
             origins: builder.origins,
@@ -180,6 +188,7 @@ impl Shared {
             #[cfg(feature = "tiers")]
             marks: crate::tiers::Marks::default(),
             allotment: Mutex::default(),
+            load_weight: AtomicU32::new(1),
         });
         let everything = Sequence(self.everything.load(Ordering::Acquire));
         if everything > Sequence::ZERO {

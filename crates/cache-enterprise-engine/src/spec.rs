@@ -128,6 +128,25 @@ impl<K, V, S: Copy> CacheSpec<K, V, S> {
         self
     }
 
+    /// Loaders of this cache that run at once, all tenants together; at least 1. What comes over
+    /// it waits for its turn, up to [`loads_wait`](Self::loads_wait); tenants that wait have their
+    /// turns one after the other. A value past its life answers before anything waits, and one
+    /// that waited in vain is [`LoadError::Overloaded`](crate::LoadError::Overloaded); a call that
+    /// cannot fail then runs its loader beyond the limit and stores nothing. A loader that spawns
+    /// a task which loads from the same cache waits for itself. Default: no limit.
+    #[must_use]
+    pub const fn loads_max(mut self, loads_max: u32) -> Self {
+        self.options.loads_max = Some(loads_max);
+        self
+    }
+
+    /// How long a load waits for its turn where loads are limited. Default: 1 s.
+    #[must_use]
+    pub const fn loads_wait(mut self, limit: Duration) -> Self {
+        self.options.loads_wait = Some(limit);
+        self
+    }
+
     /// A level 1 capacity of this cache's own, all tenants without a quota together. Bytes are a
     /// fixed part of the manager's budget, and a ceiling for a tenant with a quota; entries stand
     /// outside of budget and quotas. Default: a part of the budget by use.

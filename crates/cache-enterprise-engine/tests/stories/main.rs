@@ -13,6 +13,7 @@ mod hit_is_ready_at_the_first_poll;
 mod invalidation_beats_the_load_it_overtakes;
 mod life_ends_at_its_border;
 mod listener_hears_each_cause_and_may_call_back;
+mod loads_are_limited_and_tenants_take_turns;
 mod manager_starts_and_ends;
 mod metadata_stays_flat_while_keys_rotate;
 mod no_caller_waits_past_its_deadline;
