@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::{EpochMark, EpochStore, EpochTarget};
 use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{Error, Result, Sequence, mutant, saturating_millis};
+use cache_enterprise_core::{Error, ErrorKind, Result, Sequence, mutant, saturating_millis};
 
 use super::restore::{in_time, not_known};
 use super::stack::Stack;
 use crate::shared::TenantState;
+
+/// Longest wait for a number or a mark: as long as a tier may take for a call.
+const SOON: Duration = Duration::from_millis(250);
 
 /// How long a store that did not give a number is left alone.
 const NUMBER_RETRY: Duration = Duration::from_secs(1);
@@ -57,10 +60,7 @@ pub(crate) struct Marks {
     known: Mutex<EpochMark>,
     /// One look at the mark at a time.
     turn: tokio::sync::Mutex<()>,
-    /// Looks that were begun.
-    begun: AtomicU64,
-    /// The latest look that found the record known.
-    confirmed: AtomicU64,
+    looks: Mutex<Looks>,
     /// When the store is asked for numbers again, after it gave none.
     number_at: AtomicU64,
     /// Groups whose end the store was not told of yet.
@@ -69,6 +69,42 @@ pub(crate) struct Marks {
 
 /// More groups than these are owed as the whole tenant.
 const OWED_MAX: usize = 1_000;
+
+/// Looks at the mark, numbered as they begin.
+#[derive(Debug, Default)]
+struct Looks {
+    begun: u64,
+    /// The latest that found the record known, or learned it.
+    confirmed: u64,
+    /// The latest that failed.
+    failed: u64,
+}
+
+/// What the looks of others mean to a reader who waited for its turn.
+enum Verdict {
+    Confirmed,
+    Failed,
+    LookOneself,
+}
+
+impl Looks {
+    /// Whether the latest has not ended yet, or was given up by its reader.
+    fn is_under_way(&self) -> bool {
+        self.begun > self.confirmed.max(self.failed)
+    }
+
+    /// For a reader who came when `arrived` looks had begun, the last of them still under way or
+    /// not: a look that began after it came answers it; of the one it met, only the failure does.
+    fn of(&self, arrived: u64, met_one: bool) -> Verdict {
+        if self.confirmed > arrived {
+            Verdict::Confirmed
+        } else if self.failed > arrived || (met_one && self.failed == arrived) {
+            Verdict::Failed
+        } else {
+            Verdict::LookOneself
+        }
+    }
+}
 
 impl Marks {
     /// The record as it was read.
@@ -119,7 +155,7 @@ impl Stack {
         } else if now < marks.number_at.load(Ordering::Acquire) {
             Err(no_number())
         } else {
-            in_time(store.next(&self.manager, &tenant.name, sequence.newest())).await
+            soon(store.next(&self.manager, &tenant.name, sequence.newest())).await
         };
         match asked {
             Ok(at) => {
@@ -145,22 +181,35 @@ impl Stack {
             return Ok(());
         }
         let marks = &tenant.marks;
-        let arrived = marks.begun.load(Ordering::Acquire);
+        let (arrived, met_one) = {
+            let looks = marks.looks.lock();
+            (looks.begun, looks.is_under_way())
+        };
         let _turn = marks.turn.lock().await;
-        if marks.confirmed.load(Ordering::Acquire) > arrived {
-            return Ok(());
-        }
-        let number = marks.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let number = {
+            let mut looks = marks.looks.lock();
+            match looks.of(arrived, met_one) {
+                Verdict::Confirmed => return Ok(()),
+                Verdict::Failed => return Err(not_confirmed()),
+                Verdict::LookOneself => {}
+            }
+            looks.begun += 1;
+            looks.begun
+        };
         let looked = self.look_at_mark(&**store, tenant).await;
+        let mut looks = marks.looks.lock();
         match &looked {
-            Ok(()) => marks.confirmed.store(number, Ordering::Release),
-            Err(error) => self.epochs_failed("mark", error),
+            Ok(()) => looks.confirmed = number,
+            Err(error) => {
+                looks.failed = number;
+                self.epochs_failed("mark", error);
+            }
         }
         looked
     }
 
     async fn look_at_mark(&self, store: &dyn EpochStore, tenant: &TenantState) -> Result<()> {
-        let mark = in_time(store.mark(&self.manager, &tenant.name)).await?;
+        let mark = soon(store.mark(&self.manager, &tenant.name)).await?;
         let known = *tenant.marks.known.lock();
         if mark == known {
             return Ok(());
@@ -173,7 +222,16 @@ impl Stack {
     }
 }
 
+async fn soon<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Err(Error::new(ErrorKind::Timeout, "the store of epochs did not answer"));
+    tokio::time::timeout(SOON, work).await.unwrap_or_else(late)
+}
+
+fn not_confirmed() -> Error {
+    let text = "the store of epochs could not be asked what was invalidated";
+    Error::new(ErrorKind::Unavailable, text)
+}
+
 fn no_number() -> Error {
-    use cache_enterprise_core::ErrorKind;
     Error::new(ErrorKind::Unavailable, "the store of epochs gave no number a moment ago")
 }

@@ -1,6 +1,7 @@
 //! The tiers of one manager, walked in order.
 
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use cache_enterprise_core::{
     Clock, Error, Event, Millis, NEVER, Observer, OpContext, Put, PutOutcome, Result, Sequence,
     StoredKey,
 };
+use futures_util::future::{Either, select};
 
 use super::behind::Behind;
 use super::debts::{DEBTS_MAX, Debts};
@@ -137,12 +139,16 @@ impl Stack {
         if self.shared_epochs().is_none() || !self.levels[index].is_shared() {
             return self.read_level(index, key).await;
         }
-        let (read, confirmed) =
-            futures_util::future::join(self.read_level(index, key), self.confirm_epochs(tenant))
-                .await;
-        match read {
-            Ok(Some(bytes)) => confirmed.map(|()| Some(bytes)),
-            read => read,
+        let (read, confirm) =
+            (pin!(self.read_level(index, key)), pin!(self.confirm_epochs(tenant)));
+        match select(read, confirm).await {
+            // What holds nothing needs no look, nor does a tier that failed.
+            Either::Left((Ok(Some(bytes)), confirm)) => confirm.await.map(|()| Some(bytes)),
+            Either::Left((read, _)) => read,
+            Either::Right((confirmed, read)) => {
+                let read = read.await?;
+                confirmed.map(|()| read)
+            }
         }
     }
 

@@ -49,3 +49,18 @@ async fn readers_that_come_together_share_one_look() {
     let looks = other.epochs.calls().mark - before;
     assert!(looks <= 3, "{looks} looks for 64 reads at once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_holds_no_reader_longer_than_a_tier_may() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    let keys: Vec<u64> = (0..64).collect();
+    one.cache.set_many(keys.iter().map(|key| (*key, *key))).await;
+    other.epochs.set(Mode::Hang);
+    let begun = tokio::time::Instant::now();
+    let reads = keys.iter().map(|key| other.get(*key));
+    let read = futures_util::future::join_all(reads).await;
+    assert!(read.iter().all(Option::is_none), "none can be believed");
+    assert!(begun.elapsed() < ms(600), "{:?}", begun.elapsed());
+    assert_eq!(other.get(1_000).await, None, "what is not there needs no look");
+}
