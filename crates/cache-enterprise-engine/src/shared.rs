@@ -176,7 +176,7 @@ impl Shared {
         if let Some(tenant) = tenants.get(name) {
             return Arc::clone(tenant);
         }
-        let start = Sequence::from_wall_ms(self.clock.wall_ms());
+        let start = self.first_number();
         let tenant = Arc::new(TenantState {
             id: self.tenants_next.fetch_add(1, Ordering::Relaxed),
             name: name.into(),
@@ -303,6 +303,17 @@ impl Shared {
         return self.broadcast.is_some();
         #[cfg(not(feature = "tiers"))]
         false
+    }
+
+    /// Where the counter of a tenant starts that is met for the first time: at the time, so that
+    /// a counter that was lost goes on above. Where all processes have their numbers from one
+    /// store this process's clock must not decide, and it starts below them all.
+    fn first_number(&self) -> Sequence {
+        #[cfg(feature = "tiers")]
+        if self.stack.as_ref().is_some_and(|stack| stack.shared_epochs().is_some()) {
+            return Sequence(1);
+        }
+        Sequence::from_wall_ms(self.clock.wall_ms())
     }
 
     #[cfg(feature = "tiers")]
