@@ -338,3 +338,6 @@ fn merge(held: &mut Notice, later: Notice) {
         *value = None;
     }
 }
+
+#[cfg(test)]
+mod tests;
