@@ -65,6 +65,13 @@ pub enum Event {
         /// Name of the tier's backend.
         tier: String,
     },
+    /// Collected invalidations were dropped and nothing was sent; told in debug builds alone.
+    InvalidationsDropped {
+        /// How many keys.
+        keys: u64,
+        /// How many tags, paths and caches.
+        groups: u64,
+    },
     /// A loader panicked; its caller got the panic, a waiter took over.
     LoaderPanicked {
         /// Name of the cache.

@@ -72,12 +72,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Removes several keys, each as [`remove`](Self::remove) would, and counts those that level 1
     /// or a tier held. The tiers are told together.
     pub async fn remove_many<Q: Lookup<K>>(&self, keys: &[Q]) -> u64 {
-        let held = self.remove_many_alone(keys).await;
+        let (held, _) = self.remove_many_alone(keys).await;
         self.end_dependents(keys, false).await;
         held
     }
 
-    async fn remove_many_alone<Q: Lookup<K>>(&self, keys: &[Q]) -> u64 {
+    /// As [`remove_many`](Self::remove_many) without those who derive from the keys, and with the
+    /// error of a tier that was not told: until it is, what it still holds is a miss.
+    pub(crate) async fn try_remove_many<Q: Lookup<K>>(&self, keys: &[Q]) -> Result<u64> {
+        let (held, told) = self.remove_many_alone(keys).await;
+        told.map(|()| held)
+    }
+
+    async fn remove_many_alone<Q: Lookup<K>>(&self, keys: &[Q]) -> (u64, Result<()>) {
+        if keys.is_empty() {
+            return (0, Ok(()));
+        }
         self.prepare_below().await;
         let number = self.number_below().await;
         let mut held = 0;
@@ -87,11 +97,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             held += u64::from(was_held);
             fences.push((fence, at));
         }
-        if !self.view.has_tiers() {
-            return held;
+        let mut told = Ok(());
+        if self.view.has_tiers() {
+            match Box::pin(self.remove_below_many(fences)).await {
+                Ok(below) => held = held.max(below),
+                // A tier that failed was reported.
+                Err(error) => told = Err(error),
+            }
         }
-        // A tier that failed was reported; until it is told, what it still holds is a miss.
-        let below = Box::pin(self.remove_below_many(fences)).await.unwrap_or(0);
-        held.max(below)
+        self.tell_keys(keys, false);
+        (held, told)
     }
 }

@@ -11,6 +11,7 @@ use cache_enterprise_core::{
 
 use hashbrown::HashMap;
 
+use crate::events::{Hub, Tee};
 use crate::failover::Failover;
 use crate::manager::CacheManager;
 use crate::options::{Options, Origin, Origins};
@@ -30,6 +31,8 @@ pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) data_types: HashMap<String, Duration>,
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
+    /// Where happenings are handed to those who will listen.
+    pub(crate) hub: Arc<Hub>,
     pub(crate) seed: Option<u64>,
     pub(crate) l1_ttl_max: Option<Duration>,
     pub(crate) loads_max: Option<u32>,
@@ -50,13 +53,15 @@ pub struct NoTiers;
 impl ManagerBuilder {
     /// Starts with 64 MiB of level 1 and nothing else.
     pub fn new(name: impl Into<String>) -> Self {
+        let hub = Arc::<Hub>::default();
         Self {
             name: name.into(),
             capacity: Capacity::bytes(64 * cache_enterprise_core::MIB),
             options: Options::NONE,
             data_types: HashMap::new(),
             clock: Clock::system(),
-            observer: Arc::new(NoObserver),
+            observer: Arc::new(Tee { hub: Arc::clone(&hub), observer: Arc::new(NoObserver) }),
+            hub,
             seed: None,
             l1_ttl_max: None,
             loads_max: None,
@@ -158,7 +163,8 @@ impl<C, T> ManagerBuilder<C, T> {
     /// Who hears of rare events. Default: nobody.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Arc::new(observer);
+        let observer = Arc::new(observer);
+        self.observer = Arc::new(Tee { hub: Arc::clone(&self.hub), observer });
         self
     }
 
@@ -180,6 +186,7 @@ impl<C, T> ManagerBuilder<C, T> {
             data_types: self.data_types,
             clock: self.clock,
             observer: self.observer,
+            hub: self.hub,
             seed: self.seed,
             l1_ttl_max: self.l1_ttl_max,
             loads_max: self.loads_max,
@@ -202,6 +209,7 @@ impl<C, T> ManagerBuilder<C, T> {
             data_types: self.data_types,
             clock: self.clock,
             observer: self.observer,
+            hub: self.hub,
             seed: self.seed,
             l1_ttl_max: self.l1_ttl_max,
             loads_max: self.loads_max,

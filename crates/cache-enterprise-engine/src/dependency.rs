@@ -201,15 +201,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// What the change of `key` ends besides.
-    fn dependents<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<EpochTarget> {
-        let lineage = &self.view.tenant.lineage;
-        let is_known = self.view.core.has_dependents || lineage.is_used();
-        if !is_known || mutant::breaks("the end of a parent ends what was derived from it") {
+    pub(crate) fn dependents<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<EpochTarget> {
+        self.may_have_dependents().then(|| self.dependents_of(&self.name_within(key)))?
+    }
+
+    fn dependents_of(&self, name: &str) -> Option<EpochTarget> {
+        if mutant::breaks("the end of a parent ends what was derived from it") {
             return None;
         }
-        let name = self.name_within(key);
-        let has_dependents = self.view.core.has_dependents || lineage.is_parent(&name);
-        has_dependents.then(|| EpochTarget::Tag(parent_tag(&name)))
+        let lineage = &self.view.tenant.lineage;
+        let has_dependents = self.view.core.has_dependents || lineage.is_parent(name);
+        has_dependents.then(|| EpochTarget::Tag(parent_tag(name)))
     }
 
     /// Whether the knowledge that a key is absent may end by its labels.
@@ -234,13 +236,26 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         if !self.may_have_dependents() {
             return None;
         }
-        let targets = keys.into_iter().filter_map(|key| self.dependents(key));
+        let names: Vec<String> = keys.into_iter().map(|key| self.name_within(key)).collect();
+        Box::pin(self.end_dependents_of(&names, is_soft)).await
+    }
+
+    /// As [`end_dependents`](Self::end_dependents), for keys by their names within the tenant.
+    pub(crate) async fn end_dependents_of(
+        &self,
+        names: &[String],
+        is_soft: bool,
+    ) -> Option<Receipt> {
+        if !self.may_have_dependents() {
+            return None;
+        }
+        let targets = names.iter().filter_map(|name| self.dependents_of(name));
         let targets: Vec<_> =
             targets.map(|target| if is_soft { target.soft() } else { target }).collect();
         if targets.is_empty() {
             return None;
         }
-        Some(Box::pin(raise(&self.view.shared, &self.view.tenant, targets)).await)
+        Some(raise(&self.view.shared, &self.view.tenant, targets).await)
     }
 
     /// A set of a key that something may depend on.

@@ -9,6 +9,7 @@ use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{CacheKey, CacheLevel, Error, Result, Sequence, Tag};
 
 use crate::cache::Cache;
+use crate::events::Happening;
 use crate::manager::CacheManager;
 use crate::shared::{Shared, TenantState};
 
@@ -80,6 +81,12 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// The receipt of keys that nothing else ended with.
+    pub(crate) fn of_keys(sequence: Sequence) -> Self {
+        let (levels, reach) = (Vec::new(), Reach::Process);
+        Self { sequence, targets: 0, levels, reach, failure: None }
+    }
+
     /// The receipt, or the error when the invalidation is not durable.
     ///
     /// # Errors
@@ -128,6 +135,11 @@ impl<'a> Invalidate<'a> {
         targets: Vec<EpochTarget>,
     ) -> Self {
         Self { shared, tenant, targets, complaint: None }
+    }
+
+    /// What it would end, for somebody who ends more with it.
+    pub(crate) fn into_targets(self) -> Vec<EpochTarget> {
+        self.targets
     }
 
     /// The same, with a receipt that tells why it is not quite what was asked for.
@@ -231,6 +243,8 @@ pub(crate) async fn raise(
         let (levels, reach) = (Vec::new(), Reach::Process);
         return Receipt { sequence, targets: 0, levels, reach, failure };
     }
+    shared.hub.tell(|| Happening::ending(&tenant.name, &targets));
+    let told_targets = shared.hub.has_listeners().then(|| targets.clone());
     let (sequence, reach, failure) = match shared.raise_below(tenant, &targets).await {
         Ok(Some(sequence)) => (sequence, Reach::Stored, None),
         Ok(None) => (tenant.epochs.sequence().take(), Reach::Process, None),
@@ -250,6 +264,9 @@ pub(crate) async fn raise(
         // What failed is raised again, and told then.
         _ => (reach, None),
     };
+    if let Some(targets) = told_targets {
+        shared.hub.tell(|| Happening::ended(&tenant.name, &targets, sequence, reach));
+    }
     let (levels, failure) = (shared.all_levels(), failure.or(told));
     Receipt { sequence, targets: count, levels, reach, failure }
 }

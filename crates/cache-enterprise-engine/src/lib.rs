@@ -9,6 +9,8 @@
 //! batch     several keys in one call                            batch_load, batch_answer
 //! write     set, remove, expire, landing                        placement, sketch
 //! path      what a key's own text labels it with                dependency
+//! sweep     deletions and expiries by pattern                   pattern, bulk, transaction
+//! events    what listeners hear                                 told
 //! tiers     everything below level 1 (feature `tiers`)
 //! bus       between processes (feature `tiers`)             names, heed
 //! ```
@@ -25,12 +27,14 @@ mod batch_answer;
 mod batch_load;
 mod blocking;
 mod builder;
+mod bulk;
 #[cfg(feature = "tiers")]
 mod bus;
 mod cache;
 mod dependency;
 mod describe;
 mod error;
+mod events;
 mod facade;
 mod failover;
 mod fetch;
@@ -47,6 +51,7 @@ mod names;
 mod options;
 mod parking;
 mod path;
+mod pattern;
 mod placement;
 mod read;
 mod route;
@@ -54,11 +59,14 @@ mod set;
 mod shared;
 mod sketch;
 mod spec;
+mod sweep;
 mod tenant;
 mod ticker;
 #[cfg(feature = "tiers")]
 mod tiers;
 mod timer;
+mod told;
+mod transaction;
 #[cfg(not(feature = "tiers"))]
 mod untiered;
 mod weight;
@@ -67,12 +75,14 @@ mod write;
 pub use batch_answer::{Batch, BatchAnswer, BatchValue, KeyOutcome, Loaded, Missing};
 pub use blocking::Blocking;
 pub use builder::{ManagerBuilder, NoTiers};
+pub use bulk::{BulkReport, Removal};
 #[cfg(feature = "tiers")]
 pub use bus::BusStats;
 pub use cache::{Cache, CacheStats};
 pub use cache_enterprise_memory::Listener;
 pub use describe::Description;
 pub use error::LoadError;
+pub use events::{Events, Happening, Hook};
 pub use facade::{FacadeDelete, FacadeGet, FacadeSet};
 pub use failover::Failover;
 pub use fetch::{Any, Fetch, LoadContext, Owning};
@@ -82,15 +92,18 @@ pub use manager::{CacheManager, ShutdownReport, Tenant};
 pub use options::{EffectiveOption, Life, Options, Origin};
 pub use parking::block_on;
 pub use path::{KeyPath, Under};
+pub use pattern::Pattern;
 pub use placement::{ByHeat, Placed};
 pub use read::{Hit, Source};
 pub use set::{Lenient, Set, SetFuture, SetMode, Strict};
 pub use spec::CacheSpec;
+pub use sweep::{Sweep, SweepReport};
 pub use tenant::{Quota, TenantUsage};
 #[cfg(feature = "tiers")]
 pub use tiers::{
     Complete, LevelHealth, StoredEntry, StoredState, Tier, TierStats, Tiered, WritePolicy,
 };
+pub use transaction::Invalidations;
 
 #[cfg(feature = "tiers")]
 pub(crate) use tiers::{Fence, Number, Sealed};

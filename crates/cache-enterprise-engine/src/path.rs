@@ -183,6 +183,21 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         name
     }
 
+    /// The end of what lies below a path, the key at the path left alone. For caches that keep
+    /// paths.
+    pub(crate) fn below(&self, path: &KeyPath) -> Invalidate<'_> {
+        let view = &self.view;
+        let cache = self.name_prefix();
+        let mut targets =
+            view.core.paths.map_or_else(Vec::new, |paths| paths.targets(&cache, path));
+        // The first stands for what lies below, the second for the key itself.
+        targets.truncate(1);
+        match targets.is_empty() {
+            true => self.clear(),
+            false => Invalidate::new(&view.shared, &view.tenant, targets),
+        }
+    }
+
     /// What lies under a path of the cache's keys. Needs a spec with
     /// [`paths`](crate::CacheSpec::paths) or [`paths_at`](crate::CacheSpec::paths_at).
     ///
@@ -217,6 +232,11 @@ pub struct Under<'a, K: CacheKey, V: Send + Sync + 'static> {
 }
 
 impl<'a, K: CacheKey, V: Send + Sync + 'static> Under<'a, K, V> {
+    /// The cache whose part it is.
+    pub(crate) fn cache(&self) -> &'a Cache<K, V> {
+        self.cache
+    }
+
     /// Ends every entry below the path, and the one at the path, at every level: one number, one
     /// epoch, however many there are. In a cache whose spec keeps no paths the whole cache ends,
     /// and the receipt's failure says so.

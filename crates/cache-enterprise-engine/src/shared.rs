@@ -19,6 +19,7 @@ use crate::builder::{ManagerBuilder, entropy};
 use crate::bus::Broadcast;
 use crate::cache::Periodic;
 use crate::dependency::Lineage;
+use crate::events::Hub;
 use crate::failover::Failover;
 use crate::fetch::Detached;
 use crate::level1::Level1;
@@ -97,6 +98,8 @@ pub(crate) struct Shared {
     pub(crate) failover: Failover,
     pub(crate) placement: Arc<dyn PlacementPolicy>,
     pub(crate) observer: Arc<dyn Observer>,
+    /// Where happenings are handed to listeners.
+    pub(crate) hub: Arc<Hub>,
     /// Who set which option, and what the description tells besides.
     pub(crate) origins: Origins,
     pub(crate) capacity: Capacity,
@@ -154,6 +157,7 @@ impl Shared {
             failover: builder.failover,
             placement: builder.placement,
             observer: builder.observer,
+            hub: builder.hub,
             tenants: Mutex::default(),
             tenants_next: AtomicU32::new(0),
             everything: AtomicU64::new(0),

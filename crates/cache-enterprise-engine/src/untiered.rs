@@ -18,6 +18,7 @@ use crate::placement::{Placed, overtaken};
 use crate::read::{Below, Call};
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
+use crate::sweep::{SweepReport, Walk};
 use crate::write::{How, Plan};
 
 /// A removal announced to the tiers: there are none.
@@ -91,6 +92,18 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     pub(crate) async fn remove_below(&self, _: Fence, _: Sequence) -> Result<bool> {
         Ok(false)
+    }
+
+    pub(crate) fn check_sweep(&self) -> Result<()> {
+        Ok(())
+    }
+
+    pub(crate) async fn sweep_below(&self, _: &Walk, _: &mut SweepReport) -> Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn owing_levels(&self, _: &K) -> Vec<CacheLevel> {
+        Vec::new()
     }
 
     pub(crate) async fn look_below_many<Q: Lookup<K>>(

@@ -66,6 +66,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub async fn remove<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         let was_held = self.remove_alone(key).await;
         self.end_dependents([key], false).await;
+        self.tell_keys([key], false);
         was_held
     }
 
@@ -87,6 +88,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub async fn expire<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
         let was_held = self.expire_alone(key).await;
         self.end_dependents([key], true).await;
+        self.tell_keys([key], true);
         was_held
     }
 

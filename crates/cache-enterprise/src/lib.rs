@@ -13,9 +13,10 @@ pub use cache_enterprise_core::{
     SetOutcome, Tag, tag,
 };
 pub use cache_enterprise_engine::{
-    ByHeat, Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption, Failover,
-    Fetch, Hit, Invalidate, KeyPath, Life, Listener, LoadContext, LoadError, ManagerBuilder,
-    Options, Origin, Quota, Reach, Receipt, ShutdownReport, Source, Tenant, TenantUsage, Under,
+    BulkReport, ByHeat, Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption,
+    Events, Failover, Fetch, Happening, Hit, Hook, Invalidate, Invalidations, KeyPath, Life,
+    Listener, LoadContext, LoadError, ManagerBuilder, Options, Origin, Pattern, Quota, Reach,
+    Receipt, Removal, ShutdownReport, Source, Sweep, SweepReport, Tenant, TenantUsage, Under,
     block_on, path,
 };
 

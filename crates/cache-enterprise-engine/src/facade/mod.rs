@@ -16,11 +16,13 @@ use std::time::Duration;
 use cache_enterprise_core::{Codec, Error, Own, Result, SetOutcome, Tag};
 
 use self::value::{AnyCodec, AnyValue};
+use crate::bulk::{BulkReport, Removal};
 use crate::cache::Cache;
 use crate::manager::CacheManager;
 use crate::options::Life;
 use crate::placement::Placed;
 use crate::spec::CacheSpec;
+use crate::sweep::{Fate, Sweep, sweep};
 
 static FACADE: CacheSpec<String, AnyValue, Own<AnyCodec>> =
     CacheSpec::new("facade").forever().paths_at(':').weigh(AnyValue::bytes_held).codec(AnyCodec);
@@ -89,6 +91,120 @@ impl<C> CacheManager<C> {
     /// Removes `key` from every level, hard, and says whether one held it.
     pub fn delete<'a>(&'a self, key: &'a str) -> FacadeDelete<'a, C> {
         FacadeDelete { call: FacadeCall::new(self, key) }
+    }
+}
+
+impl<C: Clone> CacheManager<C> {
+    /// Removes every key of the facade that matches a glob, such as `user:*:temp_*`. The facade's
+    /// keys are paths cut at `:`, so that `session:*` is one epoch and walks nothing. See
+    /// [`Cache::delete_pattern`].
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Capacity, hours};
+    /// use cache_enterprise_engine::{CacheManager, block_on};
+    ///
+    /// let manager = CacheManager::in_memory(Capacity::entries(1_000))?;
+    /// block_on(async {
+    ///     manager.set("session:1", &1_u64).ttl(hours(1)).await?;
+    ///     let report = manager.delete_pattern("session:*").await?;
+    ///     assert!(report.receipt.is_some(), "nothing was walked");
+    ///     assert_eq!(manager.get::<u64>("session:1").await?, None);
+    ///     Ok::<(), cache_enterprise_core::Error>(())
+    /// })?;
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub fn delete_pattern(&self, pattern: &str) -> Sweep<'_> {
+        sweep(self.open(&FACADE), pattern, Fate::Deleted)
+    }
+
+    /// As [`delete_pattern`](Self::delete_pattern), softly: what matches is past its life from now
+    /// on, or after a [`ttl`](Sweep::ttl).
+    pub fn expire_pattern(&self, pattern: &str) -> Sweep<'_> {
+        sweep(self.open(&FACADE), pattern, Fate::Expired)
+    }
+
+    /// Lets the facade's entries under `children` depend on the one under `key`; see
+    /// [`Cache::register_dependency`].
+    ///
+    /// # Errors
+    /// As there, and when the manager was shut down.
+    pub async fn register_dependency<I>(&self, key: &str, children: I) -> Result<()>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let cache = self.open(&FACADE)?;
+        let children: Vec<String> = children.into_iter().map(Into::into).collect();
+        cache.register_dependency(key, &cache, &children).await
+    }
+
+    /// Removes several keys of the facade, with a report of each; see [`Cache::bulk_delete`].
+    ///
+    /// # Errors
+    /// When the manager was shut down; what a key met is in the report.
+    pub async fn bulk_delete<I>(&self, keys: I) -> Result<BulkReport<String, Removal>>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let cache = self.open(&FACADE)?;
+        let keys: Vec<String> = keys.into_iter().map(Into::into).collect();
+        Ok(cache.bulk_delete(&keys).await)
+    }
+
+    /// The values of type `V` under several keys of the facade, each with what it met: also the
+    /// error of a value of another type.
+    ///
+    /// # Errors
+    /// When the manager was shut down.
+    pub async fn bulk_get<V, I>(&self, keys: I) -> Result<BulkReport<String, Option<Arc<V>>>>
+    where
+        C: Codec<V>,
+        V: Send + Sync + 'static,
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let cache = self.open(&FACADE)?;
+        let keys: Vec<String> = keys.into_iter().map(Into::into).collect();
+        let typed = |found: Option<cache_enterprise_core::Cached<AnyValue>>| match found {
+            Some(found) => found.as_type::<V, C>(&self.codec).map(Some),
+            None => Ok(None),
+        };
+        let found = cache.bulk_get(&keys).await.into_iter();
+        Ok(found.map(|(key, found)| (key, found.and_then(typed))).collect())
+    }
+
+    /// Puts copies of several values of the facade, with one life for all, or the manager's; a
+    /// report of each.
+    ///
+    /// # Errors
+    /// When nothing gives the entries a life, when a value cannot be encoded, or when the manager
+    /// was shut down.
+    pub async fn bulk_set<V, I, K>(
+        &self,
+        items: I,
+        ttl: Option<Duration>,
+    ) -> Result<BulkReport<String, SetOutcome>>
+    where
+        C: Codec<V> + Send + Sync,
+        V: Send + Sync + 'static,
+        I: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+    {
+        let cache = self.open(&FACADE)?;
+        let ttl = match ttl.map(Life::For).or(self.shared.options.ttl) {
+            Some(life) => life.duration(),
+            None => {
+                let text = "a bulk set needs a life: name one or give the manager one";
+                return Err(Error::config(text));
+            }
+        };
+        let codec = self.has_tiers().then_some(&self.codec);
+        let sealed =
+            |(key, value): (K, V)| Ok((key.into(), AnyValue::typed(Arc::new(value), codec)?));
+        let items: Vec<(String, AnyValue)> =
+            items.into_iter().map(sealed).collect::<Result<_>>()?;
+        Ok(cache.bulk_set(items, ttl).await)
     }
 }
 

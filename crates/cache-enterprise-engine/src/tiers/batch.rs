@@ -436,7 +436,7 @@ impl Stack {
 
     /// Removes a batch from every level, deepest first, and counts what the fullest one held.
     /// Survives its caller.
-    async fn remove_many(
+    pub(super) async fn remove_many(
         self: &Arc<Self>,
         tenant: &Arc<TenantState>,
         mut passes: Vec<Pass>,

@@ -68,6 +68,11 @@ impl Debts {
             || self.owed.lock().get(key).is_none_or(|held| version >= *held)
     }
 
+    /// Whether the tier was not told of something about `key`.
+    pub(crate) fn owes(&self, key: &StoredKey) -> bool {
+        self.len.load(Ordering::Acquire) > 0 && self.owed.lock().contains_key(key)
+    }
+
     /// Up to `most` debts of keys that `is_open` lets pass, to be settled by removing.
     pub(crate) fn take_some(
         &self,

@@ -23,6 +23,7 @@ mod promote;
 mod restore;
 mod stack;
 mod strict;
+mod sweep;
 mod tier;
 
 pub(crate) use below::{Fence, Sealed};

@@ -3,6 +3,7 @@
 
 mod aged_backfill_keeps_its_original_expiry;
 mod batch_loads_ask_each_tier_once;
+mod batch_says_of_each_key_what_became_of_it;
 mod batches_write_as_single_calls_do;
 mod changed_struct_gives_misses_not_errors;
 mod derived_bytes_end_with_their_parent;
@@ -18,6 +19,7 @@ mod kept;
 mod life_is_one_at_every_level;
 mod named_backend_is_a_space_of_its_own;
 mod newer_envelope_is_a_miss_and_not_an_error;
+mod pattern_walks_each_tier_within_its_budget;
 mod placed_values_lie_where_their_heat_says;
 mod removal_a_tier_did_not_hear_is_never_undone;
 mod scripted;

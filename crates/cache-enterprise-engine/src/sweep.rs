@@ -1,0 +1,267 @@
+//! Deleting and expiring keys by a pattern.
+//!
+//! A pattern that names a prefix of key paths, or everything, is one epoch. Any other is a walk
+//! over what the levels list: for administration, with a budget, never part of a request.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_enterprise_core::{CacheKey, CacheLevel, Error, LocalStore, Result, saturating_millis};
+
+use crate::cache::Cache;
+use crate::invalidate::{Invalidate, Receipt};
+use crate::pattern::{Pattern, unescaped};
+
+/// Keys a walk looks at before it pauses, unless it is told otherwise.
+const KEYS_MAX: usize = 100_000;
+
+/// Keys removed together.
+pub(crate) const AT_ONCE: usize = 256;
+
+/// What becomes of the keys that match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Removed at every level.
+    Deleted,
+    /// Past their life from now on.
+    Expired,
+    /// Their life ends after this long at the latest.
+    Shortened(Duration),
+}
+
+/// A walk as it was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    pub(crate) pattern: Pattern,
+    pub(crate) fate: Fate,
+    pub(crate) keys_max: usize,
+    /// The number of a tier and its own cursor; none at the beginning.
+    pub(crate) from: Option<Bytes>,
+}
+
+impl Walk {
+    /// Whether the key of this name within its tenant matches.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        let key = name.split_once(':').map_or("", |(_, key)| key);
+        self.pattern.matches(&unescaped(key))
+    }
+}
+
+/// What a [`Sweep`] did.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SweepReport {
+    /// Keys it looked at, in all levels together.
+    pub listed: u64,
+    /// Keys that matched and were deleted or expired: those of level 1, and those that tiers
+    /// listed besides. A tier may list a key twice.
+    pub matched: u64,
+    /// Where to go on, for [`Sweep::resume`]; `None` at the end.
+    pub next: Option<Bytes>,
+    /// The receipt, where the pattern was a prefix of paths or everything: nothing was walked then,
+    /// and nothing counted.
+    pub receipt: Option<Receipt>,
+}
+
+type Run<'a> = Box<
+    dyn FnOnce(Result<Walk>) -> Pin<Box<dyn Future<Output = Result<SweepReport>> + Send + 'a>>
+        + Send
+        + 'a,
+>;
+
+/// A deletion or expiry by pattern that has not happened yet: await it.
+///
+/// **Not atomic**: keys that are written while it walks may stay, and others see some keys gone
+/// and others not. It pauses when its budget is used up and goes on from the report's cursor. Each
+/// primary of a cluster is listed by itself. A tier that cannot list keys, such as memcached, makes
+/// the call fail before anything is done, with the way out: tags or key paths, whose invalidation
+/// walks nothing.
+#[must_use = "a sweep does nothing until it is awaited"]
+pub struct Sweep<'a> {
+    run: Run<'a>,
+    walk: Result<Walk>,
+}
+
+impl<'a> Sweep<'a> {
+    fn new<K, V>(cache: Result<Cache<K, V>>, pattern: &str, fate: Fate) -> Self
+    where
+        K: CacheKey,
+        V: Send + Sync + 'static,
+    {
+        let pattern = Pattern::new(pattern);
+        let walk = pattern.map(|pattern| Walk { pattern, fate, keys_max: KEYS_MAX, from: None });
+        let run = move |walk: Result<Walk>| {
+            let work = async move { cache?.sweep(walk?).await };
+            Box::pin(work) as Pin<Box<dyn Future<Output = Result<SweepReport>> + Send + 'a>>
+        };
+        Self { run: Box::new(run), walk }
+    }
+
+    /// Pauses after looking at this many keys in the tiers. Default: 100 000.
+    pub fn keys_max(mut self, keys: usize) -> Self {
+        if let Ok(walk) = &mut self.walk {
+            walk.keys_max = keys.max(1);
+        }
+        self
+    }
+
+    /// Goes on where a report ended. Default: at the beginning.
+    pub fn resume(mut self, from: Option<Bytes>) -> Self {
+        if let Ok(walk) = &mut self.walk {
+            walk.from = from;
+        }
+        self
+    }
+
+    /// Expires after `ttl` from now instead of at once. A life only gets shorter: a key that ends
+    /// sooner ends sooner. Always a walk. Of no use to a deletion.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        if let Ok(walk) = &mut self.walk
+            && walk.fate != Fate::Deleted
+        {
+            walk.fate = Fate::Shortened(ttl);
+        }
+        self
+    }
+}
+
+impl<'a> IntoFuture for Sweep<'a> {
+    type Output = Result<SweepReport>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        (self.run)(self.walk)
+    }
+}
+
+impl fmt::Debug for Sweep<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweep").field("walk", &self.walk).finish_non_exhaustive()
+    }
+}
+
+/// A sweep of a cache that may not have opened.
+pub(crate) fn sweep<'a, K, V>(cache: Result<Cache<K, V>>, pattern: &str, fate: Fate) -> Sweep<'a>
+where
+    K: CacheKey,
+    V: Send + Sync + 'static,
+{
+    Sweep::new(cache, pattern, fate)
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// Removes every key of this tenant that matches a glob over its text: the parts of a key are
+    /// joined by `:`. With [`paths`](crate::CacheSpec::paths) a pattern such as `eu:*` is one
+    /// epoch; so is `*` in every cache. See [`Pattern`] for the signs.
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Capacity, mins};
+    /// use cache_enterprise_engine::{CacheManager, CacheSpec, block_on};
+    ///
+    /// static FILES: CacheSpec<String, u64> = CacheSpec::new("files").ttl(mins(5));
+    /// let files = CacheManager::in_memory(Capacity::entries(100))?.open(&FILES)?;
+    /// block_on(async {
+    ///     files.set("user:1:temp_a", 1_u64).await;
+    ///     files.set("user:1:name", 2_u64).await;
+    ///     let report = files.delete_pattern("user:*:temp_*").await?;
+    ///     assert_eq!(report.matched, 1);
+    ///     assert!(files.contains("user:1:name"));
+    ///     Ok::<(), cache_enterprise_core::Error>(())
+    /// })?;
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Of the awaited call: [`InvalidInput`](cache_enterprise_core::ErrorKind::InvalidInput) for a
+    /// pattern that is none, [`Unsupported`](cache_enterprise_core::ErrorKind::Unsupported) where a
+    /// tier cannot list its keys, and what a tier answered to the listing. A removal that a tier
+    /// did not hear is no error: it is owed.
+    pub fn delete_pattern(&self, pattern: &str) -> Sweep<'_> {
+        Sweep::new(Ok(self.clone()), pattern, Fate::Deleted)
+    }
+
+    /// As [`delete_pattern`](Self::delete_pattern), softly: what matches is past its life from now
+    /// on, or after a [`ttl`](Sweep::ttl).
+    pub fn expire_pattern(&self, pattern: &str) -> Sweep<'_> {
+        Sweep::new(Ok(self.clone()), pattern, Fate::Expired)
+    }
+
+    async fn sweep(&self, walk: Walk) -> Result<SweepReport> {
+        if let Some(whole) = self.as_epoch(&walk) {
+            let ended = if walk.fate == Fate::Expired { whole.soft() } else { whole };
+            return Ok(SweepReport { receipt: Some(ended.await), ..SweepReport::default() });
+        }
+        self.check_sweep()?;
+        let mut report = SweepReport::default();
+        if walk.from.is_none() {
+            self.sweep_level1(&walk, &mut report).await;
+        }
+        self.sweep_below(&walk, &mut report).await?;
+        if report.next.is_none() && self.view.has_tiers() {
+            // What climbed while the tiers were walked.
+            self.sweep_level1(&walk, &mut report).await;
+        }
+        Ok(report)
+    }
+
+    /// The invalidation that does the same without a walk, where there is one.
+    fn as_epoch(&self, walk: &Walk) -> Option<Invalidate<'_>> {
+        if matches!(walk.fate, Fate::Shortened(_)) {
+            return None;
+        }
+        if walk.pattern.as_str() == "*" {
+            return Some(self.clear());
+        }
+        let path = self.view.core.paths?.prefix_of(walk.pattern.as_str())?;
+        Some(self.below(&path))
+    }
+
+    /// Deletes or expires what level 1 holds, and the same keys below.
+    async fn sweep_level1(&self, walk: &Walk, report: &mut SweepReport) {
+        let mut keys = Vec::new();
+        let now = self.view.clock.now();
+        self.store.for_each(|key, entry| {
+            if key.tenant == self.tenant_id && self.is_usable(entry, now) {
+                report.listed += 1;
+                if walk.takes(&self.name_within(&key.key)) {
+                    keys.push(key.key.clone());
+                }
+            }
+        });
+        report.matched += keys.len() as u64;
+        for keys in keys.chunks(AT_ONCE) {
+            match walk.fate {
+                Fate::Deleted => {
+                    self.remove_many(keys).await;
+                }
+                Fate::Expired => {
+                    for key in keys {
+                        self.expire(key).await;
+                    }
+                }
+                Fate::Shortened(ttl) => self.shorten_level1(keys, ttl),
+            }
+        }
+    }
+
+    fn shorten_level1(&self, keys: &[K], ttl: Duration) {
+        let until = self.view.clock.now().saturating_add(saturating_millis(ttl));
+        for key in keys {
+            if let Some(entry) = self.store.peek(&self.scoped(key)) {
+                entry.end_freshness(until);
+            }
+        }
+    }
+}
+
+/// Why a tier that cannot list its keys cannot be swept, and what can be done instead.
+pub(crate) fn cannot_list(tier: &str, level: u8) -> Error {
+    let text = "the tier cannot list its keys; tag entries or keep key paths, and invalidate those";
+    Error::new(cache_enterprise_core::ErrorKind::Unsupported, text)
+        .operation("sweep")
+        .with("tier", tier)
+        .with("level", CacheLevel::numbered(level).map_or("beside".into(), |it| it.to_string()))
+}

@@ -1,0 +1,116 @@
+//! A glob walks what each tier lists, pauses at its budget, and says no where a tier cannot list.
+
+use std::sync::Arc;
+
+use cache_enterprise_core::{Clock, ErrorKind, mins, secs};
+use cache_enterprise_engine::{Cache, CacheManager, CacheSpec};
+use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::ModelBackend;
+
+use crate::{builder, tier};
+
+static SPEC: CacheSpec<String, u64> = CacheSpec::new("texts").ttl(mins(5)).stale_if_error(mins(5));
+
+struct World {
+    clock: Clock,
+    manager: CacheManager<MessagePack>,
+    cache: Cache<String, u64>,
+}
+
+async fn world() -> World {
+    let clock = Clock::manual();
+    let model = || Arc::new(ModelBackend::new(clock.clone()));
+    let manager = builder(&clock).l2(model()).l3(model()).codec(MessagePack);
+    let manager = manager.build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    World { clock, manager, cache }
+}
+
+async fn fill(cache: &Cache<String, u64>, count: u64) {
+    for number in 0..count {
+        cache.set(&format!("user:{number}:temp"), number).await;
+        cache.set(&format!("user:{number}:name"), number).await;
+    }
+}
+
+async fn left(cache: &Cache<String, u64>, count: u64) -> [usize; 2] {
+    let mut left = [0, 0];
+    for number in 0..count {
+        for (kind, text) in ["temp", "name"].into_iter().enumerate() {
+            let found = cache.get(&format!("user:{number}:{text}")).await.unwrap();
+            left[kind] += usize::from(found.is_some());
+        }
+    }
+    left
+}
+
+#[tokio::test]
+async fn what_matches_leaves_every_level_and_the_rest_stays() {
+    let World { cache, manager, .. } = world().await;
+    let acme = manager.tenant("acme").unwrap().open(&SPEC).unwrap();
+    fill(&cache, 20).await;
+    fill(&acme, 1).await;
+    // Half of it is in the tiers alone.
+    cache.drop_level1();
+    for number in 0..10 {
+        cache.get(&format!("user:{number}:temp")).await.unwrap();
+    }
+    let report = cache.delete_pattern("user:*:temp").await.unwrap();
+    assert_eq!((report.matched, report.next), (20, None));
+    assert_eq!(left(&cache, 20).await, [0, 20]);
+    assert_eq!(left(&acme, 1).await, [1, 1], "another tenant's keys are none of its");
+}
+
+#[tokio::test]
+async fn a_budget_pauses_and_the_cursor_goes_on() {
+    let World { cache, .. } = world().await;
+    fill(&cache, 50).await;
+    cache.drop_level1();
+    let (mut next, mut rounds, mut matched) = (None, 0, 0);
+    loop {
+        let report = cache.delete_pattern("*:temp").keys_max(30).resume(next).await.unwrap();
+        assert!(report.listed <= 31, "{report:?}");
+        matched += report.matched;
+        rounds += 1;
+        next = report.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert!(rounds >= 4 && matched == 50, "{rounds} rounds, {matched} keys");
+    assert_eq!(left(&cache, 50).await, [0, 50]);
+}
+
+#[tokio::test]
+async fn lives_get_shorter_in_the_tiers_and_soft_ends_leave_a_fallback() {
+    let World { cache, clock, .. } = world().await;
+    fill(&cache, 3).await;
+    cache.expire_pattern("*:temp").ttl(secs(60)).await.unwrap();
+    cache.drop_level1();
+    clock.advance(secs(59));
+    assert_eq!(left(&cache, 3).await, [3, 3]);
+    cache.drop_level1();
+    clock.advance(secs(1));
+    assert_eq!(left(&cache, 3).await, [0, 3]);
+
+    cache.expire_pattern("*:name").await.unwrap();
+    cache.drop_level1();
+    assert_eq!(left(&cache, 3).await, [0, 0]);
+    let load = || async { Err::<u64, _>("the origin is down") };
+    assert_eq!(*cache.try_get_with("user:2:name", load).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_tier_that_cannot_list_refuses_before_anything_is_done() {
+    let clock = Clock::manual();
+    let model = Arc::new(ModelBackend::new(clock.clone()));
+    let manager = builder(&clock).l2(model).l3(tier("mute")).codec(MessagePack);
+    let cache = manager.build().await.unwrap().open(&SPEC).unwrap();
+    fill(&cache, 2).await;
+    let error = cache.delete_pattern("*:temp").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("mute") && error.to_string().contains("tag"), "{error}");
+    assert_eq!(left(&cache, 2).await, [2, 2]);
+    assert!(cache.delete_pattern("*").await.unwrap().receipt.is_some(), "an epoch needs no list");
+    assert_eq!(left(&cache, 2).await, [0, 0]);
+}
