@@ -2,23 +2,27 @@
 
 use std::fmt;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
-    Backend, BackendHealth, Capabilities, Error, ErrorKind, KeyPrefix, OpContext, Put, PutOutcome,
-    Result, ScanPage, Sequence, StoredKey, saturating_millis,
+    Backend, BackendHealth, Capabilities, Error, ErrorKind, KeyPrefix, OpContext, OpenedBackend,
+    Put, PutOutcome, Result, ScanPage, Sequence, StoredKey, Swapped, saturating_millis,
 };
 use redis::Value;
 use tokio::time::timeout;
 
 use crate::config::{Limits, Redis};
+use crate::epochs::RedisEpochs;
 use crate::error;
-use crate::functions::{Functions, Over, Request};
-use crate::link::{Call, Link};
+use crate::functions::{self, Over, Request, ValueCall};
+use crate::lease::RedisLease;
+use crate::link::{Call, slot_of_key};
 use crate::record::{self, Record};
 use crate::scan;
+use crate::servers::Servers;
 
 pub(crate) const NAME: &str = "redis";
 /// Bytes of values that one pipeline of puts carries.
@@ -41,40 +45,73 @@ const PIPELINE_BYTES: usize = 1 << 20;
 /// # }
 /// ```
 pub struct RedisBackend {
-    link: Link,
-    functions: Functions,
-    limits: Limits,
+    pub(crate) servers: Arc<Servers>,
 }
 
 impl RedisBackend {
     /// Starts to connect.
     pub(crate) async fn new(redis: Redis) -> Result<Self> {
-        redis.check()?;
-        let link = Link::new(&redis).await.map_err(|fault| fault.operation("open"))?;
-        let functions = Functions::new(redis.limits.tombstone_life);
-        Ok(Self { link, functions, limits: redis.limits })
+        Ok(Self { servers: Servers::new(redis).await? })
     }
 
     /// Waits until the servers answer.
     pub(crate) async fn connected(&self) -> Result<()> {
-        self.link.connected().await.map_err(|fault| fault.operation("open"))
+        self.servers.link.connected().await.map_err(|fault| fault.operation("open"))
+    }
+
+    /// Sequence and epochs on the same servers, over the same connections.
+    pub fn epochs(&self) -> RedisEpochs {
+        RedisEpochs::new(Arc::clone(&self.servers))
+    }
+
+    /// Leases of keys on the same servers, over the same connections.
+    pub fn lease(&self) -> RedisLease {
+        RedisLease::new(Arc::clone(&self.servers))
+    }
+
+    /// What a tier takes: the backend with its epochs and leases. With
+    /// [`RedisBus::sharing`](crate::RedisBus::sharing) all four share their connections.
+    ///
+    /// ```no_run
+    /// use cache_enterprise_redis::{Redis, RedisBus};
+    ///
+    /// # async fn example() -> cache_enterprise_core::Result<()> {
+    /// let redis = Redis::url("redis://localhost:6379")?.open().await?;
+    /// let bus = RedisBus::sharing(&redis);
+    /// let tier = redis.opened();
+    /// # drop((bus, tier));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn opened(self: &Arc<Self>) -> OpenedBackend {
+        let backend = OpenedBackend::new(Arc::clone(self) as Arc<dyn Backend>);
+        backend.with_epochs(Arc::new(self.epochs())).with_lease(Arc::new(self.lease()))
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.servers.limits
+    }
+
+    fn request<'a>(&'a self, key: &'a StoredKey, request: Request) -> ValueCall<'a> {
+        ValueCall { key, request, removal: &self.servers.removal }
     }
 
     async fn get_now(&self, key: &StoredKey) -> Result<Option<Bytes>> {
-        value_of(self.link.get(key).await?)
+        value_of(self.servers.link.get(key).await?)
     }
 
     async fn get_many_now(&self, keys: &[StoredKey]) -> Result<Vec<Option<Bytes>>> {
-        self.link.get_many(keys).await?.into_iter().map(value_of).collect()
+        self.servers.link.get_many(keys).await?.into_iter().map(value_of).collect()
     }
 
     async fn put_now(&self, key: &StoredKey, value: Bytes, how: Put) -> Result<PutOutcome> {
-        if value.len() > self.limits.value_bytes_max {
+        if value.len() > self.limits().value_bytes_max {
             self.remove_now(key, how.version).await?;
             return Ok(PutOutcome::Refused);
         }
         let request = Request::Put { version: how.version, value, life: how.ttl };
-        Ok(outcome(self.functions.call(&self.link, key, &request).await?))
+        let stored = self.servers.call(&self.request(key, request)).await?;
+        Ok(outcome(functions::number(stored)?))
     }
 
     async fn put_many_now(&self, items: Vec<(StoredKey, Bytes, Put)>) -> Result<Vec<PutOutcome>> {
@@ -82,14 +119,14 @@ impl RedisBackend {
         let mut chunk = Vec::new();
         let mut bytes = 0;
         for (key, value, how) in items {
-            if value.len() > self.limits.value_bytes_max {
+            if value.len() > self.limits().value_bytes_max {
                 self.put_chunk(std::mem::take(&mut chunk), &mut outcomes).await?;
                 outcomes.push(self.put_now(&key, value, how).await?);
                 continue;
             }
             bytes += value.len();
             chunk.push((key, Request::Put { version: how.version, value, life: how.ttl }));
-            if chunk.len() == self.limits.pipeline_size || bytes >= PIPELINE_BYTES {
+            if chunk.len() == self.limits().pipeline_size || bytes >= PIPELINE_BYTES {
                 self.put_chunk(std::mem::take(&mut chunk), &mut outcomes).await?;
                 bytes = 0;
             }
@@ -106,33 +143,38 @@ impl RedisBackend {
         if chunk.is_empty() {
             return Ok(());
         }
-        let (numbers, _) =
-            self.functions.call_all(&self.link, &chunk, Over::Shared, || None).await?;
+        let calls: Vec<_> =
+            chunk.iter().map(|(key, request)| self.request(key, request.clone())).collect();
+        let numbers = self.numbers(&calls).await?;
         outcomes.extend(numbers.into_iter().map(outcome));
         Ok(())
     }
 
     async fn remove_now(&self, key: &StoredKey, at: Sequence) -> Result<bool> {
         let request = Request::Remove { at };
-        if self.limits.replicas == 0 {
-            return Ok(self.functions.call(&self.link, key, &request).await? == 1);
+        if self.limits().replicas == 0 {
+            let removed = self.servers.call(&self.request(key, request)).await?;
+            return Ok(functions::number(removed)? == 1);
         }
         self.remove_replicated(key, request).await
     }
 
     /// `WAIT` answers for the writes of its own connection, so both go over one that is bound.
     async fn remove_replicated(&self, key: &StoredKey, request: Request) -> Result<bool> {
-        let replicas = self.limits.replicas;
+        let replicas = self.limits().replicas;
         // Less than the call may take, so that its answer arrives.
-        let millis = saturating_millis(self.limits.write_timeout / 2).max(1);
+        let millis = saturating_millis(self.limits().write_timeout / 2).max(1);
         let wait = || {
             let mut command = redis::cmd("WAIT");
             command.arg(replicas).arg(millis);
-            Some(Call { key: key.clone(), command, payload: 0 })
+            Some(Call { slot: slot_of_key(key), command, payload: 0 })
         };
-        let requests = [(key.clone(), request)];
-        let (numbers, waited) =
-            self.functions.call_all(&self.link, &requests, Over::Bound, wait).await?;
+        let requests = [self.request(key, request)];
+        let (numbers, waited) = self
+            .servers
+            .functions
+            .call_all(&self.servers.link, &requests, Over::Bound, wait)
+            .await?;
         match waited {
             Some(Value::Int(have)) if usize::try_from(have).is_ok_and(|have| have >= replicas) => {
                 Ok(numbers == [1])
@@ -149,28 +191,49 @@ impl RedisBackend {
 
     async fn remove_many_now(&self, keys: &[StoredKey], at: Sequence) -> Result<u64> {
         let mut removed = 0;
-        if self.limits.replicas > 0 {
+        if self.limits().replicas > 0 {
             for key in keys {
                 removed += u64::from(self.remove_now(key, at).await?);
             }
             return Ok(removed);
         }
-        for chunk in keys.chunks(self.limits.pipeline_size) {
-            let requests: Vec<_> =
-                chunk.iter().map(|key| (key.clone(), Request::Remove { at })).collect();
-            let (numbers, _) =
-                self.functions.call_all(&self.link, &requests, Over::Shared, || None).await?;
+        for chunk in keys.chunks(self.limits().pipeline_size) {
+            let calls: Vec<_> =
+                chunk.iter().map(|key| self.request(key, Request::Remove { at })).collect();
+            let numbers = self.numbers(&calls).await?;
             removed += numbers.into_iter().filter(|number| *number == 1).count() as u64;
         }
         Ok(removed)
     }
 
     async fn touch_now(&self, key: &StoredKey, life: Duration) -> Result<bool> {
-        Ok(self.functions.call(&self.link, key, &Request::Touch { life }).await? == 1)
+        let touched = self.servers.call(&self.request(key, Request::Touch { life })).await?;
+        Ok(functions::number(touched)? == 1)
+    }
+
+    async fn swap_now(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+    ) -> Result<Swapped> {
+        if value.len() > self.limits().value_bytes_max {
+            return Ok(Swapped::Refused);
+        }
+        let Put { version, ttl: life } = how;
+        let request = Request::Swap { version, value, life, expected };
+        swapped(&self.servers.call(&self.request(key, request)).await?)
+    }
+
+    async fn numbers(&self, calls: &[ValueCall<'_>]) -> Result<Vec<i64>> {
+        let Servers { functions, link, .. } = &*self.servers;
+        let (numbers, _) = functions.call_all(link, calls, Over::Shared, || None).await?;
+        Ok(numbers)
     }
 
     async fn clear_prefix_now(&self, prefix: &KeyPrefix) -> Result<()> {
-        scan::each_step(&self.link, prefix, |keys| async move {
+        scan::each_step(&self.servers.link, prefix, |keys| async move {
             // Removed one by one in a pipeline, so that no removal is forgotten with the values.
             self.remove_many_now(&keys, Sequence::ZERO).await.map(drop)
         })
@@ -191,14 +254,7 @@ impl RedisBackend {
                 Err(error::late("the server did not answer within the caller's timeout"))
             }),
         };
-        ended.map_err(|fault| self.told(operation, fault))
-    }
-
-    /// What a caller is told of a fault. A call that met the close lost its connection to it.
-    #[cold]
-    fn told(&self, operation: &'static str, fault: Error) -> Error {
-        let fault = if self.link.is_closed() { error::closed() } else { fault };
-        fault.operation(operation)
+        ended.map_err(|fault| self.servers.told(operation, fault))
     }
 }
 
@@ -207,6 +263,19 @@ fn value_of(record: Option<Bytes>) -> Result<Option<Bytes>> {
         None | Some(Record::Removal) => Ok(None),
         Some(Record::Value(value)) => Ok(Some(value)),
         Some(Record::Foreign) => Err(error::foreign_record()),
+    }
+}
+
+/// What the function `swap` says.
+fn swapped(answer: &Value) -> Result<Swapped> {
+    let Value::Array(parts) = answer else { return Err(error::strange_reply()) };
+    match &parts[..] {
+        [Value::BulkString(what), Value::BulkString(stands)] => match &what[..] {
+            b"stored" => Ok(Swapped::Stored),
+            b"fenced" => Ok(Swapped::Fenced),
+            _ => record::number(stands).map(Swapped::Changed).ok_or_else(error::strange_reply),
+        },
+        _ => Err(error::strange_reply()),
     }
 }
 
@@ -225,21 +294,21 @@ impl Backend for RedisBackend {
             expiry: true,
             fence: true,
             touch: true,
-            swap: false,
+            swap: true,
             scan: true,
             clear_prefix: true,
             durable: true,
             shared: true,
-            value_bytes_max: Some(self.limits.value_bytes_max),
+            value_bytes_max: Some(self.limits().value_bytes_max),
         }
     }
 
     fn node(&self, key: &StoredKey) -> u32 {
-        self.link.node(key)
+        self.servers.link.node_of_key(key)
     }
 
     fn nodes(&self) -> u32 {
-        self.link.nodes()
+        self.servers.link.nodes()
     }
 
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
@@ -276,6 +345,17 @@ impl Backend for RedisBackend {
         self.bounded("remove_many", ctx, pin!(self.remove_many_now(keys, at))).await
     }
 
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        self.bounded("swap", ctx, pin!(self.swap_now(key, value, how, expected))).await
+    }
+
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {
         self.bounded("touch", ctx, pin!(self.touch_now(key, ttl))).await
     }
@@ -286,31 +366,31 @@ impl Backend for RedisBackend {
         from: Option<Bytes>,
         limit: usize,
     ) -> Result<ScanPage> {
-        let page = scan::page(&self.link, prefix, from, limit).await;
-        page.map_err(|fault| self.told("scan", fault))
+        let page = scan::page(&self.servers.link, prefix, from, limit).await;
+        page.map_err(|fault| self.servers.told("scan", fault))
     }
 
     async fn clear_prefix(&self, prefix: &KeyPrefix) -> Result<()> {
         let cleared = self.clear_prefix_now(prefix).await;
-        cleared.map_err(|fault| self.told("clear_prefix", fault))
+        cleared.map_err(|fault| self.servers.told("clear_prefix", fault))
     }
 
     async fn health(&self) -> BackendHealth {
-        if self.link.is_closed() {
+        if self.servers.link.is_closed() {
             return BackendHealth::Down("the backend is closed".into());
         }
-        self.link.health(self.limits.read_timeout).await
+        self.servers.link.health(self.limits().read_timeout).await
     }
 
     async fn close(&self) -> Result<()> {
-        self.link.close();
+        self.servers.link.close();
         Ok(())
     }
 }
 
 impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisBackend").field("link", &self.link).finish_non_exhaustive()
+        f.debug_struct("RedisBackend").field("link", &self.servers.link).finish_non_exhaustive()
     }
 }
 

@@ -38,19 +38,27 @@
 
 mod address;
 mod backend;
+mod bus;
 mod config;
+mod epochs;
 mod error;
 mod factory;
 mod functions;
 mod key;
+mod lease;
 mod link;
+mod names;
 mod password;
 mod record;
 mod scan;
+mod servers;
 mod source;
 mod tls;
 
 pub use backend::RedisBackend;
+pub use bus::RedisBus;
 pub use config::Redis;
+pub use epochs::RedisEpochs;
 pub use factory::RedisFactory;
+pub use lease::RedisLease;
 pub use password::Password;

@@ -11,7 +11,7 @@
 use bytes::{Buf, Bytes};
 use cache_enterprise_core::Sequence;
 
-/// Bytes of the head. `functions.lua` knows the number too.
+/// Bytes of the head. `values.lua` knows the number too.
 pub(crate) const HEAD_BYTES: usize = 9;
 
 const VALUE: u8 = b'v';
@@ -52,6 +52,11 @@ pub(crate) fn open(mut record: Bytes) -> Record {
 /// A version as functions take it.
 pub(crate) fn version(version: Sequence) -> [u8; 8] {
     version.0.to_be_bytes()
+}
+
+/// The version that a function gave.
+pub(crate) fn number(bytes: &[u8]) -> Option<Sequence> {
+    Some(Sequence(u64::from_be_bytes(bytes.try_into().ok()?)))
 }
 
 /// Whether a record that begins with `first` is a value.

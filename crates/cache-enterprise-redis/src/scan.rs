@@ -9,7 +9,7 @@ use redis::Value;
 
 use crate::error;
 use crate::key::{self, RedisKey};
-use crate::link::{Call, Link};
+use crate::link::{Call, Link, slot_of_key};
 use crate::record;
 
 /// Keys that one step looks at, more or less.
@@ -111,7 +111,7 @@ async fn values(link: &Link, keys: Vec<StoredKey>) -> Result<Vec<StoredKey>> {
     let kind = |key: &StoredKey| {
         let mut command = redis::cmd("GETRANGE");
         command.arg(RedisKey::of(key)).arg(0).arg(0);
-        Call { key: key.clone(), command, payload: 0 }
+        Call { slot: slot_of_key(key), command, payload: 0 }
     };
     let mut found = Vec::with_capacity(keys.len());
     for chunk in keys.chunks(STEP_MAX) {

@@ -20,7 +20,7 @@ impl BackendSource for Redis {
         match backend.connected().await {
             Err(fault) if !fault.is_transient() => Err(fault),
             // Its connections are tried again by themselves.
-            _ => Ok(OpenedBackend::new(Arc::new(backend))),
+            _ => Ok(Arc::new(backend).opened()),
         }
     }
 

@@ -28,7 +28,7 @@ pub use cache_enterprise_serializers::*;
 pub use cache_enterprise_disk::Disk;
 
 #[cfg(feature = "redis")]
-pub use cache_enterprise_redis::Redis;
+pub use cache_enterprise_redis::{Redis, RedisBus};
 
 #[cfg(feature = "memcached")]
 pub use cache_enterprise_memcached::Memcached;

@@ -1,115 +1,114 @@
-//! What runs at the server: compare and set, as functions or as scripts.
+//! What runs at the server, as functions or as scripts.
 //!
 //! Redis 7 keeps functions: loaded once, replicated and saved with the data. Redis 6.2 has scripts
 //! alone, which a restart or a failover forgets. Both are named by a hash of their code, so that
 //! versions of this crate can share a server, and both are loaded when the server says that it
 //! does not know them, which needs no thought about what it went through.
+//!
+//! Whether a server has functions is asked with a call of none. To a command it does not know it
+//! answers with the arguments it got, and ours are bytes that no error can be read from.
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+mod code;
+mod values;
 
-use bytes::{BufMut, Bytes};
-use cache_enterprise_core::{Error, Result, Sequence, StoredKey, saturating_millis};
-use redis::{Cmd, RedisWrite, ToRedisArgs, Value};
-use twox_hash::XxHash3_64;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use cache_enterprise_core::{Error, ErrorKind, Result};
+use redis::{Cmd, Value};
 
 use crate::error;
-use crate::key::RedisKey;
 use crate::link::{Call, Link};
-use crate::record;
 
-const CODE: &str = include_str!("functions.lua");
+pub(crate) use code::Function;
+use code::{CODES, Code, LIBRARY};
+pub(crate) use values::{Record, Request, ValueCall, millis, removal};
+
 /// How often a call is made: a server without functions says so, one without the script says so,
 /// and one may lose twice what was just loaded.
 const ATTEMPTS_MAX: usize = 5;
-/// A life from here on is endless: Redis counts in milliseconds and 64 bits.
-const LIFE_MS_MAX: u64 = 1 << 53;
 
-/// A function and what it is called with.
-#[derive(Clone, Debug)]
-pub(crate) enum Request {
-    Put { version: Sequence, value: Bytes, life: Option<Duration> },
-    Remove { at: Sequence },
-    Touch { life: Duration },
+/// A call of a function.
+pub(crate) trait Invoke: Sync {
+    fn function(&self) -> Function;
+
+    /// The slot of all its keys.
+    fn slot(&self) -> u16;
+
+    /// Appends the number of keys, the keys, and the arguments.
+    fn write(&self, command: &mut Cmd);
+
+    /// Bytes of the value in it.
+    fn payload(&self) -> usize {
+        0
+    }
 }
 
-/// The functions of one backend.
-#[derive(Debug)]
+/// The functions of one topology.
+#[derive(Debug, Default)]
 pub(crate) struct Functions {
-    /// The server knows no functions.
-    as_scripts: AtomicBool,
-    /// Life of a removal in milliseconds.
-    removal: String,
+    /// A [`Form`], or zero while it is not known.
+    form: AtomicU8,
 }
 
 /// What a call is sent as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum Form {
-    Functions,
-    Scripts,
+    Functions = 1,
+    Scripts = 2,
 }
+
+const UNKNOWN: u8 = 0;
+/// No function has this name.
+const NOBODY: &str = "cache_enterprise_nobody";
 
 /// Who the calls are made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
     Shared,
-    /// A connection of their own; the calls are of one key.
+    /// A connection of their own; the calls are of one slot.
     Bound,
 }
 
 impl Functions {
-    pub(crate) fn new(tombstone_life: Duration) -> Self {
-        let removal = saturating_millis(tombstone_life).clamp(1, LIFE_MS_MAX).to_string();
-        Self { as_scripts: AtomicBool::new(false), removal }
-    }
-
-    /// Calls one function; its number.
-    pub(crate) async fn call(
-        &self,
-        link: &Link,
-        key: &StoredKey,
-        request: &Request,
-    ) -> Result<i64> {
+    /// Calls one function.
+    pub(crate) async fn call(&self, link: &Link, invoked: &impl Invoke) -> Result<Value> {
         for _ in 0..ATTEMPTS_MAX {
-            let form = self.form();
-            match number(link.call(&self.prepared(key, request, form)).await) {
-                Err(fault) => self.mend(link, key, fault, form).await?,
-                number => return number,
+            let form = self.form(link, invoked.slot()).await?;
+            match link.call(&prepared(invoked, form)).await {
+                Err(fault) => self.mend(link, invoked.slot(), fault, form).await?,
+                answer => return answer,
             }
         }
         Err(forgetful())
     }
 
-    /// Calls a function for each request; their numbers, in their order. What `after` gives is
-    /// sent behind them each time.
+    /// Calls several functions that give numbers; the numbers in the order of the calls. What
+    /// `after` gives is sent behind them each time.
     pub(crate) async fn call_all(
         &self,
         link: &Link,
-        requests: &[(StoredKey, Request)],
+        invoked: &[impl Invoke],
         over: Over,
         after: impl Fn() -> Option<Call>,
     ) -> Result<(Vec<i64>, Option<Value>)> {
-        let mut numbers = vec![None; requests.len()];
+        let Some(first) = invoked.first() else { return Ok((Vec::new(), None)) };
+        let mut numbers = vec![None; invoked.len()];
         for _ in 0..ATTEMPTS_MAX {
-            let form = self.form();
-            let open: Vec<_> = (0..requests.len()).filter(|at| numbers[*at].is_none()).collect();
-            let mut calls: Vec<_> = open
-                .iter()
-                .map(|at| self.prepared(&requests[*at].0, &requests[*at].1, form))
-                .chain(after())
-                .collect();
+            let form = self.form(link, first.slot()).await?;
+            let open: Vec<_> = (0..invoked.len()).filter(|at| numbers[*at].is_none()).collect();
+            let calls = open.iter().map(|at| prepared(&invoked[*at], form));
+            let calls: Vec<_> = calls.chain(after()).collect();
             let mut answers = match over {
                 Over::Shared => link.call_all(&calls).await?,
                 Over::Bound => link.call_bound(&calls).await?,
             };
             let last = if answers.len() > open.len() { answers.pop() } else { None };
-            calls.truncate(open.len());
             let mut faults = Vec::new();
             for (at, answer) in open.into_iter().zip(answers) {
-                match number(answer) {
+                match answer.and_then(number) {
                     Ok(number) => numbers[at] = Some(number),
-                    Err(fault) => faults.push((link.node(&requests[at].0), at, fault)),
+                    Err(fault) => faults.push((link.node(invoked[at].slot()), at, fault)),
                 }
             }
             // What one server did not know, another one may; each is told once.
@@ -117,7 +116,7 @@ impl Functions {
             faults.dedup_by_key(|(node, ..)| *node);
             let is_done = faults.is_empty();
             for (_, at, fault) in faults {
-                self.mend(link, &requests[at].0, fault, form).await?;
+                self.mend(link, invoked[at].slot(), fault, form).await?;
             }
             if is_done {
                 return Ok((numbers.into_iter().flatten().collect(), last.transpose()?));
@@ -127,17 +126,34 @@ impl Functions {
     }
 
     /// What calls are sent as at the moment.
-    fn form(&self) -> Form {
-        if self.as_scripts.load(Ordering::Relaxed) { Form::Scripts } else { Form::Functions }
+    async fn form(&self, link: &Link, slot: u16) -> Result<Form> {
+        match self.form.load(Ordering::Relaxed) {
+            UNKNOWN => Box::pin(self.ask_form(link, slot)).await,
+            form if form == Form::Scripts as u8 => Ok(Form::Scripts),
+            _ => Ok(Form::Functions),
+        }
+    }
+
+    #[cold]
+    async fn ask_form(&self, link: &Link, slot: u16) -> Result<Form> {
+        let mut command = redis::cmd("FCALL");
+        command.arg(NOBODY).arg(0);
+        let form = match link.call(&Call { slot, command, payload: 0 }).await {
+            Err(fault) if error::is_unknown_command(&fault) => Form::Scripts,
+            Err(fault) if !error::is_unknown_code(&fault) => return Err(fault),
+            _ => Form::Functions,
+        };
+        self.form.store(form as u8, Ordering::Relaxed);
+        Ok(form)
     }
 
     /// Loads what the server did not know when it was sent in this form, or gives the fault back.
-    async fn mend(&self, link: &Link, key: &StoredKey, fault: Error, form: Form) -> Result<()> {
-        if error::is_unknown_command(&fault) && form == Form::Functions {
-            self.as_scripts.store(true, Ordering::Relaxed);
-            return Ok(());
-        }
+    async fn mend(&self, link: &Link, slot: u16, fault: Error, form: Form) -> Result<()> {
         if !error::is_unknown_code(&fault) {
+            if !fault.context().any(|(name, _)| name == "code") {
+                // No answer, or none that can be read: perhaps another server by now.
+                self.form.store(UNKNOWN, Ordering::Relaxed);
+            }
             return Err(fault);
         }
         let loads = match form {
@@ -147,16 +163,16 @@ impl Functions {
                 vec![command]
             }
             Form::Scripts => {
-                let load = |function: &Code| {
+                let load = |code: &Code| {
                     let mut command = redis::cmd("SCRIPT");
-                    command.arg("LOAD").arg(function.script.as_str());
+                    command.arg("LOAD").arg(code.script.as_str());
                     command
                 };
-                FUNCTIONS.iter().map(load).collect()
+                CODES.iter().map(load).collect()
             }
         };
         for command in loads {
-            match link.load(key, &command).await {
+            match link.load(slot, &command).await {
                 // Somebody else was faster.
                 Err(fault) if error::is_already_loaded(&fault) => {}
                 answer => drop(answer?),
@@ -164,128 +180,29 @@ impl Functions {
         }
         Ok(())
     }
-
-    fn prepared(&self, key: &StoredKey, request: &Request, form: Form) -> Call {
-        let code = &FUNCTIONS[request.number()];
-        let mut command = Cmd::with_capacity(8, 256 + 2 * key.len() + request.payload());
-        match form {
-            Form::Functions => command.arg("FCALL").arg(code.function.as_str()),
-            Form::Scripts => command.arg("EVALSHA").arg(code.hash.as_str()),
-        };
-        command.arg(1).arg(RedisKey::of(key));
-        match request {
-            Request::Put { version, value, life } => {
-                command.arg(Record(*version, value)).arg(millis(*life))
-            }
-            Request::Remove { at } => command.arg(record::version(*at).as_slice()),
-            Request::Touch { life } => command.arg(millis(Some(*life))),
-        };
-        command.arg(self.removal.as_str());
-        Call { key: key.clone(), command, payload: request.payload() }
-    }
 }
 
-impl Request {
-    fn number(&self) -> usize {
-        match self {
-            Self::Put { .. } => 0,
-            Self::Remove { .. } => 1,
-            Self::Touch { .. } => 2,
-        }
-    }
-
-    /// Bytes of the value in it.
-    pub(crate) fn payload(&self) -> usize {
-        match self {
-            Self::Put { value, .. } => value.len(),
-            Self::Remove { .. } | Self::Touch { .. } => 0,
-        }
-    }
+fn prepared(invoked: &impl Invoke, form: Form) -> Call {
+    let code = invoked.function().code();
+    let payload = invoked.payload();
+    let mut command = Cmd::with_capacity(8, 256 + payload);
+    match form {
+        Form::Functions => command.arg("FCALL").arg(code.function.as_str()),
+        Form::Scripts => command.arg("EVALSHA").arg(code.hash.as_str()),
+    };
+    invoked.write(&mut command);
+    Call { slot: invoked.slot(), command, payload }
 }
 
-/// One function under its names.
-struct Code {
-    function: String,
-    script: String,
-    hash: String,
-}
-
-/// In the order of [`Request::number`]. Under a server without memory a removal still runs.
-static FUNCTIONS: LazyLock<[Code; 3]> = LazyLock::new(|| {
-    ["put", "remove", "touch"].map(|name| {
-        let script = format!("{CODE}\nreturn {name}(KEYS, ARGV)\n");
-        let hash = redis::Script::new(&script).get_hash().to_owned();
-        Code { function: format!("cache_enterprise_{}_{name}", digest()), script, hash }
-    })
-});
-
-static LIBRARY: LazyLock<String> = LazyLock::new(|| {
-    let flags = ["", ", flags = {'allow-oom'}", ", flags = {'allow-oom'}"];
-    let mut library = format!("#!lua name=cache_enterprise_{}\n{CODE}\n", digest());
-    for ((code, name), flags) in FUNCTIONS.iter().zip(["put", "remove", "touch"]).zip(flags) {
-        let function = &code.function;
-        library.push_str(&format!(
-            "redis.register_function{{function_name = '{function}', callback = {name}{flags}}}\n"
-        ));
-    }
-    library
-});
-
-fn digest() -> String {
-    format!("{:016x}", XxHash3_64::oneshot(CODE.as_bytes()))
-}
-
-/// Head and value, written into a command without a copy in between.
-struct Record<'a>(Sequence, &'a Bytes);
-
-impl ToRedisArgs for Record<'_> {
-    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        let mut argument = out.bufmut_for_next_arg(record::HEAD_BYTES + self.1.len());
-        argument.put_slice(&record::head(self.0));
-        argument.put_slice(self.1);
-    }
-}
-
-/// A life as functions take it.
-fn millis(life: Option<Duration>) -> String {
-    match life.map(saturating_millis) {
-        Some(millis) if millis < LIFE_MS_MAX => millis.to_string(),
-        _ => String::new(),
-    }
-}
-
-fn number(answer: Result<Value>) -> Result<i64> {
-    match answer? {
+/// The number that a function gave.
+pub(crate) fn number(answer: Value) -> Result<i64> {
+    match answer {
         Value::Int(number) => Ok(number),
         _ => Err(error::strange_reply()),
     }
 }
 
 fn forgetful() -> Error {
-    Error::new(
-        cache_enterprise_core::ErrorKind::Unavailable,
-        "the server forgets its functions faster than they are loaded",
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_function_has_names_of_its_own_that_hang_on_the_code() {
-        let names: Vec<_> = FUNCTIONS.iter().map(|code| &code.function).collect();
-        assert!(names.iter().all(|name| name.contains(&digest())));
-        assert!(names.iter().all(|name| LIBRARY.contains(&format!("'{name}'"))));
-        assert!(FUNCTIONS[0].hash != FUNCTIONS[1].hash && FUNCTIONS[0].hash.len() == 40);
-    }
-
-    #[test]
-    fn a_life_is_whole_milliseconds_or_endless() {
-        assert_eq!(millis(None), "");
-        assert_eq!(millis(Some(Duration::MAX)), "");
-        assert_eq!(millis(Some(Duration::ZERO)), "0");
-        assert_eq!(millis(Some(Duration::from_nanos(1))), "1");
-        assert_eq!(millis(Some(Duration::from_secs(30 * 86_400))), "2592000000");
-    }
+    let text = "the server forgets its functions faster than they are loaded";
+    Error::new(ErrorKind::Unavailable, text)
 }

@@ -1,5 +1,5 @@
 -- Compare and set at the server: an entry and the version it belongs to change in one step.
--- Each call names one key; docs/redis.md lists what a user must be granted for it.
+-- Each call names one key; docs/redis.md lists what a user must be granted for the functions.
 
 local HEAD = 9
 local NEVER = '\0\0\0\0\0\0\0\0'
@@ -71,4 +71,23 @@ local function touch(keys, args)
     redis.call('PEXPIRE', keys[1], args[1])
   end
   return 1
+end
+
+-- record, life and life of a removal as in put, version that is expected or NEVER for no value:
+-- stored, changed or fenced, and the version of the value that stands
+local function swap(keys, args)
+  local kind, stands = head(keys[1])
+  if kind == 'r' and newer(stands, string.sub(args[1], 2, HEAD)) then
+    return { 'fenced', NEVER }
+  end
+  local there = kind == 'v' and stands or NEVER
+  if there ~= args[4] or (kind == 'v' and there == NEVER) then
+    return { 'changed', there }
+  end
+  if newer(there, string.sub(args[1], 2, HEAD)) then
+    -- The expected value gives way whatever its version is.
+    redis.call('UNLINK', keys[1])
+  end
+  put(keys, args)
+  return { 'stored', NEVER }
 end

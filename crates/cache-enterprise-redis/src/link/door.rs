@@ -13,12 +13,13 @@ use cache_enterprise_core::{Error, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
-    RedisConnectionInfo,
+    PushInfo, RedisConnectionInfo,
 };
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -62,6 +63,9 @@ pub(crate) struct Door {
     pub(crate) connect_timeout: Duration,
 }
 
+/// Takes what a server sends unasked.
+pub(crate) type Pushes = mpsc::Sender<PushInfo>;
+
 /// The future that carries commands and replies; dropped, it ends every call of its connection.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -76,10 +80,19 @@ impl Door {
     /// Opens a connection within the connect timeout, whatever hangs: redis-rs #1953 is open, so
     /// nothing below is trusted to end by itself.
     pub(crate) async fn open(&self, delays: Delays) -> Result<Opened> {
+        self.open_with(delays, None).await
+    }
+
+    /// As [`open`](Self::open); what the server pushes goes to `pushes`.
+    pub(crate) async fn open_hearing(&self, pushes: Pushes) -> Result<Opened> {
+        self.open_with(Delays::MayNot, Some(pushes)).await
+    }
+
+    async fn open_with(&self, delays: Delays, pushes: Option<Pushes>) -> Result<Opened> {
         let opened = timeout(self.connect_timeout, async {
             let endpoint = self.endpoint().await?;
             let (login, tls) = (&self.login, self.tls.as_ref());
-            let opened = connect(&endpoint, tls, login, self.database, delays).await;
+            let opened = connect(&endpoint, tls, login, self.database, (delays, pushes)).await;
             let (connection, driver) = opened.map_err(|fault| fault.with("server", &endpoint))?;
             Ok(Opened { connection, driver, endpoint })
         });
@@ -168,7 +181,7 @@ async fn ask(
     login: &Login,
     tls: Option<&Arc<ClientConfig>>,
 ) -> Result<Option<Endpoint>> {
-    let (mut connection, driver) = connect(at, tls, login, 0, Delays::MayNot).await?;
+    let (mut connection, driver) = connect(at, tls, login, 0, (Delays::MayNot, None)).await?;
     let mut question = redis::cmd("SENTINEL");
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
     let answer = tokio::select! {
@@ -187,33 +200,38 @@ async fn connect(
     tls: Option<&Arc<ClientConfig>>,
     login: &Login,
     database: u32,
-    delays: Delays,
+    (delays, pushes): (Delays, Option<Pushes>),
 ) -> Result<(MultiplexedConnection, Driver)> {
     let settings = settings(login, database).await?;
     let socket = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
         .await
         .map_err(|fault| error::from_io(&fault))?;
     socket.set_nodelay(delays == Delays::MayNot).map_err(|fault| error::from_io(&fault))?;
-    let Some(tls) = tls else { return log_in(socket, &settings).await };
+    let Some(tls) = tls else { return log_in(socket, &settings, pushes).await };
     let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| {
         Error::config("a certificate cannot be checked for this name; write a host name")
     })?;
     let secured = TlsConnector::from(Arc::clone(tls)).connect(name, socket).await;
-    log_in(secured.map_err(|fault| error::from_io(&fault))?, &settings).await
+    log_in(secured.map_err(|fault| error::from_io(&fault))?, &settings, pushes).await
 }
 
 async fn log_in<S>(
     stream: S,
     settings: &RedisConnectionInfo,
+    pushes: Option<Pushes>,
 ) -> Result<(MultiplexedConnection, Driver)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // Deadlines are kept by the pulse and by the calls, not by a timer for each command.
-    let config = AsyncConnectionConfig::new()
+    let mut config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_connection_timeout(None)
         .set_pipeline_buffer_size(QUEUE);
+    if let Some(pushes) = pushes {
+        // One that finds no room is lost, and its listener sees the gap.
+        config = config.set_push_sender(move |push| pushes.try_send(push));
+    }
     let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config)
         .await
         .map_err(|fault| error::from_redis(&fault))?;

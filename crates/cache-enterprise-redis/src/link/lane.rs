@@ -6,7 +6,7 @@
 //! that failed they fail at once, and the next one to succeed lets them through again.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -16,6 +16,7 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use twox_hash::XxHash3_64;
 
 use super::door::{Delays, Door, Driver, Opened};
 use super::pulse::{Ended, Finding, Pulse, Watch};
@@ -52,6 +53,8 @@ pub(crate) struct Wire {
 }
 
 struct Held {
+    /// What tells the process at the other end from every other one, once it was asked.
+    run: OnceLock<u64>,
     connection: MultiplexedConnection,
     pulse: Pulse,
     endpoint: Endpoint,
@@ -128,7 +131,25 @@ impl Phase {
 
 impl Wire {
     fn new(connection: MultiplexedConnection, endpoint: Endpoint) -> Self {
-        Self { held: Arc::new(Held { connection, pulse: Pulse::default(), endpoint }) }
+        let (run, pulse) = (OnceLock::new(), Pulse::default());
+        Self { held: Arc::new(Held { run, connection, pulse, endpoint }) }
+    }
+
+    /// A number of the process at the other end, which no other process of a server has, before
+    /// or after. Asked once for each connection.
+    pub(crate) async fn run(&self) -> Result<u64> {
+        if let Some(run) = self.held.run.get() {
+            return Ok(*run);
+        }
+        let text = match self.read(redis::cmd("INFO").arg("server")).await? {
+            Value::BulkString(text) => text,
+            Value::VerbatimString { text, .. } => text.into_bytes(),
+            _ => return Err(error::strange_reply()),
+        };
+        let mut lines = text.split(|byte| *byte == b'\n');
+        let id = lines.find_map(|line| line.strip_prefix(b"run_id:"));
+        let run = XxHash3_64::oneshot(id.ok_or_else(error::strange_reply)?.trim_ascii());
+        Ok(*self.held.run.get_or_init(|| run))
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_enterprise_core::{BackendHealth, Result, StoredKey};
+use cache_enterprise_core::{BackendHealth, Error, Result, StoredKey};
 use redis::{Cmd, Pipeline, Value};
 use tokio::time::timeout;
 
@@ -32,7 +32,10 @@ use bound::Bound;
 use cluster::Cluster;
 use cluster::node::Access;
 pub(crate) use cluster::redirect::Redirect;
+pub(crate) use cluster::slots::{slot_of_key, slot_of_tag};
 use door::{Door, Place};
+pub(crate) use door::{Opened, Pushes};
+pub(crate) use policy::LARGE_BYTES;
 use reader::Answer;
 use single::Single;
 
@@ -45,11 +48,11 @@ pub(crate) enum Link {
     Cluster(Cluster),
 }
 
-/// A command for the server of a key, and the bytes of the value in it: a large one takes the
+/// A command for the server of a slot, and the bytes of the value in it: a large one takes the
 /// second connection.
 #[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) key: StoredKey,
+    pub(crate) slot: u16,
     pub(crate) command: Cmd,
     pub(crate) payload: usize,
 }
@@ -112,7 +115,7 @@ impl Link {
         }
     }
 
-    /// Calls the server of the key over a shared connection.
+    /// Calls the server of the slot over a shared connection.
     pub(crate) async fn call(&self, call: &Call) -> Result<Value> {
         match self {
             Self::Single(single) => single.call(&call.command, call.payload).await,
@@ -121,7 +124,7 @@ impl Link {
     }
 
     /// Makes several calls together, at most a pipeline's worth; an answer each, in their order.
-    /// Calls of one key are made in their order.
+    /// Calls of one slot are made in their order.
     pub(crate) async fn call_all(&self, calls: &[Call]) -> Result<Vec<Result<Value>>> {
         let payload = calls.iter().map(|call| call.payload).sum();
         match self {
@@ -130,7 +133,7 @@ impl Link {
         }
     }
 
-    /// As `call_all` for calls of one key, over a connection that nobody else uses meanwhile.
+    /// As `call_all` for calls of one slot, over a connection that nobody else uses meanwhile.
     pub(crate) async fn call_bound(&self, calls: &[Call]) -> Result<Vec<Result<Value>>> {
         match self {
             Self::Single(single) => single.call_bound(&pipeline(calls)).await,
@@ -152,20 +155,66 @@ impl Link {
         }
     }
 
-    /// Loads code where calls of the key may be made.
-    pub(crate) async fn load(&self, key: &StoredKey, command: &Cmd) -> Result<Value> {
+    /// Loads code where calls of the slot may be made.
+    pub(crate) async fn load(&self, slot: u16, command: &Cmd) -> Result<Value> {
         match self {
             Self::Single(single) => single.call(command, 0).await,
-            Self::Cluster(cluster) => Box::pin(cluster.load(key, command)).await,
+            Self::Cluster(cluster) => Box::pin(cluster.load(slot, command)).await,
         }
     }
 
-    /// The node that serves a key, below [`nodes`](Self::nodes).
-    pub(crate) fn node(&self, key: &StoredKey) -> u32 {
+    /// The node that serves a slot, below [`nodes`](Self::nodes).
+    pub(crate) fn node(&self, slot: u16) -> u32 {
         match self {
             Self::Single(_) => 0,
-            Self::Cluster(cluster) => cluster.node(key),
+            Self::Cluster(cluster) => cluster.node(slot),
         }
+    }
+
+    /// The node that serves a key. One server needs no slot.
+    pub(crate) fn node_of_key(&self, key: &StoredKey) -> u32 {
+        match self {
+            Self::Single(_) => 0,
+            Self::Cluster(cluster) => cluster.node(slot_of_key(key)),
+        }
+    }
+
+    /// Asks one question over the connection of the reads, whose deadline it shares. Besides the
+    /// answer it tells which process of a server gave it; zero where a redirect was followed.
+    pub(crate) async fn ask(&self, slot: u16, question: &Cmd) -> Result<(Value, u64)> {
+        match self {
+            Self::Single(single) => single.ask(question).await,
+            Self::Cluster(cluster) => Box::pin(cluster.ask(slot, question)).await,
+        }
+    }
+
+    /// The latest of the times of all servers, in microseconds; zero where one server has the time
+    /// for all. Those that do not answer have none.
+    pub(crate) async fn newest_time(&self) -> u64 {
+        match self {
+            Self::Single(_) => 0,
+            Self::Cluster(cluster) => Box::pin(cluster.newest_time()).await,
+        }
+    }
+
+    /// Opens a connection of its own to the server of a slot; what it pushes goes to `pushes`.
+    pub(crate) async fn open_hearing(&self, slot: u16, pushes: Pushes) -> Result<Opened> {
+        match self {
+            Self::Single(single) => single.door().open_hearing(pushes).await,
+            Self::Cluster(cluster) => cluster.open_hearing(slot, pushes).await,
+        }
+    }
+
+    /// Notes what happened to such a connection: its server may not be the slot's any more.
+    pub(crate) fn noticed(&self, slot: u16, fault: &Error) {
+        if let Self::Cluster(cluster) = self {
+            cluster.noticed(slot, fault);
+        }
+    }
+
+    /// Whether channels belong to slots.
+    pub(crate) fn is_sharded(&self) -> bool {
+        matches!(self, Self::Cluster(_))
     }
 
     /// How many nodes serve keys.

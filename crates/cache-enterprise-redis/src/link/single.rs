@@ -24,6 +24,7 @@ use crate::key::RedisKey;
 /// calls that need one to themselves.
 pub(crate) struct Single {
     reader: Reader<Lanes>,
+    door: Arc<Door>,
     bound: Bound,
     sizes: Sizes,
     limits: Limits,
@@ -59,7 +60,7 @@ impl Single {
             by_slot,
         };
         let reader = Reader::new(lanes, Policy::new(limits.pipeline_size));
-        Self { reader, bound, sizes: Sizes::default(), limits }
+        Self { reader, door, bound, sizes: Sizes::default(), limits }
     }
 
     fn lanes(&self) -> &Lanes {
@@ -160,6 +161,19 @@ impl Single {
         scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
         let answer = self.call_bound(&scan).await?.pop().ok_or_else(error::strange_reply)?;
         Listed::read(answer?)
+    }
+
+    /// Opens further connections to the same server.
+    pub(crate) fn door(&self) -> Arc<Door> {
+        Arc::clone(&self.door)
+    }
+
+    /// As [`Link::ask`](super::Link::ask).
+    pub(crate) async fn ask(&self, question: &Cmd) -> Result<(Value, u64)> {
+        let wire = self.lanes().hot.wire(self.limits.read_timeout).await?;
+        // The first time a round trip, from then on nothing.
+        let run = wire.run().await?;
+        Ok((wire.read(question).await?, run))
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {

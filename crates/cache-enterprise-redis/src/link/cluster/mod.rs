@@ -17,7 +17,7 @@ pub(in crate::link) mod node;
 pub(crate) mod redirect;
 mod rounds;
 mod routes;
-mod slots;
+pub(in crate::link) mod slots;
 mod table;
 mod view;
 mod watchdog;
@@ -36,7 +36,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::reader::Answer;
-use super::{Call, Listed, bytes_of, pipeline};
+use super::{Call, Listed, Opened, Pushes, bytes_of, pipeline};
 use crate::address::Endpoint;
 use crate::error;
 use crate::key::RedisKey;
@@ -92,7 +92,9 @@ impl Cluster {
 
     pub(super) async fn get_many(&self, keys: &[StoredKey]) -> Result<Vec<Option<Bytes>>> {
         let mut asked = JoinSet::new();
-        for (node, places) in self.by_node(keys.iter(), self.limits().read_timeout).await? {
+        for (node, places) in
+            self.by_node(keys.iter().map(slot_of_key), self.limits().read_timeout).await?
+        {
             let keys: Vec<StoredKey> = places.iter().map(|place| keys[*place].clone()).collect();
             asked.spawn(async move {
                 let answers = node.single.get_each(&keys).await;
@@ -112,7 +114,7 @@ impl Cluster {
 
     pub(super) async fn call(&self, call: &Call) -> Result<Value> {
         let within = self.limits().write_timeout;
-        let node = self.shared.node_of(slot_of_key(&call.key), within).await?;
+        let node = self.shared.node_of(call.slot, within).await?;
         let answer = node.single.call(&call.command, call.payload).await;
         self.shared.heard(&node, &answer);
         match detour(&answer, &node.endpoint) {
@@ -121,12 +123,55 @@ impl Cluster {
         }
     }
 
+    /// As [`Link::ask`](super::Link::ask).
+    pub(super) async fn ask(&self, slot: u16, question: &Cmd) -> Result<(Value, u64)> {
+        let node = self.shared.node_of(slot, self.limits().read_timeout).await?;
+        let answer = node.single.ask(question).await;
+        self.shared.heard(&node, &answer);
+        match detour(&answer, &node.endpoint) {
+            Some(way) => Ok((Box::pin(self.follow(&node, way, question, 0)).await?, 0)),
+            None => answer,
+        }
+    }
+
+    /// As [`Link::newest_time`](super::Link::newest_time).
+    pub(super) async fn newest_time(&self) -> u64 {
+        let mut asked = JoinSet::new();
+        for node in self.shared.nodes() {
+            asked.spawn(async move { node.single.ask(&redis::cmd("TIME")).await });
+        }
+        let mut newest = 0;
+        while let Some(answered) = asked.join_next().await {
+            if let Ok(Ok((time, _))) = answered
+                && let Ok((secs, micros)) = redis::from_redis_value::<(u64, u64)>(time)
+            {
+                newest = newest.max(secs.saturating_mul(1_000_000).saturating_add(micros));
+            }
+        }
+        newest
+    }
+
+    /// As [`Link::open_hearing`](super::Link::open_hearing).
+    pub(super) async fn open_hearing(&self, slot: u16, pushes: Pushes) -> Result<Opened> {
+        let node = self.shared.node_of(slot, self.limits().read_timeout).await?;
+        let opened = node.single.door().open_hearing(pushes).await;
+        self.shared.heard(&node, &opened);
+        opened
+    }
+
+    /// As [`Link::noticed`](super::Link::noticed).
+    pub(super) fn noticed(&self, slot: u16, fault: &Error) {
+        if let Some(node) = self.shared.known_node_of(slot) {
+            self.shared.heard(&node, &Err::<(), _>(fault.clone()));
+        }
+    }
+
     /// Calls of one node travel together. A call that is sent on is followed by itself; calls of
     /// one key are followed in their order.
     pub(super) async fn call_all(&self, calls: &[Call]) -> Result<Vec<Result<Value>>> {
-        let keys = calls.iter().map(|call| &call.key);
+        let slots = calls.iter().map(|call| call.slot);
         let mut made = JoinSet::new();
-        for (node, places) in self.by_node(keys, self.limits().write_timeout).await? {
+        for (node, places) in self.by_node(slots, self.limits().write_timeout).await? {
             let commands = pipeline(places.iter().map(|place| &calls[*place]));
             let payload = places.iter().map(|place| calls[*place].payload).sum();
             made.spawn(async move {
@@ -160,7 +205,7 @@ impl Cluster {
     pub(super) async fn call_bound(&self, calls: &[Call]) -> Result<Vec<Result<Value>>> {
         let Some(first) = calls.first() else { return Ok(Vec::new()) };
         let within = self.limits().write_timeout;
-        let mut node = self.shared.node_of(slot_of_key(&first.key), within).await?;
+        let mut node = self.shared.node_of(first.slot, within).await?;
         let mut is_asking = false;
         for _ in 0..=DETOURS_MAX {
             let answers = match is_asking {
@@ -205,10 +250,10 @@ impl Cluster {
         listed
     }
 
-    /// Loads code at every node that may be asked for the key: at all of them, since a slot that
-    /// is on its way is served by two. What the key's own master answers counts.
-    pub(super) async fn load(&self, key: &StoredKey, command: &Cmd) -> Result<Value> {
-        let own = self.shared.node_of(slot_of_key(key), self.limits().write_timeout).await?;
+    /// Loads code at every node that may be asked for the slot: at all of them, since a slot that
+    /// is on its way is served by two. What the slot's own master answers counts.
+    pub(super) async fn load(&self, slot: u16, command: &Cmd) -> Result<Value> {
+        let own = self.shared.node_of(slot, self.limits().write_timeout).await?;
         let mut loads = JoinSet::new();
         for node in self.shared.nodes().into_iter().chain(self.shared.strangers()) {
             // One that does not answer is loaded when it does, and asked for it.
@@ -224,8 +269,8 @@ impl Cluster {
         answer
     }
 
-    pub(super) fn node(&self, key: &StoredKey) -> u32 {
-        self.shared.shard_of(slot_of_key(key)) as u32
+    pub(super) fn node(&self, slot: u16) -> u32 {
+        self.shared.shard_of(slot) as u32
     }
 
     pub(super) fn nodes(&self) -> u32 {
@@ -269,15 +314,15 @@ impl Cluster {
         self.shared.is_closed()
     }
 
-    /// The nodes of keys, each with the places of its keys in their order.
-    async fn by_node<'a>(
+    /// The nodes of slots, each with the places of its slots in their order.
+    async fn by_node(
         &self,
-        keys: impl Iterator<Item = &'a StoredKey>,
+        slots: impl Iterator<Item = u16>,
         within: Duration,
     ) -> Result<Vec<(Arc<Node>, Vec<usize>)>> {
         let mut groups: BTreeMap<watchdog::LinkId, (Arc<Node>, Vec<usize>)> = BTreeMap::new();
-        for (place, key) in keys.enumerate() {
-            let node = self.shared.node_of(slot_of_key(key), within).await?;
+        for (place, slot) in slots.enumerate() {
+            let node = self.shared.node_of(slot, within).await?;
             groups.entry(node.id).or_insert_with(|| (node, Vec::new())).1.push(place);
         }
         Ok(groups.into_values().collect())

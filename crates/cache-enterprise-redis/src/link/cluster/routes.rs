@@ -85,7 +85,7 @@ impl Shared {
         })
     }
 
-    fn known_node_of(&self, slot: u16) -> Option<Arc<Node>> {
+    pub(super) fn known_node_of(&self, slot: u16) -> Option<Arc<Node>> {
         let routes = self.routes.read();
         routes.nodes.get(routes.table.shard(slot)?).cloned()
     }

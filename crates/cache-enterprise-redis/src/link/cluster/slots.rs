@@ -8,8 +8,13 @@ use crate::key::RedisKey;
 pub(super) const SLOTS: u16 = 16_384;
 
 /// The slot of a stored key: what stands in its braces decides alone.
-pub(super) fn slot_of_key(key: &StoredKey) -> u16 {
+pub(crate) fn slot_of_key(key: &StoredKey) -> u16 {
     crc16(RedisKey::of(key).tag_bytes()) % SLOTS
+}
+
+/// The slot of every key with this text in its braces.
+pub(crate) fn slot_of_tag(tag: &str) -> u16 {
+    crc16(tag.bytes()) % SLOTS
 }
 
 /// CRC-16/XMODEM, as the cluster specification asks: polynomial 0x1021, start 0.
@@ -46,9 +51,8 @@ mod tests {
     /// The check value of the algorithm, and slots that `CLUSTER KEYSLOT` names.
     #[test]
     fn slots_are_those_of_the_server() {
-        let slot = |text: &str| crc16(text.bytes()) % SLOTS;
         assert_eq!(crc16(b"123456789".iter().copied()), 0x31c3);
-        assert_eq!((slot("foo"), slot("bar"), slot("")), (12_182, 5_061, 0));
+        assert_eq!(["foo", "bar", ""].map(slot_of_tag), [12_182, 5_061, 0]);
     }
 
     #[test]
@@ -57,7 +61,7 @@ mod tests {
         for number in 0..64_u32 {
             let key = space.key(&number).expect("a short key");
             let tag = RedisKey::of(&key).tag();
-            assert_eq!(slot_of_key(&key), crc16(tag.bytes()) % SLOTS);
+            assert_eq!(slot_of_key(&key), slot_of_tag(&tag));
         }
     }
 }

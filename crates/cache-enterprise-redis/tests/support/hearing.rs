@@ -1,0 +1,89 @@
+//! A listener and what it was given.
+#![allow(dead_code, reason = "each target uses its part")]
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use cache_enterprise_core::coherence::{Bus, Heard, Listener};
+use cache_enterprise_core::secs;
+use tokio::time::timeout;
+
+pub(crate) const MANAGER: &str = "shop";
+
+/// Publishes `text`, again until it is acknowledged: a bus may fail while its server does.
+pub(crate) async fn publish(bus: &dyn Bus, text: &str) {
+    let frame = Bytes::copy_from_slice(text.as_bytes());
+    while let Err(fault) = bus.publish(MANAGER, frame.clone()).await {
+        assert!(fault.is_transient(), "{fault:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// One process's ear.
+pub(crate) struct Ear {
+    listener: Box<dyn Listener>,
+    pub(crate) frames: BTreeSet<String>,
+    /// How often it was told that frames are missing.
+    pub(crate) losses: usize,
+}
+
+impl Ear {
+    pub(crate) async fn on(bus: &dyn Bus) -> Self {
+        let listener = bus.listen(MANAGER).await.unwrap();
+        Self { listener, frames: BTreeSet::new(), losses: 0 }
+    }
+
+    /// Takes what comes next.
+    pub(crate) async fn next(&mut self) -> Heard {
+        let heard = timeout(secs(30), self.listener.next()).await.expect("something is heard");
+        match &heard {
+            Heard::Frame(frame) => {
+                self.frames.insert(String::from_utf8(frame.to_vec()).unwrap());
+            }
+            Heard::Lost => self.losses += 1,
+            Heard::Current { .. } => {}
+        }
+        heard
+    }
+
+    /// Takes what comes until everything that was published before this call was given, or its
+    /// loss was told.
+    pub(crate) async fn until_current(&mut self) {
+        let called = std::time::Instant::now();
+        loop {
+            if let Heard::Current { age } = self.next().await
+                && age < called.elapsed()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Whether nothing but frames comes for as long as `published` takes.
+    pub(crate) async fn hears_no_current_while(&mut self, what: impl Future<Output = ()>) {
+        tokio::pin!(what);
+        loop {
+            tokio::select! {
+                () = &mut what => return,
+                heard = self.listener.next() => {
+                    assert!(!matches!(heard, Heard::Current { .. }), "nobody can know that");
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_heard(&self, texts: &[String]) {
+        let missing: Vec<_> = texts.iter().filter(|text| !self.frames.contains(*text)).collect();
+        assert!(
+            missing.is_empty() || self.losses > 0,
+            "{missing:?} is missing, and nobody said so"
+        );
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_heard_all(&self, texts: &[String]) {
+        self.assert_heard(texts);
+        assert_eq!(self.losses, 0, "nothing had to be lost");
+    }
+}
