@@ -186,13 +186,13 @@ impl<C> ManagerBuilder<C, Tiered> {
         let Tiered { tiers, compressor, mut readers, transform, limits, beside, .. } = below;
         let unsure_max = below.unsure_max;
         let bus = below.bus;
-        let levels = open_all((2..).zip(tiers), &clock, &observer, compressor.as_ref()).await?;
+        let mut levels = open_all((2..).zip(tiers), &clock, &observer, compressor.as_ref()).await?;
         let (names, beside): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
         let beside = beside.into_iter().map(|tier| (0, tier));
-        let beside = open_all(beside, &clock, &observer, compressor.as_ref()).await?;
+        let mut beside = open_all(beside, &clock, &observer, compressor.as_ref()).await?;
         let all = levels.levels.iter().chain(&beside.levels);
         readers.extend(all.filter_map(|level| level.compressor.clone()));
-        let epochs = levels.epochs.or(beside.epochs);
+        let epochs = levels.epochs.take().or(beside.epochs.take());
         if bus.is_some() && !epochs.as_ref().is_some_and(|store| store.is_shared()) {
             return Err(Error::config(
                 "a bus needs a tier that keeps the sequence for all processes; \
@@ -219,6 +219,10 @@ impl<C> ManagerBuilder<C, Tiered> {
             runtime: runtime.clone(),
             epochs,
         };
+        let is_unheard = levels.is_shared && broadcast.is_none();
+        if is_unheard {
+            levels.shorten_private(L1_TTL_UNHEARD);
+        }
         let named = levels.levels.iter().filter_map(|level| {
             let name = level.config.name.as_ref()?;
             Some(stacks.alone(name, level, true))
@@ -226,7 +230,6 @@ impl<C> ManagerBuilder<C, Tiered> {
         let beside = names.iter().zip(&beside.levels);
         let beside = beside.map(|(name, level)| stacks.alone(name, level, false));
         let routes = named.chain(beside).collect();
-        let is_unheard = levels.is_shared && broadcast.is_none();
         let l1_bound = is_unheard.then_some(L1_TTL_UNHEARD);
         let stack = stacks.start(levels.levels, levels.packings, l1_bound);
         let (shared, codec) = Shared::new(untiered, Some(Arc::clone(&stack)), broadcast, routes);
@@ -331,6 +334,16 @@ struct Opened {
     is_shared: bool,
     /// The first store of epochs among them.
     epochs: Option<Arc<dyn EpochStore>>,
+}
+
+impl Opened {
+    /// Nobody tells this process what others ended: tiers of its own keep copies of what others
+    /// may change for so long and no longer, as level 1 does.
+    fn shorten_private(&mut self, life: Duration) {
+        for level in self.levels.iter_mut().filter(|level| !level.is_shared()) {
+            level.config.ttl = Some(level.config.ttl.map_or(life, |ttl| ttl.min(life)));
+        }
+    }
 }
 
 async fn open_all(

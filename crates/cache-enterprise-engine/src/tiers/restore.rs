@@ -111,6 +111,9 @@ impl Stack {
             let at = in_time(store.raise(&self.manager, &tenant.name, &whole, above)).await?;
             tenant.epochs.raise(&EpochTarget::Tenant, at);
         }
+        if self.has_bus() {
+            self.distrust_before_start(record.sequence);
+        }
         tenant.epochs.restore(&record);
         tenant.marks.learn(record.mark);
         tenant.restoring.is_done.store(true, Ordering::Release);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,6 +40,8 @@ pub(crate) struct Stack {
     debts: Vec<Debts>,
     epochs: Option<Arc<dyn EpochStore>>,
     broadcast: Option<Arc<Broadcast>>,
+    /// Whether tiers of this process alone are told apart from before it heard the others.
+    is_start_known: AtomicBool,
     l1_bound: Option<Duration>,
 }
 
@@ -88,6 +91,7 @@ impl Stack {
                 debts,
                 epochs: parts.epochs,
                 broadcast: parts.broadcast,
+                is_start_known: AtomicBool::new(false),
                 l1_bound: parts.l1_bound,
             }
         })
@@ -404,6 +408,14 @@ impl Stack {
                 // A failure was reported, and is owed.
                 let _ = self.remove_from(index, key, *at).await;
             }
+        }
+    }
+
+    /// Takes the first number this process is told for its start: what tiers of its own held by
+    /// then may have been ended while nobody listened.
+    pub(super) fn distrust_before_start(&self, at: Sequence) {
+        if !self.is_start_known.swap(true, Ordering::AcqRel) {
+            self.distrust_private(at);
         }
     }
 

@@ -5,6 +5,7 @@ mod acknowledged_end_is_seen_below_without_the_bus;
 mod heard_end_beats_the_load_it_overtakes;
 mod numbers_of_an_outage_end_nothing_newer;
 mod silence_and_loss_are_doubted;
+mod tiers_of_one_process_are_no_better_than_level_1;
 mod what_one_ends_the_others_let_go;
 
 use std::future::IntoFuture;
@@ -45,6 +46,12 @@ impl Fleet {
         Self { clock, tier, epochs, bus: InProcessBus::new() }
     }
 
+    /// The tier as a process with this client of the store of epochs sees it.
+    fn shared_tier(&self, epochs: &SharedEpochs) -> Tier {
+        let source = OpenedBackend::new(Arc::new(self.tier.reopened()));
+        Tier::new(source.with_epochs(Arc::new(epochs.clone()))).bare()
+    }
+
     /// A process that hears the others, at the fleet's time.
     async fn process(&self) -> Process {
         self.process_at(self.clock.clone()).await
@@ -52,12 +59,8 @@ impl Fleet {
 
     async fn process_at(&self, clock: Clock) -> Process {
         let (epochs, bus) = (self.epochs.another(), self.bus.another());
-        let source = OpenedBackend::new(Arc::new(self.tier.reopened()));
-        let options = Options { jitter: Some(0.0), ..Options::NONE };
-        let manager = CacheManager::builder("fleet")
-            .options(options)
-            .clock(clock)
-            .l2(Tier::new(source.with_epochs(Arc::new(epochs.clone()))).bare())
+        let manager = builder(clock)
+            .l2(self.shared_tier(&epochs))
             .codec(MessagePack)
             .bus(bus.clone())
             .build()
@@ -68,6 +71,12 @@ impl Fleet {
         process.heard("it listens", || process.bus.listeners("fleet") > 0).await;
         process
     }
+}
+
+/// A builder without jitter.
+fn builder(clock: Clock) -> cache_enterprise_engine::ManagerBuilder {
+    let options = Options { jitter: Some(0.0), ..Options::NONE };
+    CacheManager::builder("fleet").options(options).clock(clock)
 }
 
 impl Process {
