@@ -83,7 +83,9 @@ impl Debts {
             return Vec::new();
         }
         let owed = self.owed.lock();
-        let open = owed.iter().filter(|(key, _)| is_open(key));
+        // What was owed without a number is ended under one by whoever owes it.
+        let numbered = owed.iter().filter(|(_, version)| **version < Sequence::MAX);
+        let open = numbered.filter(|(key, _)| is_open(key));
         open.take(most).map(|(key, version)| (key.clone(), *version)).collect()
     }
 

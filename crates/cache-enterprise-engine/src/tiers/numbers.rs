@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::{EpochMark, EpochStore, EpochTarget};
 use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{Error, ErrorKind, Result, Sequence, mutant, saturating_millis};
+use cache_enterprise_core::{
+    Error, ErrorKind, Result, Sequence, StoredKey, mutant, saturating_millis,
+};
+use hashbrown::HashSet;
 
 use super::restore::{in_time, not_known};
 use super::stack::Stack;
@@ -63,12 +66,25 @@ pub(crate) struct Marks {
     looks: Mutex<Looks>,
     /// When the store is asked for numbers again, after it gave none.
     number_at: AtomicU64,
-    /// Groups whose end the store was not told of yet.
-    owed: Mutex<Vec<EpochTarget>>,
+    owed: Mutex<Owed>,
 }
 
-/// More groups than these are owed as the whole tenant.
-const OWED_MAX: usize = 1_000;
+/// What has no number of the store's yet.
+#[derive(Debug, Default)]
+struct Owed {
+    groups: Vec<EpochTarget>,
+    keys: HashSet<StoredKey>,
+}
+
+impl Owed {
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.keys.is_empty()
+    }
+}
+
+/// More groups than these, and more keys than those, are owed as the whole tenant.
+const OWED_GROUPS_MAX: usize = 1_000;
+const OWED_KEYS_MAX: usize = 100_000;
 
 /// Looks at the mark, numbered as they begin.
 #[derive(Debug, Default)]
@@ -112,30 +128,54 @@ impl Marks {
         *self.known.lock() = mark;
     }
 
-    /// The store was not told that these ended. Says whether nothing was owed before.
-    pub(super) fn owe(&self, targets: &[EpochTarget]) -> bool {
+    /// The store was not told that these groups ended. Says whether nothing was owed before.
+    pub(super) fn owe_groups(&self, targets: &[EpochTarget]) -> bool {
         let mut owed = self.owed.lock();
         let was_empty = owed.is_empty();
-        let new = targets.iter().filter(|target| !owed.contains(target));
+        let new = targets.iter().filter(|target| !owed.groups.contains(target));
         let new: Vec<_> = new.cloned().collect();
-        owed.extend(new);
-        if owed.len() > OWED_MAX {
-            let is_all = owed.contains(&EpochTarget::Everything);
-            owed.clear();
-            owed.push(if is_all { EpochTarget::Everything } else { EpochTarget::Tenant });
+        owed.groups.extend(new);
+        if owed.groups.len() > OWED_GROUPS_MAX {
+            let is_all = owed.groups.contains(&EpochTarget::Everything);
+            owed.groups.clear();
+            owed.groups.push(if is_all { EpochTarget::Everything } else { EpochTarget::Tenant });
         }
         was_empty
     }
 
-    pub(super) fn owed(&self) -> Vec<EpochTarget> {
-        self.owed.lock().clone()
+    /// These keys ended without a number. Says whether nothing was owed before.
+    fn owe_keys<'a>(&self, keys: impl Iterator<Item = &'a StoredKey>) -> bool {
+        let mut owed = self.owed.lock();
+        let was_empty = owed.is_empty();
+        for key in keys {
+            if owed.keys.len() < OWED_KEYS_MAX {
+                owed.keys.insert(key.clone());
+            } else if !owed.groups.contains(&EpochTarget::Tenant) {
+                owed.groups.push(EpochTarget::Tenant);
+            }
+        }
+        was_empty
     }
 
-    /// The store was told. Says whether nothing is owed any more.
-    pub(super) fn settle(&self, told: &[EpochTarget]) -> bool {
-        let mut owed = self.owed.lock();
-        owed.retain(|target| !told.contains(target));
-        owed.is_empty()
+    pub(super) fn owed_groups(&self) -> Vec<EpochTarget> {
+        self.owed.lock().groups.clone()
+    }
+
+    pub(super) fn owed_keys(&self) -> Vec<StoredKey> {
+        self.owed.lock().keys.iter().cloned().collect()
+    }
+
+    /// The store was told of these groups.
+    pub(super) fn settle_groups(&self, told: &[EpochTarget]) {
+        self.owed.lock().groups.retain(|target| !told.contains(target));
+    }
+
+    pub(super) fn settle_key(&self, key: &StoredKey) {
+        self.owed.lock().keys.remove(key);
+    }
+
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.owed.lock().is_empty()
     }
 }
 
@@ -171,6 +211,50 @@ impl Stack {
                 Number::Provisional(sequence.take_provisional(), error)
             }
         }
+    }
+
+    /// Keys that ended under numbers of this process: what the tiers hold of them is a miss, however
+    /// new, until they are ended again under a number of the store's.
+    pub(super) fn owe_unnumbered<'a>(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        keys: impl Iterator<Item = &'a StoredKey> + Clone,
+    ) {
+        if mutant::breaks("a removal without a number is made again") {
+            return;
+        }
+        for index in 0..self.levels.len() {
+            keys.clone().for_each(|key| self.debts(index).owe(key, Sequence::MAX));
+        }
+        if tenant.marks.owe_keys(keys) {
+            self.tell_store_later(tenant);
+        }
+    }
+
+    /// Ends keys again that ended without a number; answers whether a number was had.
+    pub(super) async fn end_unnumbered(&self, tenant: &Arc<TenantState>) -> bool {
+        let keys = tenant.marks.owed_keys();
+        if keys.is_empty() {
+            return true;
+        }
+        let Number::Given(at) = self.number(tenant).await else { return false };
+        for key in keys {
+            let pass = self.gates.fence(&key, at);
+            let _turn = pass.turn.lock().await;
+            let mut is_told = true;
+            for index in (0..self.levels.len()).rev() {
+                match self.remove_from(index, &key, at).await {
+                    Ok(_) => self.debts(index).settle(&key, Sequence::MAX),
+                    Err(_) => is_told = false,
+                }
+            }
+            if is_told {
+                tenant.marks.settle_key(&key);
+                // What the bus does not take stays in its line.
+                let _ = self.tell_key(tenant, &key, at).await;
+            }
+        }
+        true
     }
 
     /// Makes sure that every group that was ended before this call is known here. Readers that

@@ -156,10 +156,15 @@ impl Stack {
             Ok(()) => self.raise_now(&**store, tenant, targets).await,
             Err(error) => Err(error),
         };
-        if raised.is_err() && tenant.marks.owe(targets) {
-            self.runtime.spawn(raise_late(Arc::downgrade(self), Arc::downgrade(tenant)));
+        if raised.is_err() && tenant.marks.owe_groups(targets) {
+            self.tell_store_later(tenant);
         }
         raised.map(Some)
+    }
+
+    /// Asks the store again for what it did not take or give, until nothing is owed.
+    pub(super) fn tell_store_later(self: &Arc<Self>, tenant: &Arc<TenantState>) {
+        self.runtime.spawn(tell_late(Arc::downgrade(self), Arc::downgrade(tenant)));
     }
 
     async fn raise_now(
@@ -196,8 +201,8 @@ async fn restore_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
     }
 }
 
-/// Raises what the store did not, until it does or the manager is gone.
-async fn raise_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
+/// Raises and ends again what the store did not number, until it does or the manager is gone.
+async fn tell_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
     loop {
         tokio::time::sleep(EPOCHS_RETRY).await;
         let (Some(stack), Some(tenant)) = (stack.upgrade(), tenant.upgrade()) else { return };
@@ -205,15 +210,17 @@ async fn raise_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
         if !tenant.restoring.is_done() {
             continue;
         }
-        let owed = tenant.marks.owed();
-        if let Ok(at) = stack.raise_now(&**store, &tenant, &owed).await {
+        let owed = tenant.marks.owed_groups();
+        if !owed.is_empty() {
+            let Ok(at) = stack.raise_now(&**store, &tenant, &owed).await else { continue };
             owed.iter().for_each(|target| tenant.epochs.raise(target, at));
             // What the bus does not take stays in its line.
             let raised = owed.iter().map(|target| (at, Change::Raised(target.clone())));
             let _ = stack.tell(&tenant, raised.collect()).await;
-            if tenant.marks.settle(&owed) {
-                return;
-            }
+            tenant.marks.settle_groups(&owed);
+        }
+        if stack.end_unnumbered(&tenant).await && tenant.marks.owes_nothing() {
+            return;
         }
     }
 }

@@ -300,6 +300,9 @@ impl Stack {
                     (Err(error), _) | (_, Err(error)) => Err(error),
                 };
             }
+            if tenant.epochs.sequence().is_provisional(at) {
+                stack.owe_unnumbered(&tenant, std::iter::once(pass.key()));
+            }
             let told = stack.tell_key(&tenant, pass.key(), at).await;
             told.and(result)
         });
@@ -346,6 +349,9 @@ impl Stack {
                     stack.failed(index, "expire", pass.key(), error);
                 }
                 result = result.and(ended);
+            }
+            if tenant.epochs.sequence().is_provisional(at) {
+                stack.owe_unnumbered(&tenant, std::iter::once(pass.key()));
             }
             let change = Change::Expired { key: pass.key().clone() };
             let told = stack.tell(&tenant, vec![(at, change)]).await;

@@ -61,3 +61,25 @@ async fn a_group_ended_in_the_outage_ends_everywhere_after_it() {
     other.heard("it is raised late", || other.peek(1).is_none()).await;
     assert_eq!(other.get(1).await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_without_a_number_ends_what_others_wrote_under_greater_ones() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    one.bus.set(cache_enterprise_testkit::coherence::Link::Cut);
+    for value in 0..50 {
+        other.set(1, value).await;
+    }
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    one.cache.remove(&1).await;
+    one.cache.remove_many(&[2_u64]).await;
+    one.epochs.set(Mode::Healthy);
+    assert_eq!(one.get(1).await, None, "it removed what stood there");
+    one.bus.set(cache_enterprise_testkit::coherence::Link::Whole);
+    other.heard("it is removed everywhere", || other.peek(1).is_none()).await;
+    assert_eq!(other.get(1).await, None);
+    fleet.clock.advance(secs(2));
+    tokio::time::sleep(secs(3)).await;
+    other.set(1, 60).await;
+    assert_eq!(one.get(1).await, Some(60), "and what is written later is read");
+}
