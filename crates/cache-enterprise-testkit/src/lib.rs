@@ -4,9 +4,11 @@
 //! | to check | run |
 //! |---|---|
 //! | a [`Backend`](cache_enterprise_core::Backend) | [`conformance::backend::run`] |
+//! | a [`Bus`](cache_enterprise_core::coherence::Bus) | [`conformance::bus::run`] |
 //! | a [`Codec`](cache_enterprise_core::Codec) | [`conformance::codec::run`] |
 //! | a [`Compressor`](cache_enterprise_core::Compressor) | [`conformance::compressor::run`] |
 //! | an [`EpochStore`](cache_enterprise_core::coherence::EpochStore) | [`conformance::epoch_store::run`] |
+//! | a [`Lease`](cache_enterprise_core::coherence::Lease) | [`conformance::lease::run`] |
 //! | a [`LocalStore`](cache_enterprise_core::LocalStore) | [`conformance::local_store::run`] |
 //!
 //! | feature | gives |
@@ -17,7 +19,8 @@
 //!
 //! [`ChaosBackend`](chaos::ChaosBackend) and [`ChaosCodec`](chaos::ChaosCodec) spoil what passes
 //! through any backend and any codec on demand.
-//! [`InProcessBus`](coherence::InProcessBus) and [`SharedEpochs`](coherence::SharedEpochs) join the managers of one
+//! [`InProcessBus`](coherence::InProcessBus), [`SharedEpochs`](coherence::SharedEpochs) and
+//! [`SharedLeases`](coherence::SharedLeases) join the managers of one
 //! test as if each had a process. [`ModelBackend`] is the plainest backend that keeps the whole contract. Time is moved by hand
 //! with [`Clock::manual`], which is re-exported here.
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Clock, Dates, Error, ErrorKind, KeyPrefix, Millis,
-    OpContext, Put, PutOutcome, Result, ScanPage, Sequence, StoredKey, unsupported,
+    OpContext, Put, PutOutcome, Result, ScanPage, Sequence, StoredKey, Swapped, unsupported,
 };
 use parking_lot::Mutex;
 
@@ -63,7 +63,7 @@ impl ModelBackend {
             expiry: true,
             fence: true,
             touch: true,
-            swap: false,
+            swap: true,
             scan: true,
             clear_prefix: true,
             durable: true,
@@ -171,6 +171,35 @@ impl Backend for ModelBackend {
         let was_there = slot.live(self.clock.now()).is_some();
         *slot = Slot { fence: slot.fence.max(at), ..Slot::default() };
         Ok(was_there)
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        _: &OpContext,
+    ) -> Result<Swapped> {
+        if !self.capabilities.swap {
+            return Err(unsupported(self.name(), "swap"));
+        }
+        self.check_open("swap")?;
+        if self.capabilities.value_bytes_max.is_some_and(|limit| value.len() > limit) {
+            return Ok(Swapped::Refused);
+        }
+        let mut slots = self.slots.lock();
+        let slot = slots.entry(key.clone()).or_default();
+        let found = slot.live(self.clock.now()).map_or(Sequence::ZERO, |_| slot.fence);
+        if found != expected {
+            return Ok(Swapped::Changed(found));
+        }
+        if self.capabilities.fence && how.version < slot.fence {
+            return Ok(Swapped::Fenced);
+        }
+        let expires = self.expires(how.ttl);
+        *slot = Slot { fence: how.version, value: Some(value), expires };
+        Ok(Swapped::Stored)
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, _: &OpContext) -> Result<bool> {

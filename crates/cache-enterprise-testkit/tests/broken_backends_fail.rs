@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, KeyPrefix, OpContext, Put, PutOutcome, Result, ScanPage,
-    Sequence, StoredKey,
+    Sequence, StoredKey, Swapped,
 };
 use cache_enterprise_testkit::conformance::Report;
 use cache_enterprise_testkit::conformance::backend::{self, Fixture};
@@ -29,6 +29,9 @@ enum Fault {
     PretendsToTouch,
     TrustsScanLimits,
     ForgetsWhenReopened,
+    SwapsBlindly,
+    SwapsOverRemovals,
+    SaysNothingStands,
 }
 
 #[derive(Debug)]
@@ -108,6 +111,31 @@ impl Backend for Broken {
 
     async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool> {
         self.model.remove(key, at, ctx).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        mut how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        match self.fault {
+            Fault::SwapsBlindly => {
+                self.model.put(key, value, how, ctx).await?;
+                return Ok(Swapped::Stored);
+            }
+            Fault::SwapsOverRemovals => how.version = Sequence(u64::MAX),
+            _ => {}
+        }
+        let swapped = self.model.swap(key, value, how, expected, ctx).await?;
+        Ok(match swapped {
+            Swapped::Changed(_) if self.has(Fault::SaysNothingStands) => {
+                Swapped::Changed(Sequence::ZERO)
+            }
+            swapped => swapped,
+        })
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {
@@ -236,6 +264,17 @@ found! {
     ];
     a_trusted_limit_is_found: TrustsScanLimits by [
         a_scan_takes_any_limit,
+    ];
+    a_blind_swap_is_found: SwapsBlindly by [
+        a_swap_of_another_version_changes_nothing,
+        of_swaps_at_once_one_is_stored,
+    ];
+    a_swap_over_a_removal_is_found: SwapsOverRemovals by [
+        a_swap_older_than_a_removal_is_fenced,
+    ];
+    a_swap_that_hides_what_stands_is_found: SaysNothingStands by [
+        a_swap_of_another_version_changes_nothing,
+        a_swap_that_expects_nothing_spares_a_value,
     ];
     a_restart_that_forgets_is_found: ForgetsWhenReopened by [
         fences_survive_a_reopen,

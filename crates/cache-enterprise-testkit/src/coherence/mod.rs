@@ -4,6 +4,7 @@
 mod bus;
 mod disturbance;
 mod epochs;
+mod leases;
 mod listener;
 mod log;
 mod records;
@@ -11,3 +12,4 @@ mod records;
 pub use bus::InProcessBus;
 pub use disturbance::{Disturbance, Link};
 pub use epochs::{EpochCalls, SharedEpochs};
+pub use leases::SharedLeases;

@@ -5,9 +5,11 @@
 //! refusal is checked instead.
 
 pub mod backend;
+pub mod bus;
 pub mod codec;
 pub mod compressor;
 pub mod epoch_store;
+pub mod lease;
 pub mod local_store;
 
 mod case;

@@ -36,6 +36,7 @@ mod fences;
 mod fixture;
 mod keys;
 mod subject;
+mod swap;
 mod touch;
 mod values;
 
@@ -85,6 +86,7 @@ const THEMES: &[&[Case]] = &[
     expiry::CASES,
     touch::CASES,
     fences::CASES,
+    swap::CASES,
     admin::CASES,
     concurrency::CASES,
     faults::CASES,

@@ -23,6 +23,7 @@ pub(super) enum Need {
     Expiry,
     Fence,
     Touch,
+    Swap,
     Scan,
     ClearPrefix,
     Durable,
@@ -35,6 +36,7 @@ impl Need {
             Self::Expiry => "expiry",
             Self::Fence => "fence",
             Self::Touch => "touch",
+            Self::Swap => "swap",
             Self::Scan => "scan",
             Self::ClearPrefix => "clear_prefix",
             Self::Durable => "durable",
@@ -48,6 +50,7 @@ impl Need {
             Self::Expiry => claimed.expiry,
             Self::Fence => claimed.fence,
             Self::Touch => claimed.touch,
+            Self::Swap => claimed.swap,
             Self::Scan => claimed.scan,
             Self::ClearPrefix => claimed.clear_prefix,
             Self::Durable => claimed.durable,
@@ -70,6 +73,10 @@ impl Need {
                 return Ok(());
             }
             Self::Touch => backend.touch(&key, secs(1), &subject.ctx).await.err(),
+            Self::Swap => {
+                let (how, ctx) = (Put::default(), &subject.ctx);
+                backend.swap(&key, "Ada".into(), how, Sequence::ZERO, ctx).await.err()
+            }
             Self::Scan => backend.scan(&prefix, None, 10).await.err(),
             Self::ClearPrefix => backend.clear_prefix(&prefix).await.err(),
         };

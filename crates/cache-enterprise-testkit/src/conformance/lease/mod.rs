@@ -1,0 +1,81 @@
+//! The contract of [`Lease`] as named cases.
+//!
+//! Each case has a backend of its own with the leases of two processes on it.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use cache_enterprise_testkit::coherence::SharedLeases;
+//! use cache_enterprise_testkit::conformance::lease::{self, Fixture};
+//! use cache_enterprise_testkit::{Clock, ModelBackend};
+//!
+//! # let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
+//! # runtime.block_on(async {
+//! let report = lease::run(|| async {
+//!     let clock = Clock::manual();
+//!     let tier = Arc::new(ModelBackend::new(clock.clone()));
+//!     let leases = SharedLeases::new(tier.clone(), clock.clone());
+//!     Fixture::new(tier, Arc::new(leases.clone()), Arc::new(leases)).clock(clock)
+//! })
+//! .await;
+//! report.assert_passed();
+//! # });
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod fixture;
+mod holders;
+mod puts;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::case::{Verdict, run_task};
+use super::{Outcome, Report};
+use crate::Seed;
+
+pub use fixture::Fixture;
+
+#[cfg(doc)]
+use cache_enterprise_core::coherence::Lease;
+
+/// Seed of the suite when `CE_SEED` is not set.
+const DEFAULT_SEED: u64 = 0x1ea5e;
+
+type CaseFuture = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+/// One case: a sentence about the contract and the code that checks it.
+struct Case {
+    name: &'static str,
+    run: fn(Fixture) -> CaseFuture,
+}
+
+/// A table of cases from functions.
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {
+        pub(super) const CASES: &[super::Case] = &[$(
+            super::Case { name: stringify!($name), run: |fixture| Box::pin($name(fixture)) },
+        )*];
+    };
+}
+use cases;
+
+const THEMES: &[&[Case]] = &[holders::CASES, puts::CASES];
+
+/// Runs every case against leases of its own, which `make` gives. Needs a tokio runtime with time
+/// enabled.
+pub async fn run<M, F>(make: M) -> Report
+where
+    M: Fn() -> F,
+    F: Future<Output = Fixture>,
+{
+    let seed = Seed::from_env_or(DEFAULT_SEED);
+    let mut report = None;
+    for case in THEMES.iter().copied().flatten() {
+        let fixture = make().await;
+        let name = fixture.backend.name().to_owned();
+        let report = report.get_or_insert_with(|| Report::new("lease", name, seed));
+        let checked = async move { (case.run)(fixture).await.map(|()| Outcome::Passed) };
+        report.add(case.name, run_task(checked).await);
+    }
+    report.expect("there are cases")
+}
