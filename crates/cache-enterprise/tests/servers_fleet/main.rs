@@ -1,0 +1,47 @@
+//! Stories of two and of five processes over real servers: each process is a child of the test,
+//! with its own level 1, its own clock and its own connections.
+#![allow(clippy::unwrap_used)]
+
+mod fleet;
+mod member;
+mod stories;
+mod stories_of_one_redis;
+
+use cache_enterprise_testkit::servers::{RedisCluster, RedisServer};
+
+use fleet::Place;
+
+/// Plays every story that any place must pass, each in a manager's name of its own.
+macro_rules! stories {
+    ($place:ident: $($story:ident),+ $(,)?) => {
+        $(
+            #[test]
+            fn $story() {
+                crate::stories::$story(&super::$place(), stringify!($story));
+            }
+        )+
+    };
+    ($($place:ident),+) => {
+        $(mod $place {
+            stories!(
+                $place:
+                a_removal_ends_every_copy,
+                a_load_that_a_removal_overtook_stores_nowhere,
+                a_load_that_a_tag_overtook_is_served_to_nobody,
+                five_processes_agree_after_a_storm,
+                a_killed_loader_holds_nobody_up,
+                a_stopped_process_serves_nothing_old_when_it_goes_on,
+            );
+        })+
+    };
+}
+
+stories!(one_redis, one_cluster);
+
+fn one_redis() -> Place {
+    Place::on_redis(RedisServer::start())
+}
+
+fn one_cluster() -> Place {
+    Place::on_a_cluster(RedisCluster::start(3, 0))
+}

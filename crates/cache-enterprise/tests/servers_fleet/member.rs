@@ -1,0 +1,174 @@
+//! One process of a fleet: it does what its input says, a line at a time.
+//!
+//! ```text
+//! in    number verb arguments
+//! out   > number answer           as soon as it is known, in any order
+//! out   > began key               a loader runs and waits for `go key`
+//! ```
+
+use std::collections::HashMap;
+use std::future::IntoFuture;
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_enterprise::prelude::*;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+/// Where a member finds the servers: a line of `key=value`, and the name of its manager.
+pub(crate) const PLACE: &str = "CE_FLEET_PLACE";
+
+static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(hours(1));
+
+/// Where and as whom a member works.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seat {
+    pub(crate) manager: String,
+    pub(crate) kind: String,
+    pub(crate) values: Vec<String>,
+    pub(crate) bus: Vec<String>,
+}
+
+impl Seat {
+    pub(crate) fn to_line(&self) -> String {
+        [&self.manager, &self.kind, &self.values.join(","), &self.bus.join(",")]
+            .map(|part| part.to_owned())
+            .join(" ")
+    }
+
+    fn from_line(line: &str) -> Self {
+        let parts: Vec<&str> = line.split(' ').collect();
+        let list = |part: &str| part.split(',').map(str::to_owned).collect();
+        Self {
+            manager: parts[0].to_owned(),
+            kind: parts[1].to_owned(),
+            values: list(parts[2]),
+            bus: list(parts[3]),
+        }
+    }
+}
+
+/// What the commands of a member work on.
+struct Member {
+    manager: CacheManager<MessagePack>,
+    numbers: Cache<u64, u64>,
+    gates: Mutex<HashMap<u64, Arc<Semaphore>>>,
+    loads: AtomicU64,
+}
+
+impl Member {
+    async fn open(seat: &Seat) -> Self {
+        let values: Tier = match seat.kind.as_str() {
+            "redis" => Redis::url(&seat.values[0]).unwrap().into(),
+            "cluster" => Redis::cluster(&seat.values).unwrap().into(),
+            _ => Memcached::servers(&seat.values).unwrap().into(),
+        };
+        let bus = match seat.kind.as_str() {
+            "cluster" => RedisBus::with(Redis::cluster(&seat.bus).unwrap()),
+            _ => RedisBus::url(&seat.bus[0]).unwrap(),
+        };
+        let builder = CacheManager::builder(&seat.manager).l2(values).codec(MessagePack).bus(bus);
+        let manager = builder.build().await.unwrap();
+        let numbers = manager.open(&SPEC).unwrap();
+        Self { manager, numbers, gates: Mutex::default(), loads: AtomicU64::new(0) }
+    }
+
+    fn gate(&self, key: u64) -> Arc<Semaphore> {
+        Arc::clone(self.gates.lock().entry(key).or_insert_with(|| Arc::new(Semaphore::new(0))))
+    }
+
+    /// Loads `value` once somebody opens the gate of `key`.
+    async fn load(&self, key: u64, value: u64, tag: Option<&str>, is_gated: bool) -> String {
+        let loader = || async {
+            self.loads.fetch_add(1, Ordering::Relaxed);
+            if is_gated {
+                say(&format!("began {key}"));
+                self.gate(key).acquire().await.unwrap().forget();
+            }
+            Ok::<u64, String>(value)
+        };
+        let fetch = self.numbers.fetch(&key).tags(tag.map(str::to_owned));
+        shown(fetch.with(loader).await.ok().as_deref().copied())
+    }
+
+    async fn obey(&self, command: &[&str]) -> String {
+        let number = |place: usize| command[place].parse::<u64>().unwrap();
+        let text = |place: usize| command.get(place).copied();
+        let cache = &self.numbers;
+        match command[0] {
+            "get" => shown(cache.get(&number(1)).await.unwrap().map(|value| *value)),
+            "peek" => shown(cache.peek(&number(1)).map(|value| *value)),
+            "set" => {
+                let set = cache.set(&number(1), number(2)).tags(text(3).map(str::to_owned));
+                done(set.strict().into_future().await.is_ok())
+            }
+            "gated" => self.load(number(1), number(2), text(3), true).await,
+            "load" => self.load(number(1), number(2), text(3), false).await,
+            "go" => {
+                self.gate(number(1)).add_permits(1);
+                done(true)
+            }
+            "remove" => {
+                cache.remove(&number(1)).await;
+                done(true)
+            }
+            "invalidate" => done(self.manager.invalidate(command[1]).await.strict().is_ok()),
+            "clear" => done(self.manager.clear().await.strict().is_ok()),
+            "forget" => {
+                cache.drop_level1();
+                done(true)
+            }
+            "loads" => self.loads.load(Ordering::Relaxed).to_string(),
+            "doubts" => done(self.manager.bus_stats().unwrap().is_in_doubt),
+            "lost" => self.manager.bus_stats().unwrap().lost.to_string(),
+            verb => panic!("no command is called {verb}"),
+        }
+    }
+}
+
+fn shown(value: Option<u64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+fn done(is_done: bool) -> String {
+    if is_done { "yes" } else { "no" }.to_owned()
+}
+
+/// Past the harness, which keeps what a test prints until the test ends.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "> {line}").and_then(|()| out.flush()).unwrap();
+}
+
+/// A member that has a place serves it until its input ends. One that has none reads its commands
+/// as others write them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_obeys_its_input() {
+    let seat = Seat {
+        manager: "shop".to_owned(),
+        kind: "redis".to_owned(),
+        values: vec!["redis://127.0.0.1:1".to_owned()],
+        bus: vec!["redis://127.0.0.1:2".to_owned(), "redis://127.0.0.1:3".to_owned()],
+    };
+    assert_eq!(Seat::from_line(&seat.to_line()), seat);
+    let Ok(line) = std::env::var(PLACE) else { return };
+    let member = Arc::new(Member::open(&Seat::from_line(&line)).await);
+    say("0 ready");
+    let (lines, mut commands) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    while let Some(line) = commands.recv().await {
+        let member = Arc::clone(&member);
+        tokio::spawn(async move {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let answer = member.obey(&words[1..]).await;
+            say(&format!("{} {answer}", words[0]));
+        });
+    }
+}

@@ -1,0 +1,106 @@
+//! What holds wherever values, epochs and the bus lie.
+
+use std::time::{Duration, Instant};
+
+use cache_enterprise_testkit::wait;
+
+use crate::fleet::{Member, Place};
+
+pub(crate) fn a_removal_ends_every_copy(place: &Place, name: &str) {
+    let (one, other) = (place.member(name), place.member(name));
+    assert_eq!(one.ask("set 1 10"), "yes");
+    assert_eq!(other.ask("get 1"), "10");
+    assert_eq!(one.ask("remove 1"), "yes");
+    other.await_answer("peek 1", "-");
+    assert_eq!(other.ask("get 1"), "-");
+    assert_eq!(one.ask("set 1 11 a"), "yes");
+    assert_eq!(other.ask("get 1"), "11");
+    assert_eq!(other.ask("invalidate a"), "yes");
+    one.await_answer("peek 1", "-");
+    assert_eq!(one.ask("get 1"), "-");
+}
+
+pub(crate) fn a_load_that_a_removal_overtook_stores_nowhere(place: &Place, name: &str) {
+    let (one, other) = (place.member(name), place.member(name));
+    for key in 0..10 {
+        let load = other.begin(&format!("gated {key} 10"));
+        other.await_load(key);
+        assert_eq!(one.ask(&format!("remove {key}")), "yes");
+        other.ask(&format!("go {key}"));
+        assert_eq!(load.answer(), "10", "its own caller has it");
+        assert_eq!(one.ask(&format!("get {key}")), "-", "nobody stored it");
+        other.await_answer(&format!("peek {key}"), "-");
+    }
+}
+
+pub(crate) fn a_load_that_a_tag_overtook_is_served_to_nobody(place: &Place, name: &str) {
+    let (one, other) = (place.member(name), place.member(name));
+    for key in 0..10 {
+        let load = other.begin(&format!("gated {key} 10 a"));
+        other.await_load(key);
+        assert_eq!(one.ask("invalidate a"), "yes");
+        other.ask(&format!("go {key}"));
+        assert_eq!(load.answer(), "10");
+        assert_eq!(one.ask(&format!("get {key}")), "-");
+        other.await_answer(&format!("peek {key}"), "-");
+        assert_eq!(other.ask(&format!("get {key}")), "-");
+    }
+}
+
+/// Every process writes, removes and invalidates at once; when they are done all read the same.
+pub(crate) fn five_processes_agree_after_a_storm(place: &Place, name: &str) {
+    let members: Vec<Member> = (0..5).map(|_| place.member(name)).collect();
+    for round in 0..20_u64 {
+        let commands = members.iter().zip(0_u64..).flat_map(|(member, place)| {
+            let (key, value) = ((round + place) % 4, 100 * round + place);
+            let second = match (round + place) % 3 {
+                0 => format!("remove {key}"),
+                1 => "invalidate a".to_owned(),
+                _ => format!("get {key}"),
+            };
+            [member.begin(&format!("set {key} {value} a")), member.begin(&second)]
+        });
+        let pending: Vec<_> = commands.collect();
+        pending.into_iter().for_each(|pending| drop(pending.answer()));
+    }
+    for key in 0..4 {
+        assert_eq!(members[0].ask(&format!("set {key} {key}")), "yes");
+        for member in &members {
+            let get = format!("get {key}");
+            member.await_answer(&get, &key.to_string());
+        }
+    }
+}
+
+/// The process that loads dies in the middle; another loads, stores, and is read.
+pub(crate) fn a_killed_loader_holds_nobody_up(place: &Place, name: &str) {
+    let (one, doomed) = (place.member(name), place.member(name));
+    drop(doomed.begin("gated 1 10"));
+    doomed.await_load(1);
+    doomed.kill();
+    assert_eq!(one.ask("load 1 11"), "11");
+    let late = place.member(name);
+    assert_eq!(late.ask("get 1"), "11");
+    assert_eq!(late.ask("loads"), "0");
+}
+
+/// A process that stands still for longer than level 1 may be unsure, and then goes on.
+pub(crate) fn a_stopped_process_serves_nothing_old_when_it_goes_on(place: &Place, name: &str) {
+    let (one, stopped) = (place.member(name), place.member(name));
+    assert_eq!(one.ask("set 1 10"), "yes");
+    assert_eq!(stopped.ask("get 1"), "10");
+    let load = stopped.begin("gated 2 20");
+    stopped.await_load(2);
+    stopped.stop();
+    let since = Instant::now();
+    assert_eq!(one.ask("set 1 11"), "yes");
+    assert_eq!(one.ask("remove 2"), "yes");
+    assert_eq!(one.ask("load 2 21"), "21");
+    wait::until("it has stood still", || since.elapsed() > Duration::from_millis(1_500));
+    stopped.go_on();
+    stopped.ask("go 2");
+    assert_eq!(load.answer(), "20", "its own caller has what it loaded");
+    assert_eq!(one.ask("get 2"), "21", "and nobody stored it");
+    stopped.await_answer("get 1", "11");
+    stopped.await_answer("get 2", "21");
+}
