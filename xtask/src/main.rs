@@ -8,6 +8,7 @@
 
 mod bench;
 mod budget;
+mod chaos;
 mod ci;
 mod failure;
 mod features;
@@ -15,6 +16,7 @@ mod licences;
 mod manifest;
 mod metadata;
 mod model;
+mod mutants;
 mod servers;
 mod test;
 mod tidy;
@@ -36,6 +38,8 @@ cargo xtask COMMAND
   licences                  licences and bans of every dependency
   budget                    what the default features of the umbrella pull in
   model [STORY]             the engine under a scheduler that tries interleavings
+  chaos --seeds A..B        the engine in a simulated world, a schedule a seed; [--json] [--trace]
+  chaos --mutants [RULE]    each rule of coherence broken, and who finds it; [--json]
   bench [GROUP] [--json]    peers beside us in one run; JSON lines on stdout
   help                      this text
 ";
@@ -61,6 +65,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
     let workspace = Workspace::find()?;
     match command {
         "bench" => return bench::run(&workspace, rest),
+        "chaos" => return chaos::run(&workspace, rest),
         "model" => return model::run(&workspace, rest),
         _ => {}
     }

@@ -33,6 +33,7 @@ pub mod proxy;
 mod seed;
 #[cfg(all(unix, feature = "servers"))]
 pub mod servers;
+pub mod simulation;
 pub mod wait;
 
 pub use cache_enterprise_core::Clock;

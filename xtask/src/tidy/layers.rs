@@ -19,6 +19,7 @@ const ENGINE: &str = "cache-enterprise-engine";
 const SETTINGS: &str = "cache-enterprise-settings";
 const UMBRELLA: &str = "cache-enterprise";
 const TESTKIT: &str = "cache-enterprise-testkit";
+const CHAOS: &str = "cache-enterprise-chaos";
 const OWN_BACKEND: &str = "own-backend";
 
 /// A crate and what it may know of ours. A new crate gets its row here, in order of layers.
@@ -42,6 +43,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cache-enterprise-cli", &[UMBRELLA, CORE, TESTKIT, WORKLOAD]),
     // Beside the layers.
     (TESTKIT, &[CORE]),
+    // The engine in the test kit's world: neither may know the other.
+    (CHAOS, &[CORE, ENGINE, TESTKIT]),
     ("examples", &[UMBRELLA]),
     // Stands for a crate of somebody else: it shows what an author of a backend needs.
     (OWN_BACKEND, &[CORE]),

@@ -7,11 +7,12 @@ use std::time::Duration;
 use cache_enterprise_core::coherence::{
     Belief, Bus, Change, EpochTarget, Frame, Heard, Listener, Notice,
 };
-use cache_enterprise_core::{Sequence, StoredKey, mutant, saturating_millis};
+use cache_enterprise_core::{Sequence, mutant, saturating_millis};
 
 use super::Broadcast;
 use crate::heed::Ending;
 use crate::shared::{Shared, TenantState};
+use crate::tiers::Pass;
 
 /// Between attempts to listen at first; a listener reconnects by itself later.
 const RETRY: Duration = Duration::from_millis(250);
@@ -107,10 +108,11 @@ impl Shared {
         }
     }
 
-    /// Lets one notice hold, and gives the key that private tiers must let go of.
-    fn heed(&self, broadcast: &Broadcast, notice: &Notice) -> Option<(StoredKey, Sequence)> {
+    /// Lets one notice hold, and gives the key that private tiers must let go of, with its gate
+    /// closed: what they still hold must not climb behind the copy in level 1 that ends here.
+    fn heed(&self, broadcast: &Broadcast, notice: &Notice) -> Option<(Pass, Sequence)> {
         if let Change::Raised(EpochTarget::Everything) = notice.change {
-            self.raise_everything(notice.at);
+            self.heed_everything(notice.at);
             return None;
         }
         let tenant = self.tenants.lock().get(&notice.tenant).cloned();
@@ -128,6 +130,7 @@ impl Shared {
             _ => return None,
         };
         let at = tenant.as_ref().map_or(notice.at, |tenant| placed(tenant, notice.at));
+        let gate = self.stack.as_ref().map(|stack| stack.gates.fence(key, at));
         if let Some(tenant) = tenant {
             let cache =
                 broadcast.caches.lock().get(key.cache()).map(|heeding| Arc::clone(&heeding.0));
@@ -138,11 +141,22 @@ impl Shared {
                 tenant.epochs.sequence().observe(notice.at);
             }
         }
-        Some((key.clone(), at))
+        gate.map(|gate| (gate, at))
+    }
+
+    fn heed_everything(&self, at: Sequence) {
+        if at != Sequence::MAX {
+            return self.raise_everything(at);
+        }
+        for tenant in self.tenants.lock().values() {
+            tenant.epochs.raise(&EpochTarget::Everything, placed(tenant, at));
+        }
     }
 }
 
-/// Where a number of another process stands among this one's.
+/// Where a number of another process stands among this one's. One that its store did not give is
+/// above all that was loaded here so far; as an epoch it would end all that ever will be.
 fn placed(tenant: &TenantState, at: Sequence) -> Sequence {
-    tenant.epochs.sequence().placed(at)
+    let sequence = tenant.epochs.sequence();
+    if at == Sequence::MAX { sequence.take_provisional() } else { sequence.placed(at) }
 }

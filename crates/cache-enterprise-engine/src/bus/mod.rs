@@ -137,6 +137,11 @@ impl Broadcast {
         Some(belief)
     }
 
+    /// Whether the bus has been silent for too long.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.hearing.lock().is_in_doubt()
+    }
+
     /// Tells what still waits and ends. What could not be told in time is counted.
     pub(crate) async fn end(&self, until: tokio::time::Instant) -> u64 {
         let _ = tokio::time::timeout_at(until, self.outbox.drained()).await;
@@ -156,7 +161,7 @@ impl Broadcast {
             ignored: counts.ignored.load(Ordering::Relaxed),
             lost: counts.lost.load(Ordering::Relaxed),
             doubts: counts.doubts.load(Ordering::Relaxed),
-            is_in_doubt: self.hearing.lock().is_in_doubt(),
+            is_in_doubt: self.is_in_doubt(),
             ..self.outbox.stats()
         }
     }

@@ -73,7 +73,8 @@ impl Debts {
         self.len.load(Ordering::Acquire) > 0 && self.owed.lock().contains_key(key)
     }
 
-    /// Up to `most` debts of keys that `is_open` lets pass, to be settled by removing.
+    /// Up to `most` debts of keys that `is_open` lets pass, in their order, to be settled by
+    /// removing.
     pub(crate) fn take_some(
         &self,
         most: usize,
@@ -86,7 +87,10 @@ impl Debts {
         // What was owed without a number is ended under one by whoever owes it.
         let numbered = owed.iter().filter(|(_, version)| **version < Sequence::MAX);
         let open = numbered.filter(|(key, _)| is_open(key));
-        open.take(most).map(|(key, version)| (key.clone(), *version)).collect()
+        let some = open.take(most).map(|(key, version)| (key.clone(), *version));
+        let mut some: Vec<_> = some.collect();
+        some.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+        some
     }
 
     pub(crate) fn len(&self) -> u64 {

@@ -29,6 +29,7 @@ mod tier;
 pub(crate) use below::{Fence, Sealed};
 pub use build::{Complete, Tiered};
 pub(crate) use forms::{Packings, shared};
+pub(crate) use gate::Pass;
 pub(crate) use guards::{Failing, Guards};
 pub use inspect::{StoredEntry, StoredState};
 pub use life::{LevelHealth, TierStats};

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cache_enterprise_core::coherence::{Change, EpochStore, Notice};
 use cache_enterprise_core::{
     Clock, Error, Event, Millis, NEVER, Observer, OpContext, Put, PutOutcome, Result, Sequence,
-    StoredKey,
+    StoredKey, mutant,
 };
 use futures_util::future::{Either, select};
 
@@ -158,7 +158,16 @@ impl Stack {
 
     /// Whether bytes of `version` that the level at `index` gave may be believed.
     pub(crate) fn admits(&self, index: usize, pass: &Pass, version: Sequence) -> bool {
-        pass.admits(version) && self.debts[index].admits(pass.key(), version)
+        pass.admits(version)
+            && self.debts[index].admits(pass.key(), version)
+            && (!self.is_in_doubt(index) || mutant::breaks("private tiers are doubted too"))
+    }
+
+    /// Whether what the level at `index` holds may have ended unheard: nobody else writes it, and
+    /// the bus is silent.
+    fn is_in_doubt(&self, index: usize) -> bool {
+        let is_silent = |broadcast: &Arc<Broadcast>| broadcast.is_in_doubt();
+        !self.levels[index].is_shared() && self.broadcast.as_ref().is_some_and(is_silent)
     }
 
     /// Writes `job` to every level, deepest first, each by its policy. Survives its caller.
@@ -406,13 +415,12 @@ impl Stack {
     }
 
     /// Lets tiers that no other process writes forget what another process ended.
-    pub(crate) async fn heed_private(&self, keys: Vec<(StoredKey, Sequence)>) {
+    pub(crate) async fn heed_private(&self, keys: Vec<(Pass, Sequence)>) {
         for index in (0..self.levels.len()).filter(|index| !self.levels[*index].is_shared()) {
-            for (key, at) in &keys {
-                let pass = self.gates.fence(key, *at);
+            for (pass, at) in &keys {
                 let _turn = pass.turn.lock().await;
                 // A failure was reported, and is owed.
-                let _ = self.remove_from(index, key, *at).await;
+                let _ = self.remove_from(index, pass.key(), *at).await;
             }
         }
     }

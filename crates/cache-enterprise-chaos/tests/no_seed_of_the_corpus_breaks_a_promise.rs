@@ -1,0 +1,39 @@
+//! The corpus: seeds that are played in every run of the tests, those that once found something
+//! among them. `cargo xtask chaos --seeds A..B` plays others.
+
+use cache_enterprise_chaos::{run, run_all};
+use cache_enterprise_testkit::simulation::Plan;
+
+/// Played in every run.
+const CORPUS: u64 = 300;
+
+/// Seeds that once broke a promise.
+const MENDED: &[u64] = &[20, 29, 257, 287, 607];
+
+#[test]
+fn the_corpus_breaks_no_promise() {
+    let mut broken = parking_lot::Mutex::new(Vec::new());
+    let tally = run_all(0..CORPUS, 2, Plan::draw, |seed, report| {
+        broken.lock().push((seed, report.violations.clone()));
+        true
+    });
+    assert!(broken.get_mut().is_empty(), "cargo xtask chaos --seeds N..N+1 --trace: {broken:#?}");
+    assert_eq!(tally.schedules, CORPUS);
+    assert!(tally.operations >= 200 * CORPUS && tally.faults >= 3 * CORPUS, "{tally:?}");
+    assert!(tally.raced >= 5 * CORPUS, "{tally:?}");
+}
+
+#[test]
+fn seeds_that_found_something_find_it_no_more() {
+    for &seed in MENDED {
+        let report = run(seed, false);
+        assert!(report.violations.is_empty(), "seed {seed}: {:#?}", report.violations);
+    }
+}
+
+#[test]
+fn a_seed_plays_the_same_story_twice() {
+    for seed in [1, 2, 3] {
+        assert_eq!(run(seed, true).story, run(seed, true).story, "seed {seed}");
+    }
+}

@@ -1,0 +1,216 @@
+//! `cargo xtask chaos --mutants`: each rule of coherence is switched off, and somebody must see it.
+//!
+//! The rules stand in `crates/cache-enterprise-chaos/rules.toml`, each with what finds its loss: a
+//! seed of the simulation, or a test. Both are run twice, with the rule and without: the first
+//! must pass, so that the second shows something.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use toml::Table;
+
+use crate::chaos::CHAOS;
+use crate::failure::{Failure, Outcome};
+use crate::workspace::{Workspace, capture, show};
+
+const RULES: &str = "crates/cache-enterprise-chaos/rules.toml";
+
+/// The variable in which a build for this command looks for the rule to break.
+const BROKEN_RULE: &str = "CACHE_BROKEN_RULE";
+
+/// One rule and who finds its loss.
+#[derive(Debug, PartialEq, Eq)]
+struct Rule {
+    name: String,
+    proof: Proof,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Proof {
+    /// Seeds of the simulation, the first of which is enough as a rule.
+    Seeds { first: u64, end: u64 },
+    /// A test: its package, its target and its name.
+    Test { package: String, target: String, name: String },
+}
+
+/// Breaks every rule, or those whose name contains an argument.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
+    let is_json = arguments.iter().any(|argument| argument == "--json");
+    let wanted: Vec<_> = arguments.iter().filter(|argument| *argument != "--json").collect();
+    let path = workspace.root().join(RULES);
+    let text = std::fs::read_to_string(&path).map_err(Failure::of(format!("reading `{RULES}`")))?;
+    let rules = parse(&text)?;
+    let rules = rules.into_iter().filter(|rule| {
+        wanted.is_empty() || wanted.iter().any(|word| rule.name.contains(word.as_str()))
+    });
+    let (mut all, mut missed) = (0, 0);
+    for rule in rules {
+        let (seed, is_caught) = rule.proof.finds(workspace, &rule.name)?;
+        all += 1;
+        missed += u32::from(!is_caught);
+        let test = rule.proof.test();
+        if is_json {
+            let line = json!({"rule": rule.name, "test": test, "seed": seed, "caught": is_caught});
+            println!("{line}");
+        } else {
+            let by = test.or(seed.map(|seed| format!("seed {seed}"))).unwrap_or_default();
+            println!("{}  {}  {by}", if is_caught { "caught" } else { "MISSED" }, rule.name);
+        }
+    }
+    match (all, missed) {
+        (0, _) => Err(Failure::new("there is no such rule")),
+        (_, 0) => Ok(()),
+        _ => Err(Failure::new(format!("{missed} of {all} rules were broken and nobody saw it"))),
+    }
+}
+
+impl Proof {
+    /// The seed, if it was one, and whether it fails without the rule and passes with it.
+    fn finds(&self, workspace: &Workspace, rule: &str) -> Outcome<(Option<u64>, bool)> {
+        match self {
+            Self::Seeds { first, end } => {
+                let passes = chaos(workspace, *first, *end, None)?.is_none();
+                let found = chaos(workspace, *first, *end, Some(rule))?;
+                Ok((found, passes && found.is_some()))
+            }
+            Self::Test { package, target, name } => {
+                let passes = test(workspace, [package, target, name], None)?;
+                Ok((None, passes && !test(workspace, [package, target, name], Some(rule))?))
+            }
+        }
+    }
+
+    fn test(&self) -> Option<String> {
+        match self {
+            Self::Seeds { .. } => None,
+            Self::Test { package, target, name } => Some(format!("{package} {target} {name}")),
+        }
+    }
+}
+
+/// The first of the seeds that breaks a promise.
+fn chaos(workspace: &Workspace, first: u64, end: u64, rule: Option<&str>) -> Outcome<Option<u64>> {
+    let mut command = workspace.cargo(&["run", "--quiet", "--profile", "chaos", "-p", CHAOS, "--"]);
+    command.args(["--json", "--first", "--seeds", &format!("{first}..{end}")]);
+    command.args(rule.into_iter().flat_map(|rule| ["--break", rule]));
+    with_mutants(&mut command);
+    let shown = show(&command);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(Failure::of(format!("starting `{shown}`")))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last = text.lines().last().and_then(json_of);
+    if last.is_none_or(|last| last.get("schedules").is_none()) {
+        return Err(Failure::new(format!("`{shown}` did not run")));
+    }
+    let seeds = text.lines().filter_map(json_of).filter_map(|line| line.get("seed")?.as_u64());
+    Ok(seeds.min())
+}
+
+fn json_of(line: &str) -> Option<serde_json::Value> {
+    serde_json::from_str(line).ok()
+}
+
+/// Whether a test passes with `rule` broken. It must be there: nothing always passes.
+fn test(workspace: &Workspace, names: [&String; 3], rule: Option<&str>) -> Outcome<bool> {
+    let [package, target, name] = names;
+    let command = |extra: &[&str]| {
+        let mut command = workspace.cargo(&["test", "--quiet", "-p", package, "--all-features"]);
+        match target.as_str() {
+            "lib" => command.arg("--lib"),
+            target => command.args(["--test", target]),
+        };
+        command.args(["--", "--exact", name]).args(extra);
+        with_mutants(&mut command);
+        command
+    };
+    let listed = capture(&mut command(&["--list"]))?;
+    if !listed.lines().any(|line| line.ends_with(": test")) {
+        return Err(Failure::new(format!("`{package}` has no test `{name}` in `{target}`")));
+    }
+    let mut command = command(&[]);
+    command.envs(rule.map(|rule| (BROKEN_RULE, rule)));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let status = command.status().map_err(Failure::of(format!("starting `{}`", show(&command))))?;
+    Ok(status.success())
+}
+
+/// A build of its own, in a target directory of its own, as that of the model checker.
+fn with_mutants(command: &mut Command) {
+    let mut flags = std::env::var_os("RUSTFLAGS").unwrap_or_default();
+    flags.push(" --cfg mutants");
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| OsString::from("target"));
+    command.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", PathBuf::from(target).join("mutants"));
+}
+
+fn parse(text: &str) -> Outcome<Vec<Rule>> {
+    let document: Table = text.parse().map_err(Failure::of(format!("reading `{RULES}`")))?;
+    let entries = document.get("rule").and_then(|rules| rules.as_array());
+    let entries = entries.ok_or_else(|| Failure::new(format!("`{RULES}`: write [[rule]]")))?;
+    entries.iter().map(|entry| rule(entry.as_table())).collect()
+}
+
+fn rule(entry: Option<&Table>) -> Outcome<Rule> {
+    let wrong = |why: &str| Failure::new(format!("`{RULES}`: {why}"));
+    let entry = entry.ok_or_else(|| wrong("a rule is a table"))?;
+    let text = |key: &str| entry.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    let name = text("name").ok_or_else(|| wrong("a rule has a name"))?;
+    let proof = match (entry.get("seeds"), text("test")) {
+        (Some(seeds), None) => {
+            let ends: Option<Vec<u64>> = seeds.as_array().and_then(|ends| {
+                ends.iter().map(|end| end.as_integer()?.try_into().ok()).collect()
+            });
+            match ends.as_deref() {
+                Some(&[first, end]) if first < end => Proof::Seeds { first, end },
+                _ => return Err(wrong(&format!("`{name}`: write seeds = [FIRST, END]"))),
+            }
+        }
+        (None, Some(test)) => match test.split_whitespace().collect::<Vec<_>>()[..] {
+            [package, target, test] => Proof::Test {
+                package: package.to_owned(),
+                target: target.to_owned(),
+                name: test.to_owned(),
+            },
+            _ => return Err(wrong(&format!("`{name}`: a test is PACKAGE TARGET NAME"))),
+        },
+        _ => return Err(wrong(&format!("`{name}` has seeds or a test"))),
+    };
+    Ok(Rule { name, proof })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_found_by_seeds_or_by_a_test() {
+        let text = "[[rule]]\nname = \"a\"\nseeds = [3, 9]\n\n\
+                    [[rule]]\nname = \"b\"\ntest = \"core lib some::test\"\n";
+        let test = Proof::Test {
+            package: "core".to_owned(),
+            target: "lib".to_owned(),
+            name: "some::test".to_owned(),
+        };
+        let expected = [
+            Rule { name: "a".to_owned(), proof: Proof::Seeds { first: 3, end: 9 } },
+            Rule { name: "b".to_owned(), proof: test },
+        ];
+        assert_eq!(parse(text).ok().as_deref(), Some(&expected[..]));
+    }
+
+    #[test]
+    fn a_rule_that_nobody_finds_is_refused() {
+        for text in [
+            "[[rule]]\nname = \"a\"\n",
+            "[[rule]]\nname = \"a\"\nseeds = [9, 3]\n",
+            "[[rule]]\nname = \"a\"\nseeds = [1, 2]\ntest = \"a b c\"\n",
+            "[[rule]]\nname = \"a\"\ntest = \"core lib\"\n",
+            "",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}
