@@ -350,11 +350,7 @@ fn action(request: &Request) -> Action {
     }
 }
 
-fn seen(
-    values: Vec<Option<(Stamp, bool)>>,
-    given: &[Bytes],
-    loader: &Loader,
-) -> Vec<Option<Seen>> {
+fn seen(values: Vec<Option<(Stamp, bool)>>, given: &[Bytes], loader: &Loader) -> Vec<Option<Seen>> {
     let is_given = |stamp: Stamp| {
         let stamp = stamp.to_bytes();
         given.iter().any(|bytes| bytes.windows(stamp.len()).any(|part| part == stamp))
