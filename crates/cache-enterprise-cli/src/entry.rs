@@ -154,7 +154,7 @@ impl Opened {
 }
 
 fn describe(copy: &StoredEntry) -> String {
-    let tags: Vec<_> = copy.tags.iter().map(Tag::as_str).collect();
+    let tags: Vec<_> = copy.tags.iter().filter(|tag| !tag.is_reserved()).map(Tag::as_str).collect();
     format!(
         "level                L{} {}\nstate                {}\nversion              {}\n\
          age, seconds         {:.1}\nexpires in, seconds  {}\ntags                 {}\n\

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use cache_enterprise_core::{CacheKey, Entry, LocalStore, Lookup, Millis, NEVER, Priority};
+use cache_enterprise_core::{CacheKey, Entry, LocalStore, Lookup, Millis, NEVER, Priority, Tag};
 
+use crate::advice::Advice;
 use crate::cache::Cache;
 use crate::manager::CacheManager;
 use crate::options::{self, EffectiveOption, Options, Origin};
 use crate::shared::Shared;
+use crate::told::tag_text;
 
 /// Options in force and where each came from; secrets are redacted. `Display` prints a table.
 ///
@@ -26,12 +28,18 @@ use crate::shared::Shared;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     rows: Vec<EffectiveOption>,
+    advice: Vec<Advice>,
 }
 
 impl Description {
     /// The rows: the manager's, then level by level, then what caches inherit and set themselves.
     pub fn rows(&self) -> &[EffectiveOption] {
         &self.rows
+    }
+
+    /// What the options do together that may not be meant; empty for those of a key.
+    pub fn advice(&self) -> &[Advice] {
+        &self.advice
     }
 
     /// The row of this name.
@@ -57,7 +65,8 @@ impl fmt::Display for Description {
         let (names, values) = (width(|row| &row.name), width(|row| &row.value));
         self.rows.iter().try_for_each(|row| {
             writeln!(f, "{:names$}  {:values$}  {}", row.name, row.value, row.origin)
-        })
+        })?;
+        self.advice.iter().try_for_each(|advice| writeln!(f, "{advice}"))
     }
 }
 
@@ -104,6 +113,7 @@ impl<C> CacheManager<C> {
                 description.push(format!("cache.{cache}.{name}"), value, Origin::Spec);
             }
         }
+        description.advice = shared.advice();
         description
     }
 }
@@ -138,7 +148,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub fn effective_options<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Description {
         let (core, shared) = (&self.view.core, &self.view.shared);
         let rows = options::effective(&core.spec_options, &shared.options, &shared.origins);
-        let mut description = Description { rows };
+        let mut description = Description { rows, ..Description::default() };
         shared.correct_l1_ttl(&core.options, &mut description);
         let now = self.view.clock.now();
         let held = self.store.peek(&self.scoped(key));
@@ -167,6 +177,11 @@ impl Shared {
     fn describe_below(&self, _: &mut Description) {}
 }
 
+/// A tag as it was written, or what a reserved one stands for.
+fn told(tag: &Tag) -> String {
+    if tag.is_reserved() { tag_text(tag) } else { tag.as_str().to_owned() }
+}
+
 /// What the entry of a key was given by its own call.
 fn describe_entry<V>(entry: &Entry<V>, now: Millis, description: &mut Description) {
     let dates = entry.dates();
@@ -184,6 +199,6 @@ fn describe_entry<V>(entry: &Entry<V>, now: Millis, description: &mut Descriptio
         row("entry.priority", format!("{:?}", entry.priority()));
     }
     for cell in entry.tags() {
-        row("entry.tag", cell.name().as_str().to_owned());
+        row("entry.tag", told(cell.name()));
     }
 }

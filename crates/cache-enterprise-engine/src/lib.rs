@@ -3,7 +3,7 @@
 //! ```text
 //! manager   opens caches, invalidates tags, shuts down          builder, tenant, invalidate, route
 //! cache     the handle applications keep                        spec, options
-//! describe  the options in force and who set them
+//! describe  the options in force and who set them               advice, explain
 //! get       the reads a caller sees: a hit at once              hit_or
 //! read      else the flight, the tiers, the loader              flight, timer, ticker
 //! batch     several keys in one call                            batch_load, batch_answer
@@ -22,6 +22,7 @@
     allow(dead_code, reason = "what only tiers ask for stands unused without them")
 )]
 
+mod advice;
 mod batch;
 mod batch_answer;
 mod batch_load;
@@ -35,6 +36,7 @@ mod dependency;
 mod describe;
 mod error;
 mod events;
+mod explain;
 mod facade;
 mod failover;
 mod fetch;
@@ -72,6 +74,7 @@ mod untiered;
 mod weight;
 mod write;
 
+pub use advice::{Advice, Severity};
 pub use batch_answer::{Batch, BatchAnswer, BatchValue, KeyOutcome, Loaded, Missing};
 pub use blocking::Blocking;
 pub use builder::{ManagerBuilder, NoTiers};
@@ -83,6 +86,7 @@ pub use cache_enterprise_memory::Listener;
 pub use describe::Description;
 pub use error::LoadError;
 pub use events::{Events, Happening, Hook};
+pub use explain::{CopyView, EpochView, Explanation, LevelView, Verdict};
 pub use facade::{FacadeDelete, FacadeGet, FacadeSet};
 pub use failover::Failover;
 pub use fetch::{Any, Fetch, LoadContext, Owning};

@@ -64,6 +64,45 @@ impl Pattern {
         Ok(Self { text: pattern.to_owned(), tokens })
     }
 
+    /// Compiles a pattern with arguments: `{name}` stands for the value of `name`, each character of
+    /// which stands for itself.
+    ///
+    /// ```
+    /// use cache_enterprise_engine::Pattern;
+    ///
+    /// let feeds = Pattern::template("user:{user}:feed:*", &[("user", "a*b")])?;
+    /// assert!(feeds.matches("user:a*b:feed:1") && !feeds.matches("user:aXb:feed:1"));
+    /// assert!(Pattern::template("user:{user}", &[]).is_err());
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and for a name that has no value or does not end.
+    pub fn template(template: &str, values: &[(&str, &str)]) -> Result<Self> {
+        let mut pattern = String::with_capacity(template.len());
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            let named = after.split_once('}').and_then(|(name, after)| {
+                let value = values.iter().find(|(known, _)| *known == name)?.1;
+                Some((value, after))
+            });
+            let Some((value, after)) = named else {
+                let text = "a name in the template has no value or does not end";
+                return Err(Error::invalid(text).with("template", template));
+            };
+            pattern.push_str(before);
+            for char in value.chars() {
+                if matches!(char, '*' | '?' | '[' | ']' | '\\') {
+                    pattern.push('\\');
+                }
+                pattern.push(char);
+            }
+            rest = after;
+        }
+        pattern.push_str(rest);
+        Self::new(&pattern)
+    }
+
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -11,6 +11,7 @@ use cache_enterprise_core::{
 
 use crate::batch_load::Claim;
 use crate::cache::Cache;
+use crate::explain::LevelView;
 use crate::flight::Lead;
 use crate::manager::ShutdownReport;
 use crate::options::Options;
@@ -92,6 +93,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     pub(crate) async fn remove_below(&self, _: Fence, _: Sequence) -> Result<bool> {
         Ok(false)
+    }
+
+    pub(crate) async fn explain_below(&self, _: &K) -> Vec<LevelView> {
+        Vec::new()
     }
 
     pub(crate) fn check_sweep(&self) -> Result<()> {

@@ -1,5 +1,9 @@
 //! The requirements' own names, as thin types over the manager.
 
+mod invalidation;
+
+pub use invalidation::{InvalidationEngine, InvalidationService};
+
 use std::ops::Deref;
 
 use cache_enterprise_core::Result;

@@ -13,11 +13,12 @@ pub use cache_enterprise_core::{
     SetOutcome, Tag, tag,
 };
 pub use cache_enterprise_engine::{
-    BulkReport, ByHeat, Cache, CacheManager, CacheSpec, CacheStats, Description, EffectiveOption,
-    Events, Failover, Fetch, Happening, Hit, Hook, Invalidate, Invalidations, KeyPath, Life,
-    Listener, LoadContext, LoadError, ManagerBuilder, Options, Origin, Pattern, Quota, Reach,
-    Receipt, Removal, ShutdownReport, Source, Sweep, SweepReport, Tenant, TenantUsage, Under,
-    block_on, path,
+    Advice, BulkReport, ByHeat, Cache, CacheManager, CacheSpec, CacheStats, CopyView, Description,
+    EffectiveOption, EpochView, Events, Explanation, Failover, Fetch, Happening, Hit, Hook,
+    Invalidate, Invalidations, KeyPath, LevelView, Life, Listener, LoadContext, LoadError,
+    ManagerBuilder, Options, Origin, Pattern, Quota, Reach, Receipt, Removal, Severity,
+    ShutdownReport, Source, Sweep, SweepReport, Tenant, TenantUsage, Under, Verdict, block_on,
+    path,
 };
 
 #[cfg(feature = "tiers")]

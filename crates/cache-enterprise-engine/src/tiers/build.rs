@@ -237,6 +237,9 @@ impl<C> ManagerBuilder<C, Tiered> {
         if let Some(broadcast) = &manager.shared.broadcast {
             broadcast.start(&manager.shared, &runtime);
         }
+        for advice in manager.advice() {
+            tracing::warn!(code = advice.code, about = advice.about, "{}", advice.text);
+        }
         if let Err(error) = stack.restore(&manager.tenant).await {
             // As for any other tenant: until they are known, tiers are written and not read.
             tracing::warn!(error = %error, "stored epochs are not known; the tiers are skipped");

@@ -31,7 +31,7 @@ pub struct StoredEntry {
     pub fresh_for: Option<Duration>,
     /// What is left until it is gone; `None` for no end.
     pub kept_for: Option<Duration>,
-    /// Its labels.
+    /// Its labels, the [reserved](Tag::is_reserved) ones included.
     pub tags: Vec<Tag>,
     /// Number of its layout.
     pub schema: u64,
@@ -83,19 +83,22 @@ impl<C> CacheManager<C> {
         stack.restore(&self.tenant).await?;
         let mut found = Vec::new();
         for index in 0..stack.levels.len() {
-            found.extend(stack.inspect_level(index, &self.tenant, cache, &key).await?);
+            found.extend(stack.inspect_level(index, &self.tenant, cache, &key, &[]).await?);
         }
         Ok(found)
     }
 }
 
 impl Stack {
-    async fn inspect_level(
+    /// What the level at `index` holds; `labels` are tags that the key has besides those in the
+    /// bytes.
+    pub(super) async fn inspect_level(
         &self,
         index: usize,
         tenant: &TenantState,
         cache: &str,
         key: &StoredKey,
+        labels: &[Tag],
     ) -> Result<Option<StoredEntry>> {
         let level = &self.levels[index];
         let in_tier = |error: cache_enterprise_core::Error| error.with("tier", &level.name);
@@ -108,13 +111,14 @@ impl Stack {
         let expires = date(header.expires_wall_ms);
         let fresh_until = date(body.fresh_until_wall_ms).min(expires);
         let version = header.sequence;
+        let tags: Vec<Tag> = body.tags.iter().chain(labels).cloned().collect();
         let state = if !self.debts(index).admits(key, version) {
             StoredState::Superseded
-        } else if let Some(target) = invalidated(tenant, cache, &body.tags, version) {
+        } else if let Some(target) = invalidated(tenant, cache, &tags, version) {
             StoredState::Invalidated(target)
         } else if now >= expires {
             StoredState::Expired
-        } else if now >= fresh_until || is_softly_ended(tenant, cache, &body.tags, version) {
+        } else if now >= fresh_until || is_softly_ended(tenant, cache, &tags, version) {
             StoredState::Stale
         } else {
             StoredState::Fresh

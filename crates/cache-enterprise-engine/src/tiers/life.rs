@@ -28,6 +28,12 @@ pub struct LevelHealth {
     pub name: String,
     /// What the backend says; [`BackendHealth::Degraded`] also while its breaker is not closed.
     pub health: BackendHealth,
+    /// State of its circuit breaker, the worst of its nodes; `None` without one.
+    pub breaker: Option<BreakerState>,
+    /// Writes that wait in its queue.
+    pub queued: u64,
+    /// Removals and values it was not told of yet: what it holds of those keys is a miss.
+    pub owed: u64,
 }
 
 /// Numbers of one level below level 1.
@@ -80,6 +86,14 @@ impl Shared {
         self.stack.iter().chain(beside).flat_map(|stack| &stack.levels)
     }
 
+    /// As [`levels`](Self::levels), by stack and index.
+    fn places(&self) -> impl Iterator<Item = (&Arc<Stack>, usize)> {
+        let beside = self.routes.iter().filter(|route| !route.is_a_level);
+        let beside = beside.filter_map(|route| route.stack.as_ref());
+        let stacks = self.stack.iter().chain(beside);
+        stacks.flat_map(|stack| (0..stack.levels.len()).map(move |index| (stack, index)))
+    }
+
     /// Takes over stored epochs and asks each tier once; what fails is told and tried again when
     /// it is needed.
     pub(crate) async fn wake_below(&self) {
@@ -121,7 +135,8 @@ impl<C> CacheManager<C> {
     /// backends; bounded by their own limits.
     pub async fn health(&self) -> Vec<LevelHealth> {
         let mut levels = Vec::new();
-        for level in self.shared.levels() {
+        for (stack, index) in self.shared.places() {
+            let level = &stack.levels[index];
             let breaker = level.breaker.as_ref().map(|breaker| breaker.state());
             let health = match (level.backend.health().await, breaker) {
                 (BackendHealth::Up, Some(BreakerState::Open | BreakerState::HalfOpen)) => {
@@ -129,7 +144,14 @@ impl<C> CacheManager<C> {
                 }
                 (health, _) => health,
             };
-            levels.push(LevelHealth { level: level.number, name: level.name.clone(), health });
+            levels.push(LevelHealth {
+                level: level.number,
+                name: level.name.clone(),
+                health,
+                breaker,
+                queued: stack.queued(index),
+                owed: stack.debts(index).len(),
+            });
         }
         levels
     }
@@ -161,12 +183,16 @@ impl Stack {
             misses: level.counts.misses.sum(),
             failures: level.counts.failures.sum(),
             puts: level.counts.puts.sum(),
-            behind_queued: self.behind[index]
-                .as_ref()
-                .map_or(0, |behind| behind.counts().queued.load(Ordering::Relaxed)),
+            behind_queued: self.queued(index),
             behind_full: level.counts.behind_full.sum(),
             debts: self.debts(index).len(),
         })
+    }
+
+    /// Writes that wait in the queue of the level at `index`.
+    fn queued(&self, index: usize) -> u64 {
+        let behind = self.behind[index].as_ref();
+        behind.map_or(0, |behind| behind.counts().queued.load(Ordering::Relaxed))
     }
 
     /// Empties the queues and settles what is owed.

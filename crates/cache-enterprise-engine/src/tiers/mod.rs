@@ -5,17 +5,20 @@
 //! `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that all processes share, `inspect` shows what lies in a tier and
 //! whether it may be served.
 
+mod advice;
 mod batch;
 mod behind;
 mod below;
 mod build;
 mod debts;
 mod describe;
+mod explain;
 mod forms;
 mod gate;
 mod guards;
 mod inspect;
 mod life;
+mod migrate;
 mod numbers;
 mod pipeline;
 mod place;

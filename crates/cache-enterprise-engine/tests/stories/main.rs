@@ -8,6 +8,7 @@ mod callers_of_one_cold_key_share_one_load;
 mod cascade_reaches_children_of_children;
 mod collected_invalidations_wait_for_the_commit;
 mod colliding_keys_load_side_by_side;
+mod copy_explains_why_it_is_refused;
 mod events_tell_of_lost_loaders;
 mod followers_of_a_lost_leader_are_served;
 mod hit_is_ready_at_the_first_poll;

@@ -1,6 +1,7 @@
 //! Stories of the levels below level 1, on a backend whose every answer is decided by the test.
 #![allow(clippy::unwrap_used)]
 
+mod advice_names_what_nobody_meant;
 mod aged_backfill_keeps_its_original_expiry;
 mod batch_loads_ask_each_tier_once;
 mod batch_says_of_each_key_what_became_of_it;
@@ -8,7 +9,9 @@ mod batches_write_as_single_calls_do;
 mod changed_struct_gives_misses_not_errors;
 mod derived_bytes_end_with_their_parent;
 mod each_tier_has_its_own_compression;
+mod entries_move_between_named_backends;
 mod events_tell_of_troubled_tiers;
+mod every_level_explains_itself;
 mod expired_value_is_fresh_at_no_level;
 mod failing_codec_costs_the_tiers_and_no_caller;
 mod failing_level_means_what_the_manager_says;
