@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Clock, Error, ErrorKind, KeyPrefix, OpContext, Put,
-    PutOutcome, Result, ScanPage, Sequence, StoredKey, saturating_millis,
+    PutOutcome, Result, ScanPage, Sequence, StoredKey, Swapped, saturating_millis,
 };
 use parking_lot::Mutex;
 
@@ -208,13 +208,40 @@ impl DiskBackend {
             }
             return Ok(PutOutcome::Refused);
         }
-        let head = Head {
-            kind: Kind::Value,
-            version: how.version,
-            expires: how.ttl.map(|ttl| self.expiry(ttl)),
-        };
-        self.insert("put", key, record::seal(hash, head, value))?;
+        self.insert("put", key, record::seal(hash, self.head_of(how), value))?;
         Ok(PutOutcome::Stored)
+    }
+
+    fn swap_now(
+        &self,
+        key: &StoredKey,
+        value: &[u8],
+        how: Put,
+        expected: Sequence,
+    ) -> Result<Swapped> {
+        let hash = hash_of(key);
+        let now = self.upkeep.clock.tick();
+        let lock = self.marks.lock(key, hash);
+        let stored = self.find_replaced("swap", key)?.map(|(head, _)| head);
+        let live = stored.filter(|head| head.is_live(|| self.upkeep.wall_ms()));
+        let standing = live.map_or(Sequence::ZERO, |head| head.version);
+        if standing != expected {
+            return Ok(Swapped::Changed(standing));
+        }
+        let newest = stored.map_or(Sequence::ZERO, |head| head.version).max(lock.removed_at(now));
+        if how.version < newest {
+            return Ok(Swapped::Fenced);
+        }
+        if value.len() > self.upkeep.sizes.value {
+            return Ok(Swapped::Refused);
+        }
+        self.insert("swap", key, record::seal(hash, self.head_of(how), value))?;
+        Ok(Swapped::Stored)
+    }
+
+    fn head_of(&self, how: Put) -> Head {
+        let expires = how.ttl.map(|ttl| self.expiry(ttl));
+        Head { kind: Kind::Value, version: how.version, expires }
     }
 
     fn remove_now(&self, key: &StoredKey, at: Sequence) -> Result<bool> {
@@ -323,6 +350,18 @@ impl Backend for DiskBackend {
         self.remove_now(key, at)
     }
 
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        _: &OpContext,
+    ) -> Result<Swapped> {
+        self.upkeep.room("swap").await?;
+        self.swap_now(key, &value, how, expected)
+    }
+
     async fn touch(&self, key: &StoredKey, ttl: Duration, _: &OpContext) -> Result<bool> {
         self.upkeep.room("touch").await?;
         self.touch_now(key, ttl)
@@ -394,7 +433,7 @@ pub(crate) fn capabilities(value_bytes_max: usize) -> Capabilities {
         expiry: true,
         fence: true,
         touch: true,
-        swap: false,
+        swap: true,
         scan: true,
         clear_prefix: true,
         durable: true,

@@ -18,7 +18,7 @@ use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Capacity, Clock, Dates, Entry, Error, ErrorKind,
     Freshness, KeyPrefix, LocalStore, Millis, OpContext, Put, PutOutcome, RemovalCause, Result,
-    ScanPage, Scoped, ScopedRef, Sequence, SetOutcome, StoreStats, StoredKey,
+    ScanPage, Scoped, ScopedRef, Sequence, SetOutcome, StoreStats, StoredKey, Swapped,
 };
 
 use crate::{Leaving, MemoryStore, StoreConfig, entry_overhead};
@@ -119,6 +119,34 @@ impl MemoryBackend {
         })
     }
 
+    fn swap_now(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+    ) -> Result<Swapped> {
+        let now = self.clock.tick();
+        let mut leaving = Leaving::default();
+        let fences = self.stripe(key).lock();
+        self.check_open("swap")?;
+        let standing = self.live(key, now).map_or(Sequence::ZERO, |entry| entry.version());
+        if standing != expected {
+            return Ok(Swapped::Changed(standing));
+        }
+        if how.version < standing.max(fences.of(key)) {
+            return Ok(Swapped::Fenced);
+        }
+        let dates = Dates::lasting(now, how.ttl);
+        let outcome = self.insert(key, value, how.version, dates, &mut leaving);
+        drop(fences);
+        self.turn(now, &mut leaving);
+        Ok(match outcome {
+            SetOutcome::Stored => Swapped::Stored,
+            _ => Swapped::Refused,
+        })
+    }
+
     pub(crate) fn remove_now(&self, key: &StoredKey, at: Sequence) -> Result<bool> {
         let now = self.clock.tick();
         let mut leaving = Leaving::default();
@@ -214,7 +242,7 @@ impl Backend for MemoryBackend {
             expiry: true,
             fence: true,
             touch: true,
-            swap: false,
+            swap: true,
             scan: true,
             clear_prefix: true,
             ..Capabilities::default()
@@ -237,6 +265,17 @@ impl Backend for MemoryBackend {
 
     async fn remove(&self, key: &StoredKey, at: Sequence, _: &OpContext) -> Result<bool> {
         self.remove_now(key, at)
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        _: &OpContext,
+    ) -> Result<Swapped> {
+        self.swap_now(key, value, how, expected)
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, _: &OpContext) -> Result<bool> {

@@ -14,8 +14,7 @@ use bytes::Bytes;
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, KeyPrefix, Millis, OpContext, Put, PutOutcome, Result,
-    ScanPage, Sequence, StoredKey, secs,
-};
+    ScanPage, Sequence, StoredKey, secs, Swapped};
 
 use crate::MemoryBackend;
 
@@ -225,6 +224,22 @@ impl Backend for HybridBackend {
     async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
         let _writing: Vec<_> = keys.iter().map(|key| self.write(key)).collect();
         self.back.remove_many(keys, at, ctx).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        let mut writing = self.write(key);
+        let swapped = self.back.swap(key, value.clone(), how, expected, ctx).await?;
+        if swapped == Swapped::Stored {
+            writing.value = Some((value, how.ttl));
+        }
+        Ok(swapped)
     }
 
     async fn touch(&self, key: &StoredKey, ttl: Duration, ctx: &OpContext) -> Result<bool> {
