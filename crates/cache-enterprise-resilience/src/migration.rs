@@ -103,7 +103,7 @@ impl fmt::Display for MigrationReport {
 
 /// What became of one key.
 enum Moved {
-    Moved(usize),
+    Whole(usize),
     Overtaken,
     Ended,
     Unreadable,
@@ -235,7 +235,7 @@ impl Migration {
     fn note(&self, report: &mut MigrationReport, moved: Moved) {
         report.seen += 1;
         match moved {
-            Moved::Moved(bytes) => {
+            Moved::Whole(bytes) => {
                 report.moved += 1;
                 report.bytes += bytes as u64;
             }
@@ -260,7 +260,7 @@ impl Migration {
         };
         let Ok((to, sealed)) = renamed else { return Ok(Moved::Unreadable) };
         if self.is_dry {
-            return Ok(Moved::Moved(sealed.len()));
+            return Ok(Moved::Whole(sealed.len()));
         }
         let ttl = rest.map(|rest| Duration::from_millis(rest.unsigned_abs()));
         let how = Put { ttl, version: header.sequence };
@@ -271,7 +271,7 @@ impl Migration {
             Err(error) if error.kind() == ErrorKind::TooLarge => Moved::Refused,
             Err(error) => return Err(error),
         };
-        let is_gone = matches!(moved, Moved::Moved(_) | Moved::Overtaken);
+        let is_gone = matches!(moved, Moved::Whole(_) | Moved::Overtaken);
         if is_gone && !self.keeps_source {
             self.from.remove(key, header.sequence, &ctx).await?;
         }
@@ -284,7 +284,7 @@ impl Migration {
             return Ok(Moved::Refused);
         };
         if read == put {
-            return Ok(Moved::Moved(put.len()));
+            return Ok(Moved::Whole(put.len()));
         }
         match Header::read(&read) {
             Ok(header) if header.sequence > version => Ok(Moved::Overtaken),
