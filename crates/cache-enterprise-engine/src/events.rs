@@ -220,12 +220,12 @@ pub struct Events {
 impl Events {
     /// What happened next; `None` once the manager is gone and all was told. Waits without a
     /// runtime of any kind; a thread may [`block_on`](crate::block_on) it.
-    pub fn next(&mut self) -> impl Future<Output = Option<Happening>> + Send + use<'_> {
+    pub fn recv(&mut self) -> impl Future<Output = Option<Happening>> + Send + use<'_> {
         std::future::poll_fn(|cx| self.poll_next(cx))
     }
 
     /// What happened next, if something did.
-    pub fn try_next(&mut self) -> Option<Happening> {
+    pub fn try_recv(&mut self) -> Option<Happening> {
         self.mailbox.inside.lock().waiting.pop_front()
     }
 
@@ -310,8 +310,8 @@ impl<C> CacheManager<C> {
     /// let manager = CacheManager::in_memory(Capacity::entries(100))?;
     /// let mut events = manager.events(1_000);
     /// block_on(manager.invalidate(tag!("org:7")));
-    /// assert!(matches!(events.try_next(), Some(Happening::Ending { .. })));
-    /// let Some(Happening::Ended { targets, .. }) = events.try_next() else { panic!("it ended") };
+    /// assert!(matches!(events.try_recv(), Some(Happening::Ending { .. })));
+    /// let Some(Happening::Ended { targets, .. }) = events.try_recv() else { panic!("it ended") };
     /// assert_eq!(targets, ["tag org:7"]);
     /// assert_eq!(events.missed(), 0);
     /// # Ok::<(), cache_enterprise_core::Error>(())
@@ -348,7 +348,7 @@ impl<C> CacheManager<C> {
         let panics = Arc::new(AtomicU64::new(0));
         let handle = Hook { mailbox: Arc::clone(&events.mailbox), panics: Arc::clone(&panics) };
         let work = move || {
-            while let Some(happening) = block_on(events.next()) {
+            while let Some(happening) = block_on(events.recv()) {
                 if matches!(happening, Happening::Trouble(_)) {
                     continue;
                 }

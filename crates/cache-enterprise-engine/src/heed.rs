@@ -42,14 +42,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> CacheCore<K, V> {
             let is_older = |held: Sequence| {
                 held < at || mutant::breaks("versions of copies and notices are compared")
             };
-            match holding.values().peek(&key) {
-                Some(held) if is_older(held.version()) && ending == Ending::Hard => {
-                    if !mutant::breaks("a heard key leaves level 1") {
-                        holding.values().remove(&key, RemovalCause::Invalidated, &mut leaving);
-                    }
+            let older = holding.values().peek(&key).filter(|held| is_older(held.version()));
+            match (older, ending) {
+                (Some(_), _) if mutant::breaks("a heard key leaves level 1") => {}
+                (Some(_), Ending::Hard) => {
+                    holding.values().remove(&key, RemovalCause::Invalidated, &mut leaving);
                 }
-                Some(held) if is_older(held.version()) => held.end_freshness(now),
-                _ => {}
+                (Some(held), Ending::Soft) => held.end_freshness(now),
+                (None, _) => {}
             }
             if let Some(absences) = holding.absences() {
                 absences.remove(&key, RemovalCause::Invalidated, &mut absent);

@@ -21,9 +21,12 @@ const SHARDS: usize = if cfg!(shuttle) { 2 } else { 64 };
 /// Names are swept when there are more than twice as many as entries, and more than this.
 const SWEEP_MIN: usize = 1_024;
 
+/// Keys beside the hashes of their names.
+type Shard<K> = Mutex<HashTable<(u64, Scoped<K>)>>;
+
 /// The keys of one cache by their names.
 pub(crate) struct Names<K> {
-    shards: Box<[Mutex<HashTable<(u64, Scoped<K>)>>]>,
+    shards: Box<[Shard<K>]>,
     hasher: MapHashBuilder,
     len: AtomicUsize,
 }
@@ -87,7 +90,7 @@ impl<K: CacheKey> Names<K> {
         self.len.load(Ordering::Relaxed)
     }
 
-    fn shard(&self, hash: u64) -> &Mutex<HashTable<(u64, Scoped<K>)>> {
+    fn shard(&self, hash: u64) -> &Shard<K> {
         &self.shards[(hash >> 40) as usize % SHARDS]
     }
 }

@@ -29,7 +29,7 @@ fn a_listener_hears_what_ended_in_order() {
         }
         other => format!("{other:?}"),
     };
-    let heard: Vec<String> = std::iter::from_fn(|| events.try_next()).map(told).collect();
+    let heard: Vec<String> = std::iter::from_fn(|| events.try_recv()).map(told).collect();
     assert_eq!(
         heard,
         [
@@ -48,7 +48,7 @@ fn rare_events_are_told_too() {
     let mut forgotten = manager.invalidations();
     forgotten.tag("t");
     drop(forgotten);
-    let Some(Happening::Trouble(event)) = events.try_next() else { panic!("nothing was told") };
+    let Some(Happening::Trouble(event)) = events.try_recv() else { panic!("nothing was told") };
     assert_eq!(event, Event::InvalidationsDropped { keys: 0, groups: 1 });
 }
 
@@ -61,7 +61,7 @@ fn a_listener_that_is_behind_misses_the_oldest_and_knows_it() {
         block_on(cache.remove(&key));
     }
     assert_eq!(events.missed(), 7);
-    let Some(Happening::Removed { keys, .. }) = events.try_next() else { panic!("three are left") };
+    let Some(Happening::Removed { keys, .. }) = events.try_recv() else { panic!("three are left") };
     assert_eq!(keys, ["7"]);
 }
 
@@ -69,14 +69,14 @@ fn a_listener_that_is_behind_misses_the_oldest_and_knows_it() {
 fn waiting_needs_no_runtime_and_ends_with_the_manager() {
     let (manager, _clock) = manager();
     let mut events = manager.events(3);
-    let mut next = Box::pin(events.next());
+    let mut next = Box::pin(events.recv());
     waits(&mut next);
     block_on(manager.invalidate("t"));
     assert!(matches!(ready(&mut next), Some(Happening::Ending { .. })));
     drop(next);
-    assert!(events.try_next().is_some());
+    assert!(events.try_recv().is_some());
     drop(manager);
-    assert!(ready(&mut Box::pin(events.next())).is_none());
+    assert!(ready(&mut Box::pin(events.recv())).is_none());
 }
 
 #[test]
