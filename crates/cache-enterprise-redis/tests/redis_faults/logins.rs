@@ -3,8 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cache_enterprise_core::{Backend, Result, SecretSource};
-use cache_enterprise_redis::{Password, Redis};
+use cache_enterprise_core::coherence::{
+    Acquired, Bus, EpochStore, EpochTarget, Heard, Lease, Sequence,
+};
+use cache_enterprise_core::{
+    Backend, KeyPrefix, OpContext, Put, Result, SecretSource, StoredKey, secs,
+};
+use cache_enterprise_redis::{Password, Redis, RedisBackend, RedisBus};
 use cache_enterprise_testkit::servers::RedisServer;
 use cache_enterprise_testkit::wait::until_async;
 
@@ -47,28 +52,53 @@ async fn a_user_without_rights_is_told_what_to_grant() {
     assert!(!format!("{error:?}").contains("canary"));
 }
 
-/// The rights that `docs/redis.md` lists, and keys of one manager alone.
+/// The rights that `docs/redis.md` lists, and keys and channels of one manager alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rights_that_are_documented_are_enough() {
     let server = RedisServer::start();
     let mut rights = vec!["ACL", "SETUSER", "shop", "on", ">secret", "resetkeys", "~{shop:*"];
-    rights.extend(
-        "+get +mget +getrange +set +unlink +pexpire +persist +fcall +function|load +ping +scan \
-         +unwatch +wait +select"
-            .split_whitespace(),
-    );
+    let page = include_str!("../../../../docs/redis.md");
+    let listed = page.lines().skip_while(|line| !line.starts_with("&{manager:*"));
+    let listed: Vec<&str> = listed.take_while(|line| *line != "```").collect();
+    rights.extend(["resetchannels", "&{shop:*"]);
+    assert!(listed.len() > 1, "the page lists rights behind the channels");
+    rights.extend(listed[1..].iter().flat_map(|line| line.split_whitespace()));
     assert_eq!(server.cli(&rights), "OK");
     let shop = at(&server).user("shop").password(Password::new("secret")).open().await.unwrap();
     let (ctx, user) = (Default::default(), key("user"));
     put(&*shop, &user, "Ada").await.unwrap();
     assert_eq!(shop.get_many(std::slice::from_ref(&user), &ctx).await.unwrap().len(), 1);
-    assert!(shop.touch(&user, cache_enterprise_core::secs(60), &ctx).await.unwrap());
-    let prefix = cache_enterprise_core::KeyPrefix::manager("shop");
+    assert!(shop.touch(&user, secs(60), &ctx).await.unwrap());
+    let prefix = KeyPrefix::manager("shop");
     assert_eq!(shop.scan(&prefix, None, 10).await.unwrap().keys, std::slice::from_ref(&user));
     shop.clear_prefix(&prefix).await.unwrap();
     assert_eq!(get(&*shop, &user).await.unwrap(), None);
+    coherence_works(&shop, &user).await;
     let other = cache_enterprise_core::KeySpace::new("other", "", "users").unwrap();
     assert_config(put(&*shop, &other.key(&1_u8).unwrap(), "Ada").await, "grant");
+}
+
+/// Every call of epochs, bus, leases and swaps.
+async fn coherence_works(shop: &Arc<RedisBackend>, user: &StoredKey) {
+    let epochs = shop.epochs();
+    let loaded = epochs.load("shop", "acme", Sequence::ZERO).await.unwrap();
+    let targets = [EpochTarget::Everything, EpochTarget::Tenant];
+    epochs.raise("shop", "acme", &targets, loaded.sequence).await.unwrap();
+    epochs.raise("shop", "acme", &targets[1..], loaded.sequence).await.unwrap();
+    epochs.since("shop", "acme", loaded.mark, loaded.sequence).await.unwrap();
+    let lease = shop.lease();
+    let Acquired::Held(token) = lease.acquire(user, secs(9)).await.unwrap() else { panic!() };
+    lease.put(user, "Ada".into(), Put::default(), token).await.unwrap();
+    assert!(lease.renew(user, token, secs(9)).await.unwrap());
+    lease.release(user, token).await.unwrap();
+    let how = Put { version: Sequence(1), ttl: None };
+    shop.swap(user, "Ada".into(), how, Sequence::ZERO, &OpContext::default()).await.unwrap();
+    shop.clear_prefix(&KeyPrefix::manager("shop")).await.unwrap();
+    let bus = RedisBus::sharing(shop);
+    let mut listener = bus.listen("shop").await.unwrap();
+    bus.publish("shop", "frame".into()).await.unwrap();
+    while !matches!(listener.next().await, Heard::Frame(_)) {}
+    assert_config(bus.publish("other", "frame".into()).await, "grant");
 }
 
 /// A secret whose value changes, as a file's does.

@@ -59,19 +59,6 @@ impl Ear {
         }
     }
 
-    /// Whether nothing but frames comes for as long as `published` takes.
-    pub(crate) async fn hears_no_current_while(&mut self, what: impl Future<Output = ()>) {
-        tokio::pin!(what);
-        loop {
-            tokio::select! {
-                () = &mut what => return,
-                heard = self.listener.next() => {
-                    assert!(!matches!(heard, Heard::Current { .. }), "nobody can know that");
-                }
-            }
-        }
-    }
-
     #[track_caller]
     pub(crate) fn assert_heard(&self, texts: &[String]) {
         let missing: Vec<_> = texts.iter().filter(|text| !self.frames.contains(*text)).collect();
