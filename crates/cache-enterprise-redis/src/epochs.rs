@@ -102,10 +102,8 @@ impl RedisEpochs {
         let (own, root) = (TenantNames::of(manager, tenant), TenantNames::of(manager, ""));
         let own_head = head(&own, &["#birth", "#changed"]);
         let root_head = head(&root, &["#birth", "*", "~*"]);
-        let link = &self.servers.link;
-        let (own, root) =
-            tokio::join!(link.ask(own.slot, &own_head), link.ask(root.slot, &root_head));
-        let ((own, own_run), (root, root_run)) = (own?, root?);
+        let questions = [(own.slot, &own_head), (root.slot, &root_head)];
+        let [(own, own_run), (root, root_run)] = self.servers.link.ask_both(questions).await?;
         let (own, root) = (numbers(&own)?, numbers(&root)?);
         let ([Some(birth), Some(changed)], [Some(root_birth), Some(hard), Some(soft)]) =
             (&own[..], &root[..])
@@ -413,7 +411,7 @@ impl Invoke for Raise<'_> {
 }
 
 fn write_head(command: &mut Cmd, names: &TenantNames, is_root: bool, birth: u64) {
-    command.arg(2).arg(&names.epochs).arg(&names.order);
+    command.arg(2).arg(&names.epochs).arg(names.order());
     command.arg(if is_root { "1" } else { "0" }).arg(birth.to_be_bytes().as_slice());
 }
 

@@ -22,7 +22,6 @@ use crate::link::slot_of_tag;
 pub(crate) struct TenantNames {
     pub(crate) slot: u16,
     pub(crate) epochs: String,
-    pub(crate) order: String,
 }
 
 impl TenantNames {
@@ -30,7 +29,13 @@ impl TenantNames {
     pub(crate) fn of(manager: &str, tenant: &str) -> Self {
         let tag = owner(manager, tenant);
         let slot = slot_of_tag(&tag);
-        Self { slot, epochs: format!("{{{tag}}}epochs"), order: format!("{{{tag}}}order") }
+        Self { slot, epochs: format!("{{{tag}}}epochs") }
+    }
+
+    /// Not a field: the mark, which is asked for beside reads, needs no such name.
+    pub(crate) fn order(&self) -> String {
+        let tag = self.epochs.strip_suffix("epochs").expect("its name ends so");
+        format!("{tag}order")
     }
 }
 
@@ -79,7 +84,7 @@ mod tests {
     fn names_have_had_this_form_since_the_first_version() {
         let names = TenantNames::of("shop", "a:b{");
         assert_eq!(names.epochs, "{shop:a%3Ab%7B}epochs");
-        assert_eq!(names.order, "{shop:a%3Ab%7B}order");
+        assert_eq!(names.order(), "{shop:a%3Ab%7B}order");
         let root = TenantNames::of("shop", "");
         assert_eq!(root.epochs, "{shop:}epochs");
         let bus = BusNames::of("shop", 0);

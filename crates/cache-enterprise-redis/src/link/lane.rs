@@ -164,6 +164,23 @@ impl Wire {
         self.settled(answer)
     }
 
+    /// As `read` for reads that travel together; the first failure fails both.
+    pub(crate) async fn read_both(&self, commands: [&Cmd; 2]) -> Result<[Value; 2]> {
+        let mut pipeline = redis::pipe();
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        let asked = self.held.pulse.ask();
+        let mut connection = self.held.connection.clone();
+        let answers = connection.send_packed_commands(&pipeline, 0, commands.len()).await;
+        self.held.pulse.answer(asked);
+        let answers = answers.map_err(|fault| self.broken(&fault))?;
+        match <[Value; 2]>::try_from(answers) {
+            Ok([first, second]) => Ok([self.settled(Ok(first))?, self.settled(Ok(second))?]),
+            Err(_) => Err(error::strange_reply()),
+        }
+    }
+
     /// Sends a command and waits no longer than `within`, after which the connection is given up:
     /// the reply of the late command stands before all others.
     pub(crate) async fn send(&self, command: &Cmd, within: Duration) -> Result<Value> {

@@ -179,12 +179,21 @@ impl Link {
         }
     }
 
-    /// Asks one question over the connection of the reads, whose deadline it shares. Besides the
-    /// answer it tells which process of a server gave it; zero where a redirect was followed.
-    pub(crate) async fn ask(&self, slot: u16, question: &Cmd) -> Result<(Value, u64)> {
+    /// Asks the servers of two slots at once over the connections of the reads, whose deadline the
+    /// questions share. Besides each answer it tells which process of a server gave it; zero where
+    /// a redirect was followed.
+    pub(crate) async fn ask_both(
+        &self,
+        [first, second]: [(u16, &Cmd); 2],
+    ) -> Result<[(Value, u64); 2]> {
         match self {
-            Self::Single(single) => single.ask(question).await,
-            Self::Cluster(cluster) => Box::pin(cluster.ask(slot, question)).await,
+            Self::Single(single) => single.ask_both([first.1, second.1]).await,
+            Self::Cluster(cluster) => {
+                let asked = async {
+                    tokio::try_join!(cluster.ask(first.0, first.1), cluster.ask(second.0, second.1))
+                };
+                Box::pin(asked).await.map(|(first, second)| [first, second])
+            }
         }
     }
 

@@ -168,12 +168,19 @@ impl Single {
         Arc::clone(&self.door)
     }
 
-    /// As [`Link::ask`](super::Link::ask).
+    /// One question, and which process of the server answered it.
     pub(crate) async fn ask(&self, question: &Cmd) -> Result<(Value, u64)> {
         let wire = self.lanes().hot.wire(self.limits.read_timeout).await?;
         // The first time a round trip, from then on nothing.
         let run = wire.run().await?;
         Ok((wire.read(question).await?, run))
+    }
+
+    /// As [`Link::ask_both`](super::Link::ask_both).
+    pub(crate) async fn ask_both(&self, questions: [&Cmd; 2]) -> Result<[(Value, u64); 2]> {
+        let wire = self.lanes().hot.wire(self.limits.read_timeout).await?;
+        let run = wire.run().await?;
+        Ok(wire.read_both(questions).await?.map(|answer| (answer, run)))
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {

@@ -123,7 +123,7 @@ impl Cluster {
         }
     }
 
-    /// As [`Link::ask`](super::Link::ask).
+    /// One question of [`Link::ask_both`](super::Link::ask_both).
     pub(super) async fn ask(&self, slot: u16, question: &Cmd) -> Result<(Value, u64)> {
         let node = self.shared.node_of(slot, self.limits().read_timeout).await?;
         let answer = node.single.ask(question).await;

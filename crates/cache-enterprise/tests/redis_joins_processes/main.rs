@@ -1,0 +1,60 @@
+//! Stories of processes that share a Redis server: values, epochs and bus on the same one.
+//!
+//! A process is a manager with connections of its own. Time is that of the machine, since the
+//! server has no other.
+#![allow(clippy::unwrap_used)]
+
+mod a_cut_off_process_serves_nothing_old_for_long;
+mod a_server_with_an_older_copy_brings_nothing_back;
+mod what_one_ends_the_others_let_go;
+
+use std::future::IntoFuture;
+
+use cache_enterprise::prelude::*;
+use cache_enterprise_testkit::wait::until_async;
+
+static NUMBERS: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(hours(1));
+
+/// One process.
+struct Process {
+    manager: CacheManager<MessagePack>,
+    cache: Cache<u64, u64>,
+}
+
+impl Process {
+    /// A process whose servers are reached at `url`.
+    async fn at(url: &str) -> Self {
+        let settings = Redis::url(url).unwrap().read_timeout(ms(400)).write_timeout(ms(600));
+        let redis = settings.open().await.unwrap();
+        let manager = CacheManager::builder("fleet")
+            .l2(redis.opened())
+            .bus(RedisBus::sharing(&redis))
+            .codec(MessagePack)
+            .build()
+            .await
+            .unwrap();
+        let cache = manager.open(&NUMBERS).unwrap();
+        Self { manager, cache }
+    }
+
+    /// Sets a number with the tag `all`, everywhere or not at all.
+    async fn set(&self, key: u64, number: u64) {
+        self.cache.set(&key, number).tags([tag!("all")]).strict().into_future().await.unwrap();
+    }
+
+    async fn get(&self, key: u64) -> Option<u64> {
+        self.cache.get(&key).await.unwrap().map(|number| *number)
+    }
+
+    fn peek(&self, key: u64) -> Option<u64> {
+        self.cache.peek(&key).map(|number| *number)
+    }
+
+    /// Reads until level 1 keeps what was read: the bus has to be heard first.
+    async fn keeps(&self, key: u64, number: u64) {
+        until_async("level 1 keeps the number", async || {
+            self.get(key).await == Some(number) && self.peek(key) == Some(number)
+        })
+        .await;
+    }
+}
