@@ -7,6 +7,7 @@
 //! get       the reads a caller sees: a hit at once              hit_or
 //! read      else the flight, the tiers, the loader              flight, timer, ticker
 //! batch     several keys in one call                            batch_load, batch_answer
+//! compute   deciding on a value by the one there is             if_version
 //! write     set, remove, expire, landing                        placement, sketch
 //! path      what a key's own text labels it with                dependency
 //! sweep     deletions and expiries by pattern                   pattern, bulk, transaction
@@ -26,12 +27,14 @@ mod advice;
 mod batch;
 mod batch_answer;
 mod batch_load;
+mod batcher;
 mod blocking;
 mod builder;
 mod bulk;
 #[cfg(feature = "tiers")]
 mod bus;
 mod cache;
+mod compute;
 mod dependency;
 mod describe;
 mod error;
@@ -45,6 +48,7 @@ mod get;
 mod heed;
 mod hit_or;
 mod holding;
+mod if_version;
 mod invalidate;
 mod level1;
 mod limiter;
@@ -76,6 +80,7 @@ mod write;
 
 pub use advice::{Advice, Severity};
 pub use batch_answer::{Batch, BatchAnswer, BatchValue, KeyOutcome, Loaded, Missing};
+pub use batcher::Batcher;
 pub use blocking::Blocking;
 pub use builder::{ManagerBuilder, NoTiers};
 pub use bulk::{BulkReport, Removal};
@@ -83,6 +88,7 @@ pub use bulk::{BulkReport, Removal};
 pub use bus::BusStats;
 pub use cache::{Cache, CacheStats};
 pub use cache_enterprise_memory::Listener;
+pub use compute::{Compute, Computed, KeyEntry};
 pub use describe::Description;
 pub use error::LoadError;
 pub use events::{Events, Happening, Hook};
@@ -90,6 +96,7 @@ pub use explain::{CopyView, EpochView, Explanation, LevelView, Verdict};
 pub use facade::{FacadeDelete, FacadeGet, FacadeSet};
 pub use failover::Failover;
 pub use fetch::{Any, Fetch, LoadContext, Owning};
+pub use if_version::IfVersion;
 pub use invalidate::{Invalidate, Reach, Receipt, Target};
 pub use level1::Memory;
 pub use manager::{CacheManager, ShutdownReport, Tenant};

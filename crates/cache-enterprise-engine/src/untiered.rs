@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag,
+    CacheKey, CacheLevel, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag, unsupported,
 };
 
 use crate::batch_load::Claim;
 use crate::cache::Cache;
 use crate::explain::LevelView;
 use crate::flight::Lead;
+use crate::if_version::IfVersion;
 use crate::manager::ShutdownReport;
 use crate::options::Options;
 use crate::placement::{Placed, overtaken};
@@ -109,6 +110,27 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     pub(crate) fn owing_levels(&self, _: &K) -> Vec<CacheLevel> {
         Vec::new()
+    }
+
+    pub(crate) async fn peek_below(
+        &self,
+        _: &K,
+        _: &mut Lead<'_, K, V>,
+    ) -> Result<Option<Cached<V>>> {
+        Ok(None)
+    }
+
+    pub(crate) async fn replace_below(
+        &self,
+        _: Option<Sealed>,
+        _: Fence,
+        _: Sequence,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    pub(crate) async fn swap_below(&self, _: K, _: V, _: Sequence) -> Result<IfVersion<V>> {
+        Err(unsupported("memory", "set_if_version"))
     }
 
     pub(crate) async fn look_below_many<Q: Lookup<K>>(

@@ -170,7 +170,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let at = self.numbered(how.number);
         let plan = self.plan(at, checked, self.view.clock.now(), tags, how.options);
         let encoded_len = encoded(&value, &plan);
-        let entry = Arc::new(self.entry(key.heap_bytes(), value, &plan, encoded_len));
+        let entry = Arc::new(self.make_entry(key.heap_bytes(), value, &plan, encoded_len));
         let mut leaving = Leaving::<K, V>::default();
         let scoped = Scoped { tenant: self.tenant_id, key };
         let outcome = {
@@ -211,7 +211,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let plan = self.plan(lead.started(), lead.checked(), now, tags, &options);
         let sealed = self.seal(key, &value, &plan, now.saturating_sub(begun));
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
-        let entry = Arc::new(self.entry(lead.key_heap_bytes(), value, &plan, encoded_len));
+        let entry = Arc::new(self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len));
         // An epoch raised since the flight started makes the entry a miss from the first read.
         self.recheck(&entry);
         let cached = Cached::new(Arc::clone(&entry), now);
@@ -307,7 +307,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// The entry of `value` in level 1.
-    pub(crate) fn entry(
+    pub(crate) fn make_entry(
         &self,
         key_heap_bytes: usize,
         value: V,

@@ -241,7 +241,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             priority: options.priority.unwrap_or_default(),
             idle: options.idle,
         };
-        let entry = Arc::new(self.entry(key_heap_bytes, value, &plan, Some(plain_len)));
+        let entry = Arc::new(self.make_entry(key_heap_bytes, value, &plan, Some(plain_len)));
         // It was made long ago, and is read now: idle time counts from here.
         entry.touch(now);
         (Cached::new(Arc::clone(&entry), now), entry)

@@ -26,6 +26,7 @@ mod promote;
 mod restore;
 mod stack;
 mod strict;
+mod swap;
 mod sweep;
 mod tier;
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod acknowledged_end_is_seen_below_without_the_bus;
+mod computation_reaches_every_level;
 mod heard_end_beats_the_load_it_overtakes;
 mod numbers_of_an_outage_end_nothing_newer;
 mod silence_and_loss_are_doubted;

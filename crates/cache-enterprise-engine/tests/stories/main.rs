@@ -3,11 +3,14 @@
 
 mod absence_is_remembered_until_something_changes;
 mod batch_loads_what_nobody_else_loads;
+mod batcher_gathers_single_loads;
 mod caches_share_one_budget;
 mod callers_of_one_cold_key_share_one_load;
 mod cascade_reaches_children_of_children;
 mod collected_invalidations_wait_for_the_commit;
 mod colliding_keys_load_side_by_side;
+mod computation_is_one_step;
+mod conditional_set_replaces_what_was_read;
 mod copy_explains_why_it_is_refused;
 mod events_tell_of_lost_loaders;
 mod followers_of_a_lost_leader_are_served;
