@@ -81,8 +81,8 @@ async fn frames_are_heard_through_a_failover_and_a_move_of_their_slot_or_their_l
     let slot = block_in_place(|| cluster.slot_of("{shop:}log"));
     let old = block_in_place(|| cluster.master_of(slot).address());
     let other = block_in_place(|| {
-        let masters = cluster.nodes()[..3].iter().map(|node| node.address());
-        masters.filter(|address| *address != old).next().unwrap()
+        let mut masters = cluster.nodes()[..3].iter().map(|node| node.address());
+        masters.find(|address| *address != old).unwrap()
     });
     block_in_place(|| cluster.migrate(slot, &other).finish());
     let told = tell(&bus, "moved", 50).await;

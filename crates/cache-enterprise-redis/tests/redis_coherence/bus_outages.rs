@@ -1,15 +1,48 @@
 //! A bus whose server, log or connections fail.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use cache_enterprise_core::coherence::{Bus, Heard};
 use cache_enterprise_core::secs;
 use cache_enterprise_redis::RedisBus;
+use cache_enterprise_testkit::conformance::bus::{self, Fixture};
 use cache_enterprise_testkit::proxy::{Fault, TcpProxy};
 use cache_enterprise_testkit::servers::RedisServer;
 use cache_enterprise_testkit::wait::until_async;
 
 use super::{Ear, MANAGER, hasty, publish};
+
+/// The suite of buses, each case with a log and a proxy of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_server_passes_the_suite() {
+    let server = Arc::new(RedisServer::start());
+    for fault in [Fault::Reset, Fault::BlackHole] {
+        let report = bus::run(|| async {
+            server.cli(&["FLUSHALL"]);
+            let proxy = Arc::new(TcpProxy::to(&server.address()));
+            let one = RedisBus::with(hasty(&server.url()));
+            let two = RedisBus::with(hasty(&server.url_at(&proxy.address())));
+            let log = Arc::clone(&server);
+            Fixture::new(Arc::new(one), Arc::new(two))
+                .cut(move |is_cut| {
+                    if is_cut {
+                        proxy.set(fault)
+                    } else {
+                        proxy.heal()
+                    }
+                    std::future::ready(())
+                })
+                .forget(move || {
+                    log.cli(&["DEL", "{suite:}log"]);
+                    std::future::ready(())
+                })
+        })
+        .await;
+        report.assert_passed();
+        assert_eq!(report.not_claimed(), 0);
+    }
+}
 
 /// The bus of the listener through a proxy, the other one past it.
 struct Stage {

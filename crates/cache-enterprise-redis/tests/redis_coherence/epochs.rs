@@ -134,7 +134,8 @@ async fn a_mark_stands_still_until_a_group_is_invalidated() {
             assert_eq!(mine.mark("shop", "acme").await.unwrap(), mark, "round {round}");
         }
         let tenant = if round < 3 { "acme" } else { "umbrella" };
-        let at = other.raise("shop", tenant, &[target.clone()], Sequence::ZERO).await.unwrap();
+        let targets = std::slice::from_ref(&target);
+        let at = other.raise("shop", tenant, targets, Sequence::ZERO).await.unwrap();
         let seen = mine.mark("shop", "acme").await.unwrap();
         assert_ne!(seen, mark, "{target:?}");
         let record = mine.since("shop", "acme", mark, Sequence::ZERO).await.unwrap();

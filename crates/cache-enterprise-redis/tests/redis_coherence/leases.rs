@@ -1,12 +1,30 @@
 //! One load of a key among processes.
 
+use std::sync::Arc;
+
 use cache_enterprise_core::coherence::{Acquired, Lease, LeaseToken};
 use cache_enterprise_core::{Backend, OpContext, Put, PutOutcome, Sequence, ms, secs};
+use cache_enterprise_testkit::conformance::lease::{self, Fixture};
 use cache_enterprise_testkit::servers::RedisServer;
 use cache_enterprise_testkit::wait::until_async;
 use tokio::task::JoinSet;
 
 use super::{get, key, open, remove};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_server_passes_the_suite() {
+    let server = RedisServer::start();
+    let report = lease::run(|| async {
+        server.cli(&["FLUSHALL"]);
+        let (one, two) = (open(&server.url()).await, open(&server.url()).await);
+        let leases = [Arc::new(one.lease()), Arc::new(two.lease())];
+        let [first, second] = leases;
+        Fixture::new(one, first, second).keep(two)
+    })
+    .await;
+    report.assert_passed();
+    assert_eq!(report.not_claimed(), 0);
+}
 
 fn held(acquired: Acquired) -> LeaseToken {
     match acquired {
