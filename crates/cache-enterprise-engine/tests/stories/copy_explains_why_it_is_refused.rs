@@ -1,13 +1,16 @@
 //! An explanation says of the copy in level 1 what a read would make of it, and why.
 
 use cache_enterprise_core::{mins, secs};
-use cache_enterprise_engine::{Cache, CacheSpec, Verdict, block_on, path};
+use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Verdict, block_on, path};
 
 use crate::manager;
 
 static SPEC: CacheSpec<(u64, u64), u64> =
     CacheSpec::new("numbers").ttl(mins(1)).stale_if_error(mins(1)).paths();
 static PARENTS: CacheSpec<u64, u64> = CacheSpec::new("parents").ttl(mins(5));
+
+/// A way to end what the cache holds.
+type End = fn(&CacheManager, &Cache<(u64, u64), u64>);
 
 fn verdict(cache: &Cache<(u64, u64), u64>) -> String {
     block_on(cache.explain(&(1, 2))).levels[0].verdict.to_string()
@@ -29,7 +32,7 @@ fn every_way_to_be_refused_has_its_reason() {
         verdict(&cache),
         "refused: derived from parents:9 was invalidated after it was made"
     );
-    let ends: [(&str, fn(&crate::CacheManager, &Cache<(u64, u64), u64>)); 4] = [
+    let ends: [(&str, End); 4] = [
         ("tag t", |manager, _| _ = block_on(manager.invalidate("t"))),
         ("path numbers:1:", |_, cache| _ = block_on(cache.under(path![1]).clear())),
         ("cache numbers", |_, cache| _ = block_on(cache.clear())),
