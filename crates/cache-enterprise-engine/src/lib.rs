@@ -62,6 +62,7 @@ mod placement;
 mod read;
 mod route;
 mod set;
+mod settle;
 mod shared;
 mod sketch;
 mod spec;

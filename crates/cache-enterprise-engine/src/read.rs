@@ -9,7 +9,6 @@
 //! ```
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -24,7 +23,7 @@ use crate::fetch::{LoadContext, answer_of};
 use crate::flight::{Arrival, Follow, Followed, Join, Landing, Lead, Seat};
 use crate::heed::note_name;
 use crate::limiter::{Admission, Places};
-use crate::options::{Life, Options};
+use crate::options::Options;
 use crate::timer::{Race, Raced, race};
 
 /// What a loader gave: a value, none, or an error that all waiters share.
@@ -92,14 +91,6 @@ impl Call {
     pub(crate) fn can_fail(&self) -> bool {
         self.want == Want::Lookup || self.deadline.is_some()
     }
-}
-
-/// How a loaded value is kept: as the call wants, overridden by what the loader told.
-pub(crate) struct Settled<'a> {
-    pub(crate) options: Cow<'a, Options>,
-    pub(crate) tags: Vec<Tag>,
-    /// Whether it is kept at all.
-    pub(crate) is_stored: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -243,27 +234,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// How long the caller waits at most, in milliseconds.
     pub(crate) fn limit(&self, call: &Call) -> Millis {
         saturating_millis(self.options(call).hard_timeout_or_default())
-    }
-
-    pub(crate) fn settled<'a>(&'a self, call: &'a Call) -> Settled<'a> {
-        let told = call.context.as_ref().map(LoadContext::told).unwrap_or_default();
-        let mut options = Cow::Borrowed(self.options(call));
-        if let Some(ttl) = told.ttl {
-            options.to_mut().ttl = Some(Life::For(ttl));
-        }
-        let mut tags = call.tags.clone();
-        tags.extend(told.tags);
-        let has_invalid = tags.iter().any(Tag::is_invalid);
-        tags.extend(call.parents.iter().cloned());
-        for (tenant, parents) in told.parents {
-            match Arc::ptr_eq(&tenant, &self.view.tenant) {
-                true => tags.extend(parents),
-                // A tag that no entry can carry keeps the value from being stored.
-                false => tags.push(Tag::from("")),
-            }
-        }
-        let is_stored = !told.is_skipped && !has_invalid && !tags.iter().any(Tag::is_unstorable);
-        Settled { options, tags, is_stored }
     }
 
     /// The same call, which gives up after its hard timeout, counted from now.

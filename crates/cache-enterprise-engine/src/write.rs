@@ -16,7 +16,8 @@ use crate::cache::{Cache, Leaving};
 use crate::flight::{Landing, Lead};
 use crate::names::Names;
 use crate::options::Options;
-use crate::read::{Answer, Call, Settled, Source};
+use crate::read::{Answer, Call, Source};
+use crate::settle::Settled;
 use crate::weight::value_bytes;
 use crate::{Fence, Number, Sealed};
 

@@ -1,0 +1,43 @@
+//! How a loaded value is kept: what its call wants, and what its loader told.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use cache_enterprise_core::{CacheKey, Tag};
+
+use crate::cache::Cache;
+use crate::fetch::LoadContext;
+use crate::options::{Life, Options};
+use crate::read::Call;
+
+/// How a loaded value is kept: as the call wants, overridden by what the loader told.
+pub(crate) struct Settled<'a> {
+    pub(crate) options: Cow<'a, Options>,
+    pub(crate) tags: Vec<Tag>,
+    /// Whether it is kept at all.
+    pub(crate) is_stored: bool,
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// What holds for a value that was just loaded.
+    pub(crate) fn settled<'a>(&'a self, call: &'a Call) -> Settled<'a> {
+        let told = call.context.as_ref().map(LoadContext::told).unwrap_or_default();
+        let mut options = Cow::Borrowed(self.options(call));
+        if let Some(ttl) = told.ttl {
+            options.to_mut().ttl = Some(Life::For(ttl));
+        }
+        let mut tags = call.tags.clone();
+        tags.extend(told.tags);
+        let has_invalid = tags.iter().any(Tag::is_invalid);
+        tags.extend(call.parents.iter().cloned());
+        for (tenant, parents) in told.parents {
+            match Arc::ptr_eq(&tenant, &self.view.tenant) {
+                true => tags.extend(parents),
+                // A tag that no entry can carry keeps the value from being stored.
+                false => tags.push(Tag::from("")),
+            }
+        }
+        let is_stored = !told.is_skipped && !has_invalid && !tags.iter().any(Tag::is_unstorable);
+        Settled { options, tags, is_stored }
+    }
+}
