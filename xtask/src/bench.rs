@@ -9,16 +9,28 @@ use crate::workspace::{BENCH, Workspace, run as run_command};
 /// The group that measures tiers behind a network, on servers that it starts itself.
 const ON_SERVERS: &str = "l2";
 
+/// The group that asks who passes: a binary of its own, with libraries that only it needs.
+const RIVALS: &str = "rivals";
+
 /// Runs the benches with `arguments`, after the servers have been found or installed when a group
 /// needs them. Nothing is written to stdout here, so that with `--json`
 /// every line there is the benches'.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
+    if arguments.first().is_some_and(|first| first == RIVALS) {
+        return rivals(workspace, &arguments[1..]);
+    }
     if needs_servers(arguments) {
         Servers::find_or_install()?;
     }
     let mut command = workspace.cargo(&["run", "--quiet", "--profile", "bench", "-p", BENCH, "--"]);
     command.args(forwarded(arguments)).stdin(Stdio::inherit());
     run_command(&mut command)
+}
+
+/// Nothing is timed there, so it is built as tests are.
+fn rivals(workspace: &Workspace, arguments: &[String]) -> Outcome {
+    let run = ["run", "--quiet", "-p", BENCH, "--features", RIVALS, "--bin", RIVALS, "--"];
+    run_command(workspace.cargo(&run).args(forwarded(arguments)))
 }
 
 /// Whether the group on servers is named, or none is, which asks for all.

@@ -41,6 +41,7 @@ cargo xtask COMMAND
   chaos --seeds A..B        the engine in a simulated world, a schedule a seed; [--json] [--trace]
   chaos --mutants [RULE]    each rule of coherence broken, and who finds it; [--json]
   bench [GROUP] [--json]    peers beside us in one run; JSON lines on stdout
+  bench rivals [--json]     five scenarios of coherence and loading: which library passes
   help                      this text
 ";
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use cache_enterprise_core::{Capacity, hours, tag};
 use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, block_on};
-use cached::ConcurrentCached;
 
 use crate::keys::{BenchKey, PAYLOAD, Payload};
 
@@ -225,7 +224,6 @@ impl<K: BenchKey> Peer<K> for foyer_memory::Cache<K, Arc<Payload>> {
     }
 }
 
-/// `cached` can only be asked with an owned key; copying the text is part of its cost.
 impl<K: BenchKey> Peer<K> for cached::ShardedLruCache<K, Arc<Payload>> {
     const NAME: &'static str = "cached";
 
@@ -234,18 +232,17 @@ impl<K: BenchKey> Peer<K> for cached::ShardedLruCache<K, Arc<Payload>> {
     }
 
     fn put(&self, key: K, _: u64) {
-        let Ok(_) = self.cache_set(key, Arc::new(PAYLOAD));
+        self.set(key, Arc::new(PAYLOAD));
     }
 
     fn read(&self, key: &K::Query) {
-        black_box(self.cache_get(&key.to_owned()).ok());
+        black_box(self.get(key));
     }
 
     fn load_all(&self, stream: &K::Stream) {
         for key in K::queries(stream) {
-            let key = key.to_owned();
-            if matches!(black_box(self.cache_get(&key)), Ok(None)) {
-                let Ok(_) = self.cache_set(key, Arc::new(PAYLOAD));
+            if black_box(self.get(key)).is_none() {
+                self.set(key.to_owned(), Arc::new(PAYLOAD));
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::workspace::BENCH;
 /// A client and the crates that may name it; the benches name each, and some only they. Foundations (bytes, serde, tokio, tracing,
 /// async-trait) are not clients and may be shared.
 const CLIENTS: &[(&str, &[&str])] = &[
+    ("amalgam-cache", &[]),
     ("backon", &["cache-enterprise-redis", "cache-enterprise-resilience"]),
     ("bincode", &["cache-enterprise-serializers"]),
     ("clap", &["cache-enterprise-cli"]),
@@ -15,9 +16,11 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("fjall", &["cache-enterprise-disk"]),
     ("flate2", &["cache-enterprise-serializers"]),
     ("fred", &[]),
+    ("hydracache", &[]),
     ("indicatif", &["cache-enterprise-cli"]),
     ("lz4_flex", &["cache-enterprise-serializers"]),
     ("memcache", &["cache-enterprise-memcached"]),
+    ("multi-tier-cache", &[]),
     ("postcard", &["cache-enterprise-serializers"]),
     ("prost", &["cache-enterprise-serializers"]),
     ("quick_cache", &["cache-enterprise-memory"]),
