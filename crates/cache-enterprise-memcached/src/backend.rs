@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_enterprise_core::coherence::LeaseToken;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Clock, Error, ErrorKind, KeyPrefix, OpContext, Put,
-    PutOutcome, Result, ScanPage, Sequence, StoredKey, unsupported,
+    PutOutcome, Result, ScanPage, Sequence, StoredKey, Swapped, unsupported,
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 
+use crate::Protocol;
 use crate::change::{Done, Wish};
+use crate::epochs::Homes;
 use crate::error;
 use crate::item::{self, Found, ROOM_BYTES};
 use crate::limits::Limits;
@@ -34,7 +37,10 @@ pub struct MemcachedBackend {
     placement: Placement,
     servers: Box<[Server]>,
     clock: Clock,
-    limits: Limits,
+    pub(crate) protocol: Protocol,
+    pub(crate) limits: Limits,
+    /// What this process knows of the managers whose epochs it keeps here.
+    pub(crate) homes: Homes,
     is_closed: AtomicBool,
 }
 
@@ -43,9 +49,11 @@ impl MemcachedBackend {
         placement: Placement,
         servers: Box<[Server]>,
         clock: Clock,
+        protocol: Protocol,
         limits: Limits,
     ) -> Self {
-        Self { placement, servers, clock, limits, is_closed: AtomicBool::new(false) }
+        let (homes, is_closed) = (Homes::default(), AtomicBool::new(false));
+        Self { placement, servers, clock, protocol, limits, homes, is_closed }
     }
 
     /// The address of the server that holds a key, as `host:port`.
@@ -68,10 +76,15 @@ impl MemcachedBackend {
     }
 
     fn server(&self, key: &StoredKey) -> &Server {
-        &self.servers[self.placement.owner(key.as_str())]
+        self.server_named(key.as_str())
     }
 
-    fn check_open(&self) -> Result<()> {
+    /// The server of any name, placed as keys are.
+    pub(crate) fn server_named(&self, name: &str) -> &Server {
+        &self.servers[self.placement.owner(name)]
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
         if self.is_closed.load(Ordering::Acquire) { Err(error::closed("call")) } else { Ok(()) }
     }
 
@@ -91,28 +104,55 @@ impl MemcachedBackend {
         }
     }
 
-    async fn change(&self, key: &StoredKey, wish: Wish) -> Result<Done> {
+    pub(crate) async fn change(&self, key: &StoredKey, wish: Wish) -> Result<Done> {
         self.check_open()?;
         self.server(key).change(&Name::of(key), wish, &self.clock, &self.limits).await
     }
 
     async fn put_one(&self, key: &StoredKey, value: Bytes, how: Put) -> Result<PutOutcome> {
-        let Put { ttl: life, version } = how;
+        self.put_under(key, value, how, None).await
+    }
+
+    /// Puts, with a token only while that is the newest of the key.
+    pub(crate) async fn put_under(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        token: Option<LeaseToken>,
+    ) -> Result<PutOutcome> {
         let wish = if value.len() > value_bytes_max(&self.limits) {
-            Wish::Refuse { version }
+            Wish::Refuse { version: how.version, token }
         } else {
-            Wish::Put { value, life, version }
+            Wish::Put { value, how, token }
         };
         match self.change(key, wish).await? {
             Done::Put(outcome) => Ok(outcome),
-            Done::Was(_) => Err(error::out_of_step(self.server_of(key))),
+            _ => Err(error::out_of_step(self.server_of(key))),
         }
     }
 
-    async fn was_there(&self, key: &StoredKey, wish: Wish) -> Result<bool> {
+    async fn swap_one(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+    ) -> Result<Swapped> {
+        if value.len() > value_bytes_max(&self.limits) {
+            self.check_open()?;
+            return Ok(Swapped::Refused);
+        }
+        match self.change(key, Wish::Swap { value, how, expected }).await? {
+            Done::Swapped(swapped) => Ok(swapped),
+            _ => Err(error::out_of_step(self.server_of(key))),
+        }
+    }
+
+    pub(crate) async fn was_there(&self, key: &StoredKey, wish: Wish) -> Result<bool> {
         match self.change(key, wish).await? {
             Done::Was(was_there) => Ok(was_there),
-            Done::Put(_) => Err(error::out_of_step(self.server_of(key))),
+            _ => Err(error::out_of_step(self.server_of(key))),
         }
     }
 
@@ -218,7 +258,7 @@ impl Backend for MemcachedBackend {
             expiry: true,
             fence: true,
             touch: true,
-            swap: false,
+            swap: true,
             scan: false,
             clear_prefix: false,
             durable: false,
@@ -287,6 +327,17 @@ impl Backend for MemcachedBackend {
             Ok(removed.into_iter().map(u64::from).sum())
         };
         within("remove_many", ctx, removals).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        within("swap", ctx, self.swap_one(key, value, how, expected)).await
     }
 
     async fn touch(&self, key: &StoredKey, life: Duration, ctx: &OpContext) -> Result<bool> {

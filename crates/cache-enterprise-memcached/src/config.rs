@@ -269,7 +269,8 @@ impl Memcached {
         };
         let servers = named.into_iter().zip(clients);
         let servers = servers.map(|((name, _), client)| Server { name, client }).collect();
-        Ok(MemcachedBackend::new(placement, servers, self.clock.unwrap_or_default(), self.limits))
+        let clock = self.clock.unwrap_or_default();
+        Ok(MemcachedBackend::new(placement, servers, clock, protocol, self.limits))
     }
 
     fn meta(&self) -> Vec<Client> {

@@ -9,6 +9,9 @@ use cache_enterprise_core::{Error, ErrorKind};
 use memcache::exp;
 use memcache::{CommandError, MemcacheError};
 
+pub(crate) const NO_TOKENS: &str = "the server gives no tokens (option -C), and without them an older value could replace a newer \
+     one; start it without";
+
 pub(crate) fn closed(operation: &'static str) -> Error {
     Error::new(ErrorKind::Closed, "the backend was closed").operation(operation)
 }
@@ -24,6 +27,11 @@ pub(crate) fn overloaded(server: &str) -> Error {
 /// A reply that does not belong to its request, or that is none.
 pub(crate) fn out_of_step(server: &str) -> Error {
     at(server, ErrorKind::Unavailable, "the server's reply does not fit the request")
+}
+
+/// A server that was started with option `-C`.
+pub(crate) fn no_tokens(server: &str) -> Error {
+    at(server, ErrorKind::Config, NO_TOKENS)
 }
 
 pub(crate) fn at(server: &str, kind: ErrorKind, text: &str) -> Error {

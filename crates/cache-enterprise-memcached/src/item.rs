@@ -6,19 +6,22 @@
 //! | 2 | 1 | version of this layout: 1 |
 //! | 3 | 1 | 0 a value, 1 a removal |
 //! | 4 | 2 | length of the carried key |
-//! | 6 | 2 | reserved, 0 |
+//! | 6 | 2 | length of the lease: 0 or 16 |
 //! | 8 | 8 | version of the value or the removal |
 //! | 16 | 8 | wall time in milliseconds from which the value is a miss; `i64::MAX` never comes |
-//! | 24 | | carried key, then value |
+//! | 24 | | lease, carried key, then value |
 //!
+//! The lease is its token and the wall time in milliseconds from which it is free, 8 bytes each.
 //! Numbers are little-endian. The flags of an item stay 0: other clients take them for the type of
 //! the value, and some unpack what they find there.
 
 use bytes::{Buf, Bytes};
+use cache_enterprise_core::coherence::LeaseToken;
 use cache_enterprise_core::{KEY_BYTES_MAX, Sequence};
 
-/// Bytes in front of the carried key.
+/// Bytes in front of the lease.
 pub(crate) const HEAD_BYTES: usize = 24;
+const LEASE_BYTES: usize = 16;
 /// Room that a value must leave in an item for everything else: head, longest carried key, name,
 /// and what the server adds to each item.
 pub(crate) const ROOM_BYTES: usize = 2 * 1024 + KEY_BYTES_MAX;
@@ -35,6 +38,14 @@ pub(crate) enum Kind {
     Removed,
 }
 
+/// The newest lease on the item's key, which may be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leased {
+    pub(crate) token: LeaseToken,
+    /// Wall time in milliseconds from which it is free.
+    pub(crate) until: i64,
+}
+
 /// What an item says before its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -42,11 +53,12 @@ pub(crate) struct Head {
     pub(crate) version: Sequence,
     /// Wall time in milliseconds from which the value is a miss; `None` never comes.
     pub(crate) expires: Option<i64>,
+    pub(crate) lease: Option<Leased>,
 }
 
 impl Head {
     pub(crate) fn removed(version: Sequence) -> Self {
-        Self { kind: Kind::Removed, version, expires: None }
+        Self { kind: Kind::Removed, version, expires: None, lease: None }
     }
 
     /// Whether a value may be served at this wall time.
@@ -69,16 +81,21 @@ pub(crate) enum Found {
 /// Head, carried key and value as one piece of bytes.
 pub(crate) fn seal(head: Head, carried: &str, value: &[u8]) -> Bytes {
     let length = u16::try_from(carried.len()).expect("stored keys have at most 8 KiB");
-    let mut item = Vec::with_capacity(HEAD_BYTES + carried.len() + value.len());
+    let lease_bytes = if head.lease.is_some() { LEASE_BYTES } else { 0 };
+    let mut item = Vec::with_capacity(HEAD_BYTES + lease_bytes + carried.len() + value.len());
     item.extend_from_slice(&MAGIC);
     item.push(match head.kind {
         Kind::Value => 0,
         Kind::Removed => 1,
     });
     item.extend_from_slice(&length.to_le_bytes());
-    item.extend_from_slice(&[0; 2]);
+    item.extend_from_slice(&[lease_bytes as u8, 0]);
     item.extend_from_slice(&head.version.0.to_le_bytes());
     item.extend_from_slice(&head.expires.unwrap_or(NEVER).to_le_bytes());
+    if let Some(lease) = head.lease {
+        item.extend_from_slice(&lease.token.0.to_le_bytes());
+        item.extend_from_slice(&lease.until.to_le_bytes());
+    }
     item.extend_from_slice(carried.as_bytes());
     item.extend_from_slice(value);
     item.into()
@@ -88,7 +105,7 @@ pub(crate) fn seal(head: Head, carried: &str, value: &[u8]) -> Bytes {
 pub(crate) fn open(carried: &str, mut item: Bytes) -> Found {
     let Some(head) = head_of(&item) else { return Found::Foreign };
     let length = usize::from(u16::from_le_bytes([item[4], item[5]]));
-    item.advance(HEAD_BYTES);
+    item.advance(if head.lease.is_some() { HEAD_BYTES + LEASE_BYTES } else { HEAD_BYTES });
     match item.get(..length) {
         None => Found::Foreign,
         Some(key) if key != carried.as_bytes() => Found::OtherKey,
@@ -100,7 +117,7 @@ pub(crate) fn open(carried: &str, mut item: Bytes) -> Found {
 }
 
 fn head_of(item: &[u8]) -> Option<Head> {
-    if item.len() < HEAD_BYTES || item[..3] != MAGIC || item[6..8] != [0; 2] {
+    if item.len() < HEAD_BYTES || item[..3] != MAGIC {
         return None;
     }
     let kind = match item[3] {
@@ -108,11 +125,20 @@ fn head_of(item: &[u8]) -> Option<Head> {
         1 => Kind::Removed,
         _ => return None,
     };
+    let lease = match usize::from(u16::from_le_bytes([item[6], item[7]])) {
+        0 => None,
+        LEASE_BYTES if item.len() >= HEAD_BYTES + LEASE_BYTES => Some(Leased {
+            token: LeaseToken(u64::from_le_bytes(eight(item, HEAD_BYTES))),
+            until: i64::from_le_bytes(eight(item, HEAD_BYTES + 8)),
+        }),
+        _ => return None,
+    };
     let expires = i64::from_le_bytes(eight(item, 16));
     Some(Head {
         kind,
         version: Sequence(u64::from_le_bytes(eight(item, 8))),
         expires: (expires != NEVER).then_some(expires),
+        lease,
     })
 }
 
@@ -126,11 +152,15 @@ fn eight(bytes: &[u8], at: usize) -> [u8; 8] {
 mod tests {
     use super::*;
 
-    const HEAD: Head = Head { kind: Kind::Value, version: Sequence(7), expires: Some(1_234) };
+    const HEAD: Head =
+        Head { kind: Kind::Value, version: Sequence(7), expires: Some(1_234), lease: None };
+    const LEASE: Leased = Leased { token: LeaseToken(9), until: 5_678 };
 
     #[test]
     fn what_was_sealed_opens_for_its_key_alone() {
-        for head in [HEAD, Head { expires: None, ..HEAD }, Head::removed(Sequence(u64::MAX))] {
+        let leased = Head { lease: Some(LEASE), ..HEAD };
+        let removed = Head::removed(Sequence(u64::MAX));
+        for head in [HEAD, Head { expires: None, ..HEAD }, removed, leased] {
             for (carried, value) in [("", "value"), ("a key", ""), ("", "")] {
                 let item = seal(head, carried, value.as_bytes());
                 assert_eq!(open(carried, item.clone()), Found::Own(head, value.into()));
@@ -147,6 +177,14 @@ mod tests {
             b"keyvalue",
         ];
         assert_eq!(seal(HEAD, "key", b"value"), golden.concat());
+        let golden = [
+            &b"ce\x01\x00\x03\x00\x10\x00"[..],
+            &[7, 0, 0, 0, 0, 0, 0, 0, 0xd2, 4, 0, 0, 0, 0, 0, 0],
+            &[9, 0, 0, 0, 0, 0, 0, 0, 0x2e, 0x16, 0, 0, 0, 0, 0, 0],
+            b"keyvalue",
+        ];
+        let leased = Head { lease: Some(LEASE), ..HEAD };
+        assert_eq!(seal(leased, "key", b"value"), golden.concat());
     }
 
     #[test]
@@ -159,6 +197,10 @@ mod tests {
             let mut changed = item.to_vec();
             changed[at] ^= 0x80;
             assert_eq!(open("key", changed.into()), Found::Foreign, "byte {at}");
+        }
+        let leased = seal(Head { lease: Some(LEASE), ..HEAD }, "key", b"value");
+        for cut in 0..HEAD_BYTES + LEASE_BYTES + 3 {
+            assert_eq!(open("key", leased.slice(..cut)), Found::Foreign, "cut to {cut}");
         }
         assert_eq!(open("", Bytes::from_static(b"hello")), Found::Foreign);
     }

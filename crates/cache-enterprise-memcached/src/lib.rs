@@ -28,7 +28,9 @@
 //! |---|---|
 //! | `placement` | which server has a key; pure |
 //! | `name`, `item`, `expiry` | what keys, entries and lives are on a server; pure |
-//! | `change` | how a key is put, removed and touched against rivals; pure |
+//! | `change` | how a key is put, swapped, removed, touched and leased against rivals; pure |
+//! | `epochs` | sequence and epochs of tenants, which processes share; by the meta protocol |
+//! | `lease` | leases on keys |
 //! | `meta` | the meta protocol: the line of reads, connections for writes |
 //! | `classic` | the binary and the text protocol with SASL, on blocking threads |
 //! | `backend` | the backend over several servers |
@@ -40,9 +42,11 @@ mod backend;
 mod change;
 mod classic;
 mod config;
+mod epochs;
 mod error;
 mod expiry;
 mod item;
+mod lease;
 mod limits;
 mod meta;
 mod name;

@@ -35,8 +35,13 @@ const OPTIONS: &[&str] = &[
 #[async_trait]
 impl BackendSource for Memcached {
     async fn open(self: Box<Self>, clock: &Clock) -> Result<OpenedBackend> {
-        let backend = Memcached::open((*self).clock(clock.clone()))?;
-        Ok(OpenedBackend::new(Arc::new(backend)))
+        let backend = Arc::new(Memcached::open((*self).clock(clock.clone()))?);
+        let opened = OpenedBackend::new(backend.clone());
+        Ok(match backend.protocol {
+            Protocol::Meta => opened.with_lease(backend.clone()).with_epochs(backend),
+            Protocol::Binary => opened.with_lease(backend),
+            Protocol::Ascii => opened,
+        })
     }
 
     fn describe(&self) -> Vec<DescribedOption> {

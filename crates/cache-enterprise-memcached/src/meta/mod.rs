@@ -10,23 +10,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_enterprise_core::Result;
-use memcache::exp::{MetaCommand, MetaOp};
+use memcache::exp::{MetaCommand, MetaOp, MetaResponse};
 
 use crate::change::{Change, Done};
 use crate::limits::Limits;
 use crate::name::Name;
+use pool::Pool;
 use reads::Reads;
 use sizes::Sizes;
-use wire::Wire;
+use wire::{Wire, is_worn};
 use writes::Writes;
 
-/// One server: a line of reads, which travel together, and connections for writes.
+/// One server: a line of reads, which travel together, connections for writes, and others for the
+/// records of coherence, which no large value holds up.
 #[derive(Debug)]
 pub(crate) struct MetaServer {
     wire: Arc<Wire>,
     reads: Arc<Reads>,
     sizes: Sizes,
     writes: Writes,
+    records: Pool,
 }
 
 impl MetaServer {
@@ -37,6 +40,7 @@ impl MetaServer {
             reads: Reads::new(Arc::clone(&wire)),
             sizes: Sizes::default(),
             writes: Writes::new(Arc::clone(&wire), limits.pool_size),
+            records: Pool::new(Arc::clone(&wire), limits.pool_size),
             wire,
         }
     }
@@ -68,6 +72,24 @@ impl MetaServer {
         self.writes.change(name, change).await
     }
 
+    /// Sends commands about records together and gives a reply to each. They must bear being sent
+    /// twice: the server may have closed a connection while nobody looked.
+    pub(crate) async fn exchange(&self, commands: Vec<MetaCommand>) -> Result<Vec<MetaResponse>> {
+        let batch = self.wire.batch(commands);
+        let mut lent = self.records.lend().await?;
+        let mut replies = self.wire.exchange(&mut lent.link, &batch).await;
+        if replies.as_ref().is_err_and(|failure| is_worn(&lent.link, failure)) {
+            self.records.forget_idle();
+            lent.link = self.wire.dial().await?;
+            replies = self.wire.exchange(&mut lent.link, &batch).await;
+        }
+        match replies {
+            Ok(_) => lent.give_back(),
+            Err(_) => self.records.forget_idle(),
+        }
+        replies
+    }
+
     /// Whether the server answers, on a connection of its own.
     pub(crate) async fn ping(&self) -> Result<()> {
         self.wire.ping().await
@@ -77,5 +99,6 @@ impl MetaServer {
     pub(crate) fn close(&self) {
         self.reads.close();
         self.writes.close();
+        self.records.close();
     }
 }
