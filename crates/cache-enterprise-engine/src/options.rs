@@ -54,7 +54,8 @@ pub struct Options {
     pub l1_ttl: Option<Duration>,
     /// Share of the life that is added at random, once per write. Default: 0.05.
     pub jitter: Option<f32>,
-    /// How long an absent value is remembered by `get_opt_with`. Default: 30 s.
+    /// How long an absent value is remembered by `get_opt_with` and `get_many_with`; zero
+    /// remembers none. Default: 30 s.
     pub negative_ttl: Option<Duration>,
     /// How long past its life a value is kept to answer when its own load fails. Default: none.
     pub stale_if_error: Option<Duration>,

@@ -86,7 +86,7 @@ impl<K, V, S: Copy> CacheSpec<K, V, S> {
         self
     }
 
-    /// How long an absent value is remembered. Default: 30 s.
+    /// How long an absent value is remembered; zero remembers none. Default: 30 s.
     #[must_use]
     pub const fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.options.negative_ttl = Some(ttl);

@@ -239,6 +239,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Lands the knowledge that there is no value.
     pub(crate) fn land_absent(&self, lead: Lead<'_, K, V>, call: &Call) {
         let ttl = self.options(call).negative_ttl_or_default();
+        if ttl.is_zero() {
+            return lead.land_empty(Landing::Absent);
+        }
         let dates = Dates::lasting(self.view.clock.now(), Some(ttl));
         let (version, checked) = (lead.started(), lead.checked());
         // Made, if it was not yet, before the flight is locked: others make room for it.

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use std::future::IntoFuture;
 
-use cache_enterprise_core::{Capacity, mins, ms, secs};
-use cache_enterprise_engine::{Cache, CacheSpec, block_on};
+use cache_enterprise_core::{Capacity, Clock, MIB, mins, ms, secs};
+use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Quota, block_on};
 
 use crate::manager;
 
@@ -57,4 +57,37 @@ fn what_is_remembered_is_bounded() {
     }
     let remembered = (0..10_000).filter(|key| !asks_origin(&cache, *key)).count();
     assert!(remembered <= 400, "{remembered} absent keys of at most 100 are remembered");
+}
+
+#[test]
+fn a_life_of_zero_remembers_nothing() {
+    static OFF: CacheSpec<u64, u64> =
+        CacheSpec::new("off").ttl(mins(5)).negative_ttl(std::time::Duration::ZERO);
+    let (manager, _clock) = manager();
+    let cache = manager.open(&OFF).unwrap();
+    assert!(asks_origin(&cache, 1) && asks_origin(&cache, 1));
+    assert_eq!(cache.stats().absences.entries, 0);
+}
+
+#[test]
+fn a_tenant_that_asks_for_absent_keys_without_end_costs_another_nothing() {
+    static SHARED: CacheSpec<u64, u64> = CacheSpec::new("shared").ttl(mins(5));
+    let clock = Clock::manual();
+    let builder = CacheManager::builder("stories").l1(Capacity::bytes(8 * MIB));
+    let manager = builder.clock(clock.clone()).build_in_memory().unwrap();
+    let quota = |name, quota| manager.tenant(name).unwrap().quota(quota).unwrap();
+    let victim = quota("victim", Quota::floor(4 * MIB)).open(&SHARED).unwrap();
+    let noisy = quota("noisy", Quota::floor(MIB).ceiling(2 * MIB)).open(&SHARED).unwrap();
+    for key in 0..1_000 {
+        block_on(victim.set(&key, key).into_future());
+    }
+    for key in 0..100_000 {
+        asks_origin(&noisy, key);
+        if key % 10_000 == 0 {
+            clock.advance(secs(1));
+            manager.tick();
+        }
+    }
+    assert!(noisy.stats().absences.weight <= 2 * MIB, "its own part bounds it");
+    assert!((0..1_000).all(|key| victim.contains(&key)));
 }

@@ -1,0 +1,86 @@
+//! `set_if_version` over a tier that several processes write.
+
+use cache_enterprise_core::{ErrorKind, Sequence};
+use cache_enterprise_engine::IfVersion;
+
+use crate::{Fleet, Process};
+
+async fn version(process: &Process) -> (Option<u64>, Sequence) {
+    match process.cache.get_entry(&1).await.unwrap() {
+        Some(hit) => (Some(*hit.value), hit.version),
+        None => (None, Sequence::ZERO),
+    }
+}
+
+#[tokio::test]
+async fn the_one_who_read_the_newest_value_wins() {
+    let fleet = Fleet::new();
+    let (a, b) = (fleet.process().await, fleet.process().await);
+    assert!(a.cache.set_if_version(&1, 1_u64, Sequence::ZERO).await.unwrap().is_stored());
+    let (seen_by_b, at_b) = version(&b).await;
+    assert_eq!(seen_by_b, Some(1));
+    let (_, at_a) = version(&a).await;
+    assert_eq!(at_a, at_b);
+    assert!(b.cache.set_if_version(&1, 2_u64, at_b).await.unwrap().is_stored());
+    let late = a.cache.set_if_version(&1, 9_u64, at_a).await.unwrap();
+    assert!(matches!(late, IfVersion::Changed(now) if now > at_a));
+    assert_eq!(a.get(1).await, Some(2), "what it held of the older version is gone");
+}
+
+#[tokio::test]
+async fn counts_of_several_processes_add_up() {
+    const EACH: u64 = 100;
+    let fleet = Fleet::new();
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        let process = fleet.process().await;
+        tasks.push(tokio::spawn(async move {
+            let mut stored = 0;
+            while stored < EACH {
+                let (old, seen) = version(&process).await;
+                let next = old.unwrap_or(0) + 1;
+                let done = process.cache.set_if_version(&1, next, seen).await.unwrap();
+                stored += u64::from(done.is_stored());
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let judge = fleet.process().await;
+    assert_eq!(judge.get(1).await, Some(4 * EACH));
+}
+
+#[tokio::test]
+async fn a_set_a_removal_and_a_clear_elsewhere_are_seen() {
+    let fleet = Fleet::new();
+    let (a, b) = (fleet.process().await, fleet.process().await);
+    a.set(1, 1).await;
+    let (_, seen) = version(&b).await;
+    a.set(1, 2).await;
+    let late = b.cache.set_if_version(&1, 9_u64, seen).await.unwrap();
+    assert!(matches!(late, IfVersion::Changed(now) if now > seen));
+    let (value, seen) = version(&b).await;
+    assert_eq!(value, Some(2));
+    a.cache.remove(&1).await;
+    let late = b.cache.set_if_version(&1, 9_u64, seen).await.unwrap();
+    assert!(matches!(late, IfVersion::Changed(Sequence::ZERO)));
+    a.set(1, 3).await;
+    a.cache.clear().await;
+    // The bytes of 3 still lie in the tier, and are no value any more.
+    assert_eq!(version(&b).await, (None, Sequence::ZERO));
+    assert!(b.cache.set_if_version(&1, 4_u64, Sequence::ZERO).await.unwrap().is_stored());
+    assert_eq!(a.get(1).await, Some(4));
+}
+
+#[tokio::test]
+async fn where_nobody_can_decide_for_all_it_is_refused() {
+    let mut fleet = Fleet::new();
+    let capabilities = cache_enterprise_core::Backend::capabilities(&fleet.tier);
+    fleet.tier =
+        fleet.tier.claiming(cache_enterprise_core::Capabilities { swap: false, ..capabilities });
+    let process = fleet.process().await;
+    let refused = process.cache.set_if_version(&1, 1_u64, Sequence::ZERO).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(process.get(1).await, None);
+}
