@@ -28,7 +28,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use cache_enterprise_core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use cache_enterprise_core::sync::{MapHashBuilder, Mutex, MutexGuard};
 use cache_enterprise_core::{
-    CacheKey, Cached, Clock, Error, Event, Millis, Observer, Scoped, Sequence,
+    CacheKey, Cached, Clock, Error, Event, Millis, Observer, Scoped, Sequence, mutant,
 };
 use equivalent::Equivalent;
 use hashbrown::HashTable;
@@ -235,7 +235,9 @@ impl<K: CacheKey, V> Flights<K, V> {
     {
         let mut lock = self.lock(key);
         if let Some(flight) = lock.find(key) {
-            if flight.started >= at.oldest {
+            if flight.started >= at.oldest
+                || mutant::breaks("nobody joins a load from before an epoch")
+            {
                 let flight = Arc::clone(flight);
                 return Join::Follow(Seat { flight, hash: lock.hash, is_heir: true });
             }

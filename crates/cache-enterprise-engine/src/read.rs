@@ -196,7 +196,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let now = self.view.clock.now();
         let is_in_grace = self.is_in_grace(entry.dates().fresh_until, call);
         let is_kept = entry.freshness(now) != Freshness::Expired;
-        (is_in_grace && is_kept && self.is_valid(&entry)).then(|| Cached::new(entry, now))
+        let is_valid = self.is_valid(&entry) || mutant::breaks("a hard end beats every fallback");
+        (is_in_grace && is_kept && is_valid).then(|| Cached::new(entry, now))
     }
 
     /// Whether a value whose fresh life ended then may still answer this call.
@@ -509,7 +510,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             Landing::Value(value) => {
                 let entry = Cached::entry(&value);
                 let is_newer = seat.flight.started() >= arrival.sequence;
-                if !is_newer && (!self.recheck(entry) || self.is_softly_ended(entry)) {
+                if !is_newer
+                    && (!self.recheck(entry) || self.is_softly_ended(entry))
+                    && !mutant::breaks("who came after an epoch goes round once more")
+                {
                     return None;
                 }
                 self.view.core.counts.shared_loads.add(1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cache_enterprise_core::{
     CacheKey, Cached, Dates, Detail, Entry, Freshness, LocalStore, Lookup, Millis, NEVER, Priority,
-    RemovalCause, Scoped, Sequence, SetOutcome, Tag, saturating_millis,
+    RemovalCause, Scoped, Sequence, SetOutcome, Tag, mutant, saturating_millis,
 };
 use std::sync::Arc;
 
@@ -146,7 +146,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let scoped = self.scoped(key);
         let mut lock = self.view.core.flights.lock(&scoped);
         let at = self.numbered(number);
-        lock.detach(&scoped);
+        if !mutant::breaks("a removal detaches the load") {
+            lock.detach(&scoped);
+        }
         let held = self.store.remove(&scoped, RemovalCause::Removed, &mut leaving);
         self.forget_absence(&scoped);
         let fence = self.fence_below(key, at);
@@ -177,7 +179,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let outcome = {
             let borrowed = self.scoped(&scoped.key);
             let mut lock = self.view.core.flights.lock(&borrowed);
-            lock.detach(&borrowed);
+            if !mutant::breaks("a set detaches the load") {
+                lock.detach(&borrowed);
+            }
             self.forget_absence(&borrowed);
             let newer = self.store.peek(&borrowed);
             if newer.is_some_and(|held| held.version() > at) {
@@ -209,7 +213,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lead.land_empty(Landing::Value(cached.clone()));
             return (Answer::Value(cached, Source::Loader), None);
         }
-        let plan = self.plan(lead.started(), lead.checked(), now, tags, &options);
+        let version = match mutant::breaks("a version is from before the load") {
+            true => self.view.tenant.epochs.sequence().newest(),
+            false => lead.started(),
+        };
+        let plan = self.plan(version, lead.checked(), now, tags, &options);
         let sealed = self.seal(key, &value, &plan, now.saturating_sub(begun));
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
         let entry = Arc::new(self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len));

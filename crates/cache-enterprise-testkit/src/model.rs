@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Clock, Dates, Error, ErrorKind, KeyPrefix, Millis,
-    OpContext, Put, PutOutcome, Result, ScanPage, Sequence, StoredKey, Swapped, unsupported,
+    OpContext, Put, PutOutcome, Result, ScanPage, Sequence, StoredKey, Swapped, mutant,
+    unsupported,
 };
 use parking_lot::Mutex;
 
@@ -156,7 +157,10 @@ impl Backend for ModelBackend {
         }
         let mut slots = self.slots.lock();
         let slot = slots.entry(key.clone()).or_default();
-        if self.capabilities.fence && how.version < slot.fence {
+        if self.capabilities.fence
+            && how.version < slot.fence
+            && !mutant::breaks("a tier refuses what is older than a removal")
+        {
             return Ok(PutOutcome::Fenced);
         }
         let expires = self.expires(how.ttl);

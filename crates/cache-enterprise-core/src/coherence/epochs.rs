@@ -11,9 +11,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{EpochRecord, EpochTarget, Sequence, SequenceCounter};
-use crate::Tag;
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::{Tag, mutant};
 
 /// The epoch of one target: the sequence at which it was last invalidated.
 ///
@@ -261,9 +261,10 @@ impl TenantEpochs {
 
     /// Whether no epoch that applies is newer than `version`.
     pub fn is_valid(&self, version: Sequence, cache: &EpochCell, tags: &[Arc<EpochCell>]) -> bool {
-        version >= self.whole.hard()
-            && version >= cache.epoch()
-            && tags.iter().all(|cell| version >= cell.epoch())
+        (version >= self.whole.hard() || mutant::breaks("the epoch of the tenant is compared"))
+            && (version >= cache.epoch() || mutant::breaks("the epoch of the cache is compared"))
+            && (tags.iter().all(|cell| version >= cell.epoch())
+                || mutant::breaks("the epochs of tags are compared"))
     }
 
     /// Whether a soft epoch that applies is newer than `version`: its fresh life is over.
@@ -284,7 +285,9 @@ impl TenantEpochs {
     pub fn raise(&self, target: &EpochTarget, at: Sequence) {
         self.raise_as(target, at, Strength::Hard);
         self.sequence.observe(at);
-        self.changes.fetch_add(1, Ordering::AcqRel);
+        if !mutant::breaks("a raise moves the change counter") {
+            self.changes.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     fn raise_as(&self, target: &EpochTarget, at: Sequence, strength: Strength) {
@@ -299,8 +302,10 @@ impl TenantEpochs {
     /// Takes over a stored record at start-up.
     pub fn restore(&self, record: &EpochRecord) {
         self.sequence.observe(record.sequence);
-        self.floor.raise(record.floor, Strength::Hard);
-        self.whole.raise(record.floor, Strength::Hard);
+        if !mutant::breaks("a lost record ends everything older") {
+            self.floor.raise(record.floor, Strength::Hard);
+            self.whole.raise(record.floor, Strength::Hard);
+        }
         for (target, epoch) in &record.epochs {
             self.raise(target, *epoch);
         }

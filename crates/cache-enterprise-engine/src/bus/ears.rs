@@ -119,7 +119,9 @@ impl Shared {
         let (key, ending) = match &notice.change {
             Change::Raised(target) => {
                 // A tenant that is met later reads the record.
-                if let Some(tenant) = tenant {
+                if let Some(tenant) = tenant
+                    && !mutant::breaks("a heard epoch is raised")
+                {
                     let at = placed(&tenant, notice.at);
                     tenant.epochs.raise(target, at);
                 }
@@ -130,7 +132,10 @@ impl Shared {
             _ => return None,
         };
         let at = tenant.as_ref().map_or(notice.at, |tenant| placed(tenant, notice.at));
-        let gate = self.stack.as_ref().map(|stack| stack.gates.fence(key, at));
+        let gate = self.stack.as_ref().map(|stack| {
+            let is_open = mutant::breaks("a heard key closes its gate");
+            stack.gates.fence(key, if is_open { Sequence::ZERO } else { at })
+        });
         if let Some(tenant) = tenant {
             let cache =
                 broadcast.caches.lock().get(key.cache()).map(|heeding| Arc::clone(&heeding.0));

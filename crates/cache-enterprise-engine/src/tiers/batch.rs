@@ -381,10 +381,8 @@ impl Stack {
         let mut failed = Vec::new();
         for (index, job) in jobs {
             turns.push(job.pass.turn.lock().await);
-            if !job.pass.admits(job.version) {
-                continue;
-            }
-            if let Some((bytes, how)) = self.prepare(level, job) {
+            let prepared = self.prepare(level, job).filter(|_| job.pass.admits(job.version));
+            if let Some((bytes, how)) = prepared {
                 items.push((job.pass.key().clone(), bytes, how));
                 sent.push((*index, job));
             } else if self.remove_from(level, job.pass.key(), job.version).await.is_err() {

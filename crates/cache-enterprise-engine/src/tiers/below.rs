@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Change, EpochTarget};
 use cache_enterprise_core::{
-    CacheKey, Cached, Dates, Error, Event, Lookup, Millis, Result, Sequence, SetOutcome, StoredKey,
-    Tag, mutant,
+    CacheKey, Cached, Dates, Error, Event, Lookup, Millis, NEVER, Result, Sequence, SetOutcome,
+    StoredKey, Tag, mutant,
 };
 
 use super::forms::Forms;
@@ -229,11 +229,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let options = &self.view.core.options;
         let Opened { value, plan, plain_len } = opened;
         let plan = Plan {
-            version: plan.version,
+            version: match mutant::breaks("a climb keeps the version of its bytes") {
+                true => self.view.tenant.epochs.sequence().newest(),
+                false => plan.version,
+            },
             checked,
             dates: Dates {
                 created: plan.created,
-                fresh_until: plan.fresh_until,
+                fresh_until: match mutant::breaks("a climb keeps the remaining life") {
+                    true => NEVER,
+                    false => plan.fresh_until,
+                },
                 expires: plan.expires,
             },
             l1_until: self.l1_until(now, options),

@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cache_enterprise_core::coherence::{Change, EpochStore, EpochTarget};
-use cache_enterprise_core::{Error, ErrorKind, Event, Result, Sequence, saturating_millis};
+use cache_enterprise_core::{Error, ErrorKind, Event, Result, Sequence, mutant, saturating_millis};
 
 use super::stack::{Stack, joined};
 use crate::shared::TenantState;
@@ -152,6 +152,9 @@ impl Stack {
         targets: &[EpochTarget],
     ) -> Result<Option<Sequence>> {
         let Some(store) = self.epochs() else { return Ok(None) };
+        if mutant::breaks("an epoch is stored before it is acknowledged") {
+            return Ok(None);
+        }
         let raised = match self.restore(tenant).await {
             Ok(()) => self.raise_now(&**store, tenant, targets).await,
             Err(error) => Err(error),

@@ -21,6 +21,7 @@ use super::gate::{Gates, Pass};
 use super::tier::WritePolicy;
 use super::{Level, Pipeline};
 use crate::bus::Broadcast;
+use crate::pattern::unescaped;
 use crate::shared::TenantState;
 
 /// Debts looked up under one lock.
@@ -147,7 +148,10 @@ impl Stack {
             (pin!(self.read_level(index, key)), pin!(self.confirm_epochs(tenant)));
         match select(read, confirm).await {
             // What holds nothing needs no look, nor does a tier that failed.
-            Either::Left((Ok(Some(bytes)), confirm)) => confirm.await.map(|()| Some(bytes)),
+            Either::Left((Ok(Some(bytes)), confirm)) => match confirm.await {
+                Err(error) if !mutant::breaks("without a mark there is no answer") => Err(error),
+                _ => Ok(Some(bytes)),
+            },
             Either::Left((read, _)) => read,
             Either::Right((confirmed, read)) => {
                 let read = read.await?;
@@ -158,8 +162,9 @@ impl Stack {
 
     /// Whether bytes of `version` that the level at `index` gave may be believed.
     pub(crate) fn admits(&self, index: usize, pass: &Pass, version: Sequence) -> bool {
-        pass.admits(version)
-            && self.debts[index].admits(pass.key(), version)
+        (pass.admits(version) || mutant::breaks("bytes from before a removal are a miss"))
+            && (self.debts[index].admits(pass.key(), version)
+                || mutant::breaks("what a tier was not told is a miss there"))
             && (!self.is_in_doubt(index) || mutant::breaks("private tiers are doubted too"))
     }
 
@@ -242,8 +247,9 @@ impl Stack {
         let level = &self.levels[index];
         let key = job.pass.key();
         let _turn = job.pass.turn.lock().await;
-        if !job.pass.admits(job.version) {
-            return Ok(false);
+        if !job.pass.admits(job.version) && !mutant::breaks("an older value is not written") {
+            // The value that overtook it may be on its way yet: its elders go now.
+            return self.remove_from(index, key, job.version).await.map(|_| false);
         }
         let Some((bytes, how)) = self.prepare(index, job) else {
             return self.remove_from(index, key, job.version).await.map(|_| false);
@@ -453,12 +459,12 @@ impl Stack {
     /// the others waiting no longer than one call.
     async fn settle_level(&self, index: usize, most: usize) {
         let backend = &self.levels[index].backend;
-        let (mut left, mut silent) = (most, Vec::new());
+        let (mut left, mut silent, mut settled) = (most, Vec::new(), Vec::new());
         while left > 0 {
             let is_open = |key: &StoredKey| !silent.contains(&backend.node(key));
             let some = self.debts[index].take_some(left.min(SETTLE_AT_ONCE), is_open);
             if some.is_empty() {
-                return;
+                break;
             }
             for (key, version) in some {
                 let node = backend.node(&key);
@@ -468,11 +474,30 @@ impl Stack {
                 left -= 1;
                 let pass = self.gates.enter(&key);
                 let _turn = pass.turn.lock().await;
-                if self.remove_from(index, &key, version).await.is_err() {
-                    silent.push(node);
+                match self.remove_from(index, &key, version).await {
+                    Ok(_) => settled.push((key, version)),
+                    Err(_) => silent.push(node),
                 }
             }
         }
+        if self.levels[index].is_shared() {
+            self.tell_settled(settled).await;
+        }
+    }
+
+    /// Tells other processes once more of what a tier they share was told late: since they heard
+    /// of it they may have taken up again what the tier still held.
+    async fn tell_settled(&self, settled: Vec<(StoredKey, Sequence)>) {
+        let Some(broadcast) = &self.broadcast else { return };
+        if mutant::breaks("what a tier was told late is told again") {
+            return;
+        }
+        let notice = |(key, at): (StoredKey, Sequence)| {
+            let tenant = unescaped(key.tenant()).into();
+            Notice { tenant, at, change: Change::Key { key, value: None } }
+        };
+        // What the bus does not take stays in its line.
+        let _ = broadcast.outbox.tell(settled.into_iter().map(notice).collect()).await;
     }
 
     /// The node of `key` answered; when it was the last of the tier that had failed, that is
