@@ -118,7 +118,9 @@ fn json_of(line: &str) -> Option<serde_json::Value> {
 fn test(workspace: &Workspace, names: [&String; 3], rule: Option<&str>) -> Outcome<bool> {
     let [package, target, name] = names;
     let command = |extra: &[&str]| {
-        let mut command = workspace.cargo(&["test", "--quiet", "-p", package, "--all-features"]);
+        // With the profile of the simulation, whose dependencies are built already.
+        let test = ["test", "--quiet", "--profile", "chaos", "--all-features", "-p", package];
+        let mut command = workspace.cargo(&test);
         match target.as_str() {
             "lib" => command.arg("--lib"),
             target => command.args(["--test", target]),

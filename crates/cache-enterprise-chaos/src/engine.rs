@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Bus, Listener};
 use cache_enterprise_core::{
-    BackendSource, Cached, Capacity, Clock, MIB, OpenedBackend, Result, Tag, hours, mins,
+    BackendSource, Cached, Capacity, Clock, MIB, OpenedBackend, Result, SetOutcome, Tag, hours,
+    mins,
 };
 use cache_enterprise_engine::{
     Cache, CacheManager, CacheSpec, LoadContext, Options, Receipt, Tier, WritePolicy,
@@ -175,8 +176,9 @@ impl Process for Manager {
                 Answer::Done(set.into_future().await.is_ok())
             }
             Request::SetMany(keys) => {
-                cache.set_many(keys.iter().copied().zip(stamps.iter().copied())).await;
-                Answer::Done(true)
+                let items = keys.iter().copied().zip(stamps.iter().copied());
+                let outcomes = cache.set_many(items).await;
+                Answer::Done(!outcomes.contains(&SetOutcome::StoredAbove))
             }
             Request::Remove(key) => {
                 cache.remove(key).await;

@@ -208,6 +208,17 @@ impl Line {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         self.stay().await;
+        let mut patience = Patience { line: self, is_over: false };
+        let answer = self.answered(what, effect).await;
+        patience.is_over = true;
+        answer
+    }
+
+    async fn answered<T, F>(&self, what: &'static str, effect: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
         let fate = self.fate();
         if fate.is_request_lost {
             return self.lose(what, "the request was lost").await;
@@ -319,6 +330,21 @@ impl Line {
         let (there, back) = (Duration::from_millis(way()), Duration::from_millis(way()));
         let is_rough = delay > 0 || is_reply_lost;
         Fate { there, back, is_request_lost, is_reply_lost, is_rough }
+    }
+}
+
+/// Notes a call whose caller gave up: to the caller it failed.
+struct Patience<'a> {
+    line: &'a Line,
+    is_over: bool,
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let mut state = self.line.network.shared.state.lock();
+            state.processes[self.line.process].failures += 1;
+        }
     }
 }
 
