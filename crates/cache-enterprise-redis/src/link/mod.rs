@@ -179,8 +179,8 @@ impl Link {
         }
     }
 
-    /// Asks the servers of two slots at once over the connections of the reads, whose deadline the
-    /// questions share. Besides each answer it tells which process of a server gave it; zero where
+    /// Asks the servers of two slots at once, over connections that no read holds up, within the
+    /// time a read may take. Besides each answer it tells which process of a server gave it; zero where
     /// a redirect was followed.
     pub(crate) async fn ask_both(
         &self,

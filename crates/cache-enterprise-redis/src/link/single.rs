@@ -1,7 +1,7 @@
 //! One server, found by its address or through sentinels.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,11 +20,13 @@ use crate::config::Limits;
 use crate::error;
 use crate::key::RedisKey;
 
-/// Connections to one server: one for reads and small writes, one for what is large, a pool for
-/// calls that need one to themselves.
+/// Connections to one server: one for reads and small writes, one for what is large, one for what
+/// is asked beside reads, a pool for calls that need one to themselves.
 pub(crate) struct Single {
     reader: Reader<Lanes>,
     door: Arc<Door>,
+    /// For questions that are asked beside reads, opened with the first one.
+    beside: OnceLock<Lane>,
     bound: Bound,
     sizes: Sizes,
     limits: Limits,
@@ -60,7 +62,7 @@ impl Single {
             by_slot,
         };
         let reader = Reader::new(lanes, Policy::new(limits.pipeline_size));
-        Self { reader, door, bound, sizes: Sizes::default(), limits }
+        Self { reader, door, beside: OnceLock::new(), bound, sizes: Sizes::default(), limits }
     }
 
     fn lanes(&self) -> &Lanes {
@@ -168,9 +170,21 @@ impl Single {
         Arc::clone(&self.door)
     }
 
+    /// A connection on which nothing is held back. On that of the reads the kernel keeps a second
+    /// small command until the first is acknowledged, which takes as long as its answer: what is
+    /// asked beside a read would come a round trip after it.
+    async fn beside(&self) -> Result<Wire> {
+        if self.is_closed() {
+            return Err(error::closed());
+        }
+        let within = self.limits.read_timeout;
+        let open = || Lane::new(Arc::clone(&self.door), Delays::MayNot, Some(within));
+        self.beside.get_or_init(open).wire(within).await
+    }
+
     /// One question, and which process of the server answered it.
     pub(crate) async fn ask(&self, question: &Cmd) -> Result<(Value, u64)> {
-        let wire = self.lanes().hot.wire(self.limits.read_timeout).await?;
+        let wire = self.beside().await?;
         // The first time a round trip, from then on nothing.
         let run = wire.run().await?;
         Ok((wire.read(question).await?, run))
@@ -178,7 +192,7 @@ impl Single {
 
     /// As [`Link::ask_both`](super::Link::ask_both).
     pub(crate) async fn ask_both(&self, questions: [&Cmd; 2]) -> Result<[(Value, u64); 2]> {
-        let wire = self.lanes().hot.wire(self.limits.read_timeout).await?;
+        let wire = self.beside().await?;
         let run = wire.run().await?;
         Ok(wire.read_both(questions).await?.map(|answer| (answer, run)))
     }
@@ -191,6 +205,9 @@ impl Single {
     pub(crate) fn close(&self) {
         self.lanes().hot.close();
         self.lanes().bulk.close();
+        if let Some(lane) = self.beside.get() {
+            lane.close();
+        }
         self.bound.close();
     }
 
