@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cache_enterprise_testkit::servers::{RedisCluster, RedisServer};
+use cache_enterprise_testkit::servers::{MemcachedServer, RedisCluster, RedisServer};
 use cache_enterprise_testkit::wait;
 use parking_lot::Mutex;
 
@@ -27,6 +27,11 @@ impl Place {
     pub(crate) fn on_a_cluster(cluster: RedisCluster) -> Self {
         let addresses = cluster.addresses();
         Self::new("cluster", addresses.clone(), addresses, vec![Box::new(cluster)])
+    }
+
+    pub(crate) fn on_memcached(values: MemcachedServer, bus: RedisServer) -> Self {
+        let (at, url) = (values.address(), bus.url());
+        Self::new("memcached", vec![at], vec![url], vec![Box::new(values), Box::new(bus)])
     }
 
     fn new(

@@ -7,7 +7,7 @@ mod member;
 mod stories;
 mod stories_of_one_redis;
 
-use cache_enterprise_testkit::servers::{RedisCluster, RedisServer};
+use cache_enterprise_testkit::servers::{MemcachedServer, RedisCluster, RedisServer};
 
 use fleet::Place;
 
@@ -36,7 +36,7 @@ macro_rules! stories {
     };
 }
 
-stories!(one_redis, one_cluster);
+stories!(one_redis, one_cluster, one_memcached);
 
 fn one_redis() -> Place {
     Place::on_redis(RedisServer::start())
@@ -44,4 +44,9 @@ fn one_redis() -> Place {
 
 fn one_cluster() -> Place {
     Place::on_a_cluster(RedisCluster::start(3, 0))
+}
+
+/// Values and epochs on memcached; the bus, which memcached has none of, on Redis.
+fn one_memcached() -> Place {
+    Place::on_memcached(MemcachedServer::start(), RedisServer::start())
 }
