@@ -44,7 +44,12 @@ struct Client {
 
 impl Client {
     fn new(epochs: SharedEpochs, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { epochs, fault, alone: AtomicU64::new(0), first_mark: Default::default() })
+        Arc::new(Self {
+            epochs,
+            fault,
+            alone: AtomicU64::new(0),
+            first_mark: parking_lot::Mutex::default(),
+        })
     }
 
     fn spoiled(&self, mut record: EpochRecord) -> EpochRecord {
@@ -131,7 +136,10 @@ async fn report(fault: Fault) -> Report {
         let client = epochs.clone();
         let harm = |harm: fn(&SharedEpochs)| {
             let epochs = epochs.clone();
-            move || std::future::ready(harm(&epochs))
+            move || {
+                harm(&epochs);
+                std::future::ready(())
+            }
         };
         Fixture::new(Client::new(epochs.clone(), fault))
             .another(move || std::future::ready(Client::new(client.another(), fault) as _))

@@ -21,8 +21,14 @@ async fn the_epochs_pass_the_suite_of_epoch_stores() {
         epoch_store::Fixture::new(client(&server))
             .another(move || std::future::ready(client(&other) as _))
             .reopen(move || std::future::ready(client(&again) as _))
-            .lose(move || std::future::ready(delete(&lost, &record_of("suite", "acme"))))
-            .restart(move || std::future::ready(started.restart()))
+            .lose(move || {
+                delete(&lost, &record_of("suite", "acme"));
+                std::future::ready(())
+            })
+            .restart(move || {
+                started.restart();
+                std::future::ready(())
+            })
             .set_back(move || {
                 let set = format!("set {} 0 0 1\r\n1", counter_of("suite"));
                 assert_eq!(reset.ask(&set), "STORED");
