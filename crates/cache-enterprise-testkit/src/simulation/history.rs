@@ -76,6 +76,8 @@ pub enum Strength {
     Hard,
     /// A fallback: a read that gives one says that it is stale.
     Soft,
+    /// As [`Soft`](Self::Soft), but from a date of wall time on instead of a number.
+    Dated,
 }
 
 /// What an operation does, and to which keys. A group is the list of the keys in it.

@@ -19,8 +19,8 @@ pub struct Judge {
     /// How long after an acknowledgement other processes may serve an older value from near
     /// themselves, in milliseconds. Default: 1 000, the bound of a cache that hears a bus.
     pub near_ms: Millis,
-    /// Whether clocks go on evenly. The soft end of a key is a date of wall time, so that it is
-    /// judged only then, and only where its own process reads. Default: they do.
+    /// Whether all clocks agree and go on evenly: only then is what ends by a date judged. Default:
+    /// they do.
     pub has_steady_clocks: bool,
 }
 
@@ -59,7 +59,7 @@ impl Violation {
             Action::Read(_) => "read",
             Action::Write(_) => "write",
             Action::Invalidate(_, Strength::Hard) => "hard invalidation",
-            Action::Invalidate(_, Strength::Soft) => "soft invalidation",
+            Action::Invalidate(_, Strength::Soft | Strength::Dated) => "soft invalidation",
         };
         let truth = truth_of(record, self.key).unwrap_or_default();
         let acknowledged = record.end.as_ref().map_or(0, |(end, _)| end.at);
@@ -110,8 +110,9 @@ impl Judge {
         let is_told = match &record.action {
             Action::Read(_) => false,
             Action::Write(_) | Action::Invalidate(_, Strength::Hard) => true,
-            Action::Invalidate(_, Strength::Soft) => {
-                !seen.is_stale && self.has_steady_clocks && record.process == read.process
+            Action::Invalidate(_, strength) => {
+                let is_known = *strength == Strength::Soft || self.has_steady_clocks;
+                is_known && !seen.is_stale && record.process == read.process
             }
         };
         if !is_told || end.order > read.begin.order || !record.action.keys().contains(&key) {

@@ -312,7 +312,11 @@ impl Draw<'_> {
                 Fault::ClockJump { process, by_ms: self.rng.random_range(-86_400_000..86_400_000) }
             }
             11 => match self.rng.random_bool(0.5) {
-                true => Fault::Pause { process, for_ms: self.rng.random_range(100..30_000) },
+                // Where nobody hears, what was read before the pause is kept for a life after it.
+                true => {
+                    let most = if self.shape.has_bus { 30_000 } else { 1_000 };
+                    Fault::Pause { process, for_ms: self.rng.random_range(100..most) }
+                }
                 false => Fault::Kill { process, away_ms: for_ms / 4 },
             },
             12..15 => Fault::Bus { disturbance: self.disturbance(), for_ms },

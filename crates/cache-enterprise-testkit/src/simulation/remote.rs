@@ -246,12 +246,26 @@ impl RemoteEpochs {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let effect = effect(Arc::clone(&self.inner), manager.to_owned(), tenant.to_owned());
-        let answer = self.line.call(what, effect).await;
         // Without its record or a number a process goes on with numbers of its own.
-        if matches!(what, "load" | "next") {
-            self.line.note_number(answer.is_ok());
-        }
+        let gives_number = matches!(what, "load" | "next");
+        let mut number = Wanted { line: gives_number.then_some(&self.line), is_given: false };
+        let answer = self.line.call(what, effect).await;
+        number.is_given = answer.is_ok();
         answer
+    }
+}
+
+/// A number that a process waits for; one that it waits for no longer is not given.
+struct Wanted<'a> {
+    line: Option<&'a Line>,
+    is_given: bool,
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        if let Some(line) = self.line {
+            line.note_number(self.is_given);
+        }
     }
 }
 

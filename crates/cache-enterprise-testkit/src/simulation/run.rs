@@ -57,7 +57,8 @@ pub async fn play(plan: &Plan, subject: Arc<dyn Subject>, is_told: bool) -> Repo
     let story = Story::new(is_told);
     story.tell(|| format!("{:?}", plan.shape));
     let is_jump = |step: &Step| matches!(step.what, What::Fault(Fault::ClockJump { .. }));
-    let has_steady_clocks = !plan.steps.iter().any(is_jump);
+    let has_steady_clocks =
+        plan.shape.skews_ms.iter().all(|&skew| skew == 0) && !plan.steps.iter().any(is_jump);
     let run = Run { world: Arc::new(World::new(plan, subject, story)), has_steady_clocks };
     let mut violations = run.start().await;
     let heart = tokio::spawn(beat(Arc::clone(&run.world)));
@@ -256,8 +257,8 @@ impl Run {
         while self.world.process(number).is_none() {
             if let Err(error) = self.world.start(number).await {
                 self.world.story.tell(|| format!("p{number} does not start: {error}"));
-                sleep(Duration::from_millis(100)).await;
             }
+            sleep(TICK).await;
         }
     }
 
@@ -341,7 +342,7 @@ fn action(request: &Request) -> Action {
         Request::SetMany(keys) => Action::Write(keys.clone()),
         Request::Remove(key) => hard(vec![*key]),
         Request::RemoveMany(keys) => hard(keys.clone()),
-        Request::Expire(key) => Action::Invalidate(vec![*key], Strength::Soft),
+        Request::Expire(key) => Action::Invalidate(vec![*key], Strength::Dated),
         Request::Invalidate(tag) => hard(tagged(*tag).collect()),
         Request::InvalidateSoftly(tag) => {
             Action::Invalidate(tagged(*tag).collect(), Strength::Soft)

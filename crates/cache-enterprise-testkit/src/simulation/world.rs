@@ -58,6 +58,7 @@ struct Inhabitant {
     skew_ms: i64,
     end: InProcessBus,
     process: Option<Arc<dyn Process>>,
+    is_starting: bool,
 }
 
 impl World {
@@ -93,6 +94,7 @@ impl World {
                 skew_ms,
                 end: bus.another(),
                 process: None,
+                is_starting: false,
             };
             Home {
                 private: private.collect(),
@@ -121,11 +123,14 @@ impl World {
         }
     }
 
-    /// Starts a process; a new life of it where it lived before.
+    /// Starts a process, unless somebody does already; a new life of it where it lived before.
     pub(super) async fn start(&self, number: usize) -> Result<()> {
         let home = &self.homes[number];
         let (parts, life) = {
             let mut state = home.state.lock();
+            if std::mem::replace(&mut state.is_starting, true) {
+                return Ok(());
+            }
             let clock = Clock::manual();
             let behind = self.clock.wall_ms() - clock.wall_ms();
             clock.shift_wall(behind + state.skew_ms);
@@ -135,10 +140,12 @@ impl World {
             (self.parts(number, home, &state), state.life)
         };
         self.story.tell(|| format!("p{number}.{life} starts"));
-        let process = self.subject.start(parts).await?;
+        let process = self.subject.start(parts).await;
         let mut state = home.state.lock();
+        // The life that started may have ended since: then another one starts.
         if state.life == life {
-            state.process = Some(process);
+            state.is_starting = false;
+            state.process = Some(process?);
         }
         Ok(())
     }
@@ -198,6 +205,7 @@ impl World {
         let mut state = self.homes[number].state.lock();
         state.life += 1;
         state.process = None;
+        state.is_starting = false;
         self.network.kill(number);
         state.end.set(Link::Cut);
     }
