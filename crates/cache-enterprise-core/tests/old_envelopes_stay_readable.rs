@@ -45,12 +45,9 @@ impl Transform for Inverted {
     }
 }
 
-fn shapes() -> Vec<Shape> {
-    let key = |tenant, cache, key: &str| {
-        KeySpace::new("shop", tenant, cache).unwrap().key(&key.to_owned()).unwrap()
-    };
-    let smallest = Envelope::default();
-    let full = Envelope {
+/// Every field of format 1 in use.
+fn full() -> Envelope {
+    Envelope {
         header: Header {
             suite: 0,
             key_id: 0,
@@ -70,7 +67,15 @@ fn shapes() -> Vec<Shape> {
             plain_len: 4_096,
             payload: Bytes::from_static(b"not really compressed"),
         },
+    }
+}
+
+fn shapes() -> Vec<Shape> {
+    let key = |tenant, cache, key: &str| {
+        KeySpace::new("shop", tenant, cache).unwrap().key(&key.to_owned()).unwrap()
     };
+    let smallest = Envelope::default();
+    let full = full();
     let extremes = Envelope {
         header: Header { expires_wall_ms: Some(0), sequence: Sequence(u64::MAX), ..full.header },
         body: Body {

@@ -75,7 +75,7 @@ pub(crate) fn five_processes_agree_after_a_storm(place: &Place, name: &str) {
 /// The process that loads dies in the middle; another loads, stores, and is read.
 pub(crate) fn a_killed_loader_holds_nobody_up(place: &Place, name: &str) {
     let (one, doomed) = (place.member(name), place.member(name));
-    drop(doomed.begin("gated 1 10"));
+    let _ = doomed.begin("gated 1 10");
     doomed.await_load(1);
     doomed.kill();
     assert_eq!(one.ask("load 1 11"), "11");
