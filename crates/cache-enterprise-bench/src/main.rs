@@ -5,12 +5,14 @@
 //! l2      reads through Redis and memcached   bars 8 to 10
 //! disk    1 KiB reads and writes           bar 11
 //! flight  10 000 callers of one cold key   bars 12 and 13
+//! coherence  tags, tenants, invalidations   bars 15 to 18
 //! memory  overhead bytes an entry          bar 7, by the binary `counted`
 //! ```
 //!
 //! `docs/performance.md` says how to read and repeat it. What counts allocations is a binary of
 //! its own: a counting allocator would slow whoever allocates in the timed groups.
 
+mod coherence;
 mod counting;
 mod disk;
 mod flight;
@@ -29,7 +31,7 @@ use report::Report;
 /// Fewest rounds that give quartiles a meaning.
 const ROUNDS_MIN: usize = 7;
 
-const GROUPS: [&str; 5] = ["l1", "l2", "disk", "flight", "memory"];
+const GROUPS: [&str; 6] = ["l1", "l2", "disk", "flight", "coherence", "memory"];
 
 struct Arguments {
     groups: Vec<String>,
@@ -92,6 +94,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             "l2" => l2::run(&mut report, arguments.rounds, &arguments.only)?,
             "disk" => disk::run(&mut report, arguments.rounds)?,
             "flight" => flight::run(&mut report, arguments.rounds)?,
+            "coherence" => {
+                coherence::run(&mut report, arguments.rounds)?;
+                counting::run(&mut report, "coherence")?;
+            }
             "memory" => counting::run(&mut report, "memory")?,
             _ => unreachable!("the arguments hold known groups only"),
         }

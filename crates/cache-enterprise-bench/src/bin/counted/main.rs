@@ -1,4 +1,5 @@
-//! Bars 5 and 7: what a hit allocates, and what an entry costs beside its value.
+//! Bars 5, 7 and 18: what a hit allocates, what an entry costs beside its value, and what is left
+//! of keys and tags that come and go.
 //!
 //! Linking `allocation_counter` makes the allocator of this process count. Counts are those of
 //! the calling thread; the eviction of every cache here runs on the thread that inserts.
@@ -11,12 +12,14 @@ use std::error::Error;
 use std::future::Future;
 use std::hint::black_box;
 use std::io::Write;
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use allocation_counter::measure;
-use cache_enterprise_core::{Capacity, hours, tag};
+use cache_enterprise_core::{Capacity, Clock, hours, tag};
 use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, block_on};
 
 use keys::{BenchKey, PAYLOAD, Payload};
@@ -40,7 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             overhead::<u64>()?;
             overhead::<String>()
         }
-        _ => Err("counted takes one group, `l1` or `memory`".into()),
+        Some("coherence") => metadata(),
+        _ => Err("counted takes one group, `l1`, `memory` or `coherence`".into()),
     }
 }
 
@@ -89,6 +93,55 @@ fn hits() -> Result<(), Box<dyn Error>> {
         print(Some(5), "l1", &bench, None, (count as f64, None), "allocations")?;
     }
     Ok(())
+}
+
+/// Keys that come and go, each with a tag of its own: one is removed, the tag of the next is
+/// invalidated, and so on.
+fn rotate(manager: &CacheManager, cache: &Cache<u64, u64>, clock: &Clock, keys: Range<u64>) {
+    block_on(async {
+        for key in keys {
+            let label = tag!("key:{key}");
+            cache.set(&key, key).tags([label.clone()]).await;
+            if key % 2 == 0 {
+                manager.invalidate(label).await;
+            } else {
+                cache.remove(&key).await;
+            }
+            if key % 1_000 == 0 {
+                clock.advance(Duration::from_secs(1));
+                manager.tick();
+            }
+        }
+    });
+}
+
+/// The most bytes that live at once while a million keys rotate, against the most before: tags
+/// that were invalidated are remembered up to a bound, which the first keys reach.
+fn metadata() -> Result<(), Box<dyn Error>> {
+    static SPEC: CacheSpec<u64, u64> = CacheSpec::new("rotating").ttl(hours(1));
+    const SETTLED: u64 = 400_000;
+    const KEYS: u64 = 1_000_000;
+    let mut filled = None;
+    let before = measure(|| {
+        let clock = Clock::manual();
+        let builder = CacheManager::builder("counted").l1(Capacity::entries(10_000));
+        let manager = builder.clock(clock.clone()).build_in_memory().expect("room is given");
+        let cache = manager.open(&SPEC).expect("a life is given");
+        rotate(&manager, &cache, &clock, 0..SETTLED);
+        filled = Some((manager, cache, clock));
+    });
+    let (manager, cache, clock) = filled.ok_or("the cache was not filled")?;
+    let more = measure(|| rotate(&manager, &cache, &clock, SETTLED..SETTLED + KEYS));
+    let most = (before.bytes_current + more.bytes_max as i64) as f64;
+    let bench = "most live bytes over 1M rotating keys and tags, after 400k";
+    print(
+        Some(18),
+        "coherence",
+        bench,
+        Some("earlier"),
+        (most, Some(before.bytes_max as f64)),
+        "bytes",
+    )
 }
 
 /// Bytes an entry takes beside its value, the tables and the cache itself divided among entries.
