@@ -192,7 +192,7 @@ impl<C> ManagerBuilder<C, Tiered> {
         let mut beside = open_all(beside, &clock, &observer, compressor.as_ref()).await?;
         let all = levels.levels.iter().chain(&beside.levels);
         readers.extend(all.filter_map(|level| level.compressor.clone()));
-        let epochs = levels.epochs.take().or(beside.epochs.take());
+        let epochs = shared_first(levels.epochs.take(), beside.epochs.take());
         if bus.is_some() && !epochs.as_ref().is_some_and(|store| store.is_shared()) {
             return Err(Error::config(
                 "a bus needs a tier that keeps the sequence for all processes; \
@@ -335,7 +335,7 @@ struct Opened {
     packings: Packings,
     /// Whether another process may change what one of them holds.
     is_shared: bool,
-    /// The first store of epochs among them.
+    /// The store of epochs: the first that other processes use too, else the first.
     epochs: Option<Arc<dyn EpochStore>>,
 }
 
@@ -346,6 +346,17 @@ impl Opened {
         for level in self.levels.iter_mut().filter(|level| !level.is_shared()) {
             level.config.ttl = Some(level.config.ttl.map_or(life, |ttl| ttl.min(life)));
         }
+    }
+}
+
+/// Where others number too, a store of this process alone would keep their invalidations from it.
+fn shared_first(
+    held: Option<Arc<dyn EpochStore>>,
+    next: Option<Arc<dyn EpochStore>>,
+) -> Option<Arc<dyn EpochStore>> {
+    match (&held, &next) {
+        (Some(own), Some(shared)) if !own.is_shared() && shared.is_shared() => next,
+        _ => held.or(next),
     }
 }
 
@@ -368,7 +379,7 @@ async fn open_all(
             tracing::warn!(tier = %level.name, why, "a tier is down; it is skipped until it answers");
         }
         all.is_shared |= opened.backend.capabilities().shared;
-        all.epochs = all.epochs.or(opened.epochs);
+        all.epochs = shared_first(all.epochs, opened.epochs);
         all.levels.push(level);
     }
     Ok(all)

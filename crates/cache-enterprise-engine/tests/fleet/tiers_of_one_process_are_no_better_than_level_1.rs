@@ -1,11 +1,15 @@
 //! A disk that one process alone writes knows no more of the others than its level 1 does.
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 
-use cache_enterprise_core::secs;
+use async_trait::async_trait;
+use cache_enterprise_core::coherence::{EpochRecord, EpochStore, EpochTarget, Sequence};
+use cache_enterprise_core::{OpenedBackend, Result, secs, tag};
 use cache_enterprise_engine::{Cache, CacheManager, Tier};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::ModelBackend;
+use cache_enterprise_testkit::coherence::SharedEpochs;
 
 use super::{Fleet, SPEC, builder};
 
@@ -81,4 +85,47 @@ async fn after_a_restart_it_answers_nothing_that_others_may_have_ended() {
     let cache = again.open(&SPEC).unwrap();
     one.heard("it listens", || fleet.bus.listeners("fleet") > 1).await;
     assert_eq!(read(&cache).await, None);
+}
+
+/// Keeps epochs for its own process, as a disk does.
+#[derive(Debug)]
+struct OwnEpochs(SharedEpochs);
+
+#[async_trait]
+impl EpochStore for OwnEpochs {
+    async fn load(&self, manager: &str, tenant: &str, newest: Sequence) -> Result<EpochRecord> {
+        self.0.load(manager, tenant, newest).await
+    }
+
+    async fn raise(
+        &self,
+        manager: &str,
+        tenant: &str,
+        targets: &[EpochTarget],
+        above: Sequence,
+    ) -> Result<Sequence> {
+        self.0.raise(manager, tenant, targets, above).await
+    }
+
+    async fn reserve(&self, manager: &str, tenant: &str, upto: Sequence) -> Result<()> {
+        self.0.reserve(manager, tenant, upto).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_store_of_epochs_gives_way_to_the_one_that_all_share() {
+    let fleet = Fleet::new();
+    let one = fleet.process().await;
+    let own = OwnEpochs(SharedEpochs::new(fleet.clock.clone()));
+    let disk = OpenedBackend::new(Arc::new(ModelBackend::new(fleet.clock.clone())));
+    let disk = Tier::new(disk.with_epochs(Arc::new(own))).bare();
+    let builder = builder(fleet.clock.clone()).l2(disk);
+    let builder = builder.l3(fleet.shared_tier(&fleet.epochs.another())).codec(MessagePack);
+    let manager = builder.bus(fleet.bus.another()).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    one.cache.set(&1, 10_u64).tags([tag!("a")]).strict().into_future().await.unwrap();
+    assert_eq!(*cache.get(&1).await.unwrap().unwrap(), 10);
+    manager.invalidate(tag!("a")).strict().await.unwrap();
+    assert_eq!(one.cache.get_strict(&1).await.unwrap().map(|value| *value), None);
+    one.heard("the tag has ended", || one.peek(1).is_none()).await;
 }
