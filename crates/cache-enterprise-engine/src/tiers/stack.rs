@@ -472,7 +472,9 @@ impl Stack {
                     continue;
                 }
                 left -= 1;
-                let pass = self.gates.enter(&key);
+                // As a writer: bytes that a reader has in hand by now are refused once the debt is
+                // gone as they were before.
+                let pass = self.gates.fence(&key, version);
                 let _turn = pass.turn.lock().await;
                 match self.remove_from(index, &key, version).await {
                     Ok(_) => settled.push((key, version)),
