@@ -4,7 +4,7 @@
 //! ```sh
 //! cargo run -p cache-enterprise-redis --features real-servers --example coherence_costs
 //! ```
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
