@@ -18,6 +18,8 @@
 //! `set`, `remove` and a newer epoch *detach* a flight: it goes on for those who wait for it, but
 //! nobody joins and nothing is stored.
 
+pub(crate) mod recursion;
+
 use std::any::Any;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -574,36 +576,5 @@ pub(crate) fn register(
             *slot = Some(followers.len());
             followers.push(Some(waker.clone()));
         }
-    }
-}
-
-/// Which flights this thread is inside of, so that a loader that asks for its own key is seen.
-/// A recursion through a spawned task is not; the hard timeout ends that one.
-pub(crate) mod recursion {
-    use std::cell::RefCell;
-
-    use cache_enterprise_core::sync::thread_local;
-
-    thread_local! {
-        static INSIDE: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
-    }
-
-    /// Leaves the flight when dropped, in a panic too.
-    pub(super) struct Inside;
-
-    pub(super) fn enter(flight: *const ()) -> Inside {
-        INSIDE.with(|inside| inside.borrow_mut().push(flight));
-        Inside
-    }
-
-    impl Drop for Inside {
-        fn drop(&mut self) {
-            INSIDE.with(|inside| inside.borrow_mut().pop());
-        }
-    }
-
-    /// Whether this thread is polling the loader of `flight`.
-    pub(crate) fn is_inside(flight: *const ()) -> bool {
-        INSIDE.with(|inside| inside.borrow().contains(&flight))
     }
 }

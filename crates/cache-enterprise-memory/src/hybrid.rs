@@ -14,7 +14,8 @@ use bytes::Bytes;
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, KeyPrefix, Millis, OpContext, Put, PutOutcome, Result,
-    ScanPage, Sequence, StoredKey, secs, Swapped};
+    ScanPage, Sequence, StoredKey, Swapped, secs,
+};
 
 use crate::MemoryBackend;
 
