@@ -136,7 +136,7 @@ impl Manager {
             }
             Form::Detached => {
                 let (loader, plan) = (loader.clone(), plan.clone());
-                let load = move |context: LoadContext| async move {
+                let load = move |context: LoadContext<_>| async move {
                     let value = loader.load(key, &plan).await?;
                     tag(key).into_iter().for_each(|tag| context.tag(tag));
                     Ok(value)

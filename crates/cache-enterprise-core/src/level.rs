@@ -37,7 +37,7 @@ impl CacheLevel {
     }
 
     /// The number of the level, from 1.
-    pub fn number(self) -> u8 {
+    pub const fn number(self) -> u8 {
         match self {
             Self::L1 => 1,
             Self::L2 => 2,

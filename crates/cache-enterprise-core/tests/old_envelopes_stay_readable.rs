@@ -102,25 +102,9 @@ fn shapes() -> Vec<Shape> {
         header: Header { suite: 200, key_id: 0x0a0b_0c0d, ..full.header },
         body: full.body.clone(),
     };
-    let tagged = |etag: &str| Envelope {
-        body: Body { etag: Some(etag.into()), ..full.body.clone() },
-        ..full.clone()
-    };
-    let longest = Envelope {
-        body: Body { etag: Some("e".repeat(512).into()), ..Body::default() },
-        ..Envelope::default()
-    };
-    let sealed_etag = Envelope { header: sealed.header, ..tagged("\"größe-7\"") };
     let shape = |file, key, envelope| Shape { file, key, envelope, transform: None };
-    vec![
-        shape("2/full", key("acme", "users", "42"), tagged("W/\"67ab43\"")),
-        shape("2/longest", key("", "c", "x"), longest),
-        Shape {
-            file: "2/sealed",
-            key: key("acme", "users", "42"),
-            envelope: sealed_etag,
-            transform: Some(&Inverted),
-        },
+    let with_etag = with_etag(&full, &sealed);
+    let without = vec![
         shape("1/smallest", key("", "c", ""), smallest),
         shape("1/full", key("acme", "users", "42"), full),
         shape("1/extremes", key("a:b", "größe", "{%}"), extremes),
@@ -131,6 +115,26 @@ fn shapes() -> Vec<Shape> {
             envelope: sealed,
             transform: Some(&Inverted),
         },
+    ];
+    without.into_iter().chain(with_etag).collect()
+}
+
+/// The same with an etag: format 2.
+fn with_etag(full: &Envelope, sealed: &Envelope) -> [Shape; 3] {
+    let key = |tenant, cache, key: &str| {
+        KeySpace::new("shop", tenant, cache).unwrap().key(&key.to_owned()).unwrap()
+    };
+    let body = |etag: &str| Body { etag: Some(etag.into()), ..full.body.clone() };
+    let long = Body { etag: Some("e".repeat(512).into()), ..Body::default() };
+    let user = || key("acme", "users", "42");
+    let shape = |file, key, header, body, transform: Option<&'static dyn Transform>| {
+        let envelope = Envelope { header, body };
+        Shape { file, key, envelope, transform }
+    };
+    [
+        shape("2/full", user(), full.header, body("W/\"67ab43\""), None),
+        shape("2/longest", key("", "c", "x"), Header::default(), long, None),
+        shape("2/sealed", user(), sealed.header, body("\"größe-7\""), Some(&Inverted)),
     ]
 }
 

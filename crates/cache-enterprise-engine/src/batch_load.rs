@@ -17,7 +17,7 @@ use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 
-use cache_enterprise_core::{CacheKey, Cached, Millis};
+use cache_enterprise_core::{CacheKey, Millis};
 
 use crate::batch_answer::{Batch, BatchAnswer, BatchValue, Item, KeyOutcome, Loaded, Missing};
 use crate::cache::Cache;
@@ -25,7 +25,7 @@ use crate::error::LoadError;
 use crate::flight::{Arrival, FollowMany, Followed, Join, Landing, Lead, Seat, run_many};
 use crate::limiter::{Admission, Places};
 use crate::options::Life;
-use crate::read::{Answer, Call, Source, Want};
+use crate::read::{Answer, Call, Source, Stale, Want};
 use crate::timer::Raced;
 
 /// One key of a batch whose flight this call leads.
@@ -34,7 +34,7 @@ pub(crate) struct Claim<'a, K: CacheKey, V> {
     pub(crate) index: usize,
     pub(crate) lead: Lead<'a, K, V>,
     /// A value past its life to fall back on, found in a tier.
-    pub(crate) stale: Option<Cached<V>>,
+    pub(crate) stale: Option<Stale<V>>,
 }
 
 /// One key of a batch that somebody else loads.
@@ -187,7 +187,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let (mut claims, mut others) = (Vec::with_capacity(left.len()), Vec::new());
         for index in left {
             match self.join(&answers.keys[index], arrival) {
-                Join::Known(value) => answers.set(index, Answer::Value(value, Source::Memory)),
+                Join::Known(value) => {
+                    answers.set(index, Answer::Value(value, Source::Memory.into()))
+                }
                 Join::Lead(seat) => claims.push(self.claim(index, seat, call)),
                 Join::Follow(seat) if seat.flight.is_recursion() => {
                     answers.set(index, Answer::Recursive);
@@ -325,8 +327,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let BatchValue { value, ttl, tags, is_skipped } = value;
         if is_skipped {
             let cached = self.unstored(value);
-            lead.land_empty(Landing::Value(cached.clone()));
-            return (Answer::Value(cached, Source::Loader), None);
+            lead.land_empty(Landing::Value(cached.clone(), Source::Loader));
+            return (Answer::Value(cached, Source::Loader.into()), None);
         }
         if ttl.is_none() && tags.is_empty() {
             return self.land(key, lead, value, begun, call);
@@ -359,10 +361,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let Claim { index, lead, stale } = claim;
         let counts = &self.view.core.counts;
         counts.load_failures.add(1);
-        if let Some(stale) = self.fallback(&answers.keys[index], call).or(stale) {
+        if let Some(stale) = self.rescue(&answers.keys[index], stale.as_ref(), call) {
             counts.stale_served.add(1);
-            lead.land_empty(Landing::Value(stale.clone()));
-            return answers.set(index, Answer::Value(stale, Source::Memory));
+            lead.land_empty(Landing::Value(stale.clone(), Source::Memory));
+            return answers.set(index, Answer::Value(stale, Source::Memory.into()));
         }
         lead.land_empty(failure.clone());
         answers.outcomes[index] = Some(match failure {
@@ -399,7 +401,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             for (place, followed) in ended.into_iter().rev() {
                 let Other { index, seat } = others.swap_remove(place);
                 match followed {
-                    Followed::Rejoin => again.push(index),
+                    Followed::Rejoin | Followed::Offered(_) => again.push(index),
                     Followed::Alone => alone.push(index),
                     Followed::Lead => heirs.extend(self.inherit(index, seat, answers, call)),
                     Followed::Landed(landing) => {
@@ -430,8 +432,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Option<Claim<'_, K, V>> {
         let claim = self.claim(index, seat, call);
         let Some(hit) = self.hit(&answers.keys[index]) else { return Some(claim) };
-        claim.lead.land_empty(Landing::Value(hit.clone()));
-        answers.set(index, Answer::Value(hit, Source::Memory));
+        claim.lead.land_empty(Landing::Value(hit.clone(), Source::Memory));
+        answers.set(index, Answer::Value(hit, Source::Memory.into()));
         None
     }
 
@@ -477,7 +479,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
             let key = &answers.keys[index];
             let answer = match self.hit(key) {
-                Some(hit) => Answer::Value(hit, Source::Memory),
+                Some(hit) => Answer::Value(hit, Source::Memory.into()),
                 None => self.give_up(key, call),
             };
             answers.set(index, answer);

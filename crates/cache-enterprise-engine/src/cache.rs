@@ -12,6 +12,7 @@ use cache_enterprise_core::{
 use cache_enterprise_memory::MemoryStore;
 use hashbrown::HashMap;
 
+use crate::failures::Failures;
 use crate::flight::Flights;
 use crate::heed::Ending;
 use crate::holding::{Holding, Holdings};
@@ -104,6 +105,8 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) counts: Counts,
     /// What bounds the loaders that run at once, if anything does.
     pub(crate) limits: Option<Limits>,
+    /// Keys whose loads failed lately.
+    pub(crate) failures: Failures<K>,
     /// How often keys were asked for, once a write was placed by it.
     pub(crate) sketch: OnceLock<Sketch>,
     pub(crate) spec_options: Options,
@@ -132,6 +135,8 @@ pub(crate) struct Counts {
     pub(crate) overloads: Counter,
     pub(crate) undecodable: Counter,
     pub(crate) takeovers: Counter,
+    pub(crate) refreshes: Counter,
+    pub(crate) renewals: Counter,
 }
 
 /// Numbers of one cache, read while others write.
@@ -156,6 +161,10 @@ pub struct CacheStats {
     pub undecodable: u64,
     /// Loads taken from a leader that was not polled.
     pub takeovers: u64,
+    /// Loads that began behind an answer, to replace it.
+    pub refreshes: u64,
+    /// Values that their origin confirmed, so that they live on.
+    pub renewals: u64,
     /// Values in level 1.
     pub store: StoreStats,
     /// Keys known to be absent, in level 1 beside the values.
@@ -273,6 +282,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
             overloads: counts.overloads.sum(),
             undecodable: counts.undecodable.sum(),
             takeovers: counts.takeovers.sum(),
+            refreshes: counts.refreshes.sum(),
+            renewals: counts.renewals.sum(),
             store,
             absences,
         }

@@ -19,7 +19,7 @@ use crate::cache::{Cache, Leaving};
 use crate::error::LoadError;
 use crate::flight::{Follow, Followed, Join, Landing, Lead, Seat};
 use crate::options::{Life, Options};
-use crate::read::{Call, Want};
+use crate::read::{Call, Source, Want};
 use crate::timer::Raced;
 
 /// What a computation wants to become of an entry.
@@ -189,11 +189,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             match flights.join(&self.scoped(key), || None, make, arrival) {
                 Join::Known(_) => unreachable!("nothing was looked for"),
                 Join::Lead(seat) => return Ok(seat),
-                Join::Follow(seat) if seat.flight.is_recursion() => {
-                    return Err(LoadError::Recursive);
-                }
                 Join::Follow(seat) => {
-                    let follow = Follow::new(Arc::clone(&seat.flight));
+                    let Some(follow) = Follow::enter(Arc::clone(&seat.flight)) else {
+                        return Err(LoadError::Recursive);
+                    };
                     match self.in_time(call, follow).await {
                         Raced::TimedOut => return Err(LoadError::Timeout),
                         Raced::Done(Followed::Lead) => return Ok(seat),
@@ -229,7 +228,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
         };
         // What those get who wait for the flight when nothing changes.
-        let unchanged = old.clone().map_or(Landing::Missing, Landing::Value);
+        let unchanged = old.clone();
+        let unchanged =
+            unchanged.map_or(Landing::Missing, |value| Landing::Value(value, Source::Memory));
         match self.in_time(call, lead.run(compute(old.clone()))).await {
             Raced::TimedOut => {
                 lead.land_empty(unchanged);
@@ -282,7 +283,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let cached = Cached::new(Arc::clone(&entry), now);
         let mut leaving = Leaving::<K, V>::default();
         let is_blind = mutant::breaks("a computation that was overtaken is asked again");
-        let landed = lead.land(Landing::Value(cached.clone()), |owned| {
+        let landed = lead.land(Landing::Value(cached.clone(), Source::Loader), |owned| {
             self.forget_absence(&self.scoped(&owned.key));
             self.note_name(&owned.key);
             let fence = self.fence_below(&owned.key, at);

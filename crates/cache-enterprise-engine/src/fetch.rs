@@ -1,22 +1,23 @@
 //! `cache.fetch(..)`: a load with options of its own, borrowed or owned.
 
+use std::any::TypeId;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{CacheKey, Cached, Lookup, NEVER, Tag, saturating_millis};
+use cache_enterprise_core::{CacheKey, CacheLevel, Cached, Lookup, Tag};
 
+use crate::access::Access;
 use crate::cache::Cache;
+use crate::context::{IntoFetched, LoadContext, Telling};
 use crate::error::LoadError;
-use crate::flight::{Follow, Followed, Join, Lead, Seat};
+use crate::failures::SharedError;
 use crate::options::{Life, Options};
-use crate::read::{Answer, Call, Loaded, Source};
-use crate::shared::TenantState;
-use crate::timer::{Raced, race};
+use crate::owned::Found;
+use crate::policy::{Leases, OnError, OnNoWaiters, Refresh};
+use crate::read::{Call, Hit, Owned, Source, Want};
 
 /// A fetch that may borrow or own its loader.
 #[derive(Debug)]
@@ -27,6 +28,31 @@ pub enum Any {}
 pub enum Owning {}
 
 /// A load that has not happened yet; see [`Cache::fetch`].
+///
+/// What only an owned loader can do leaves only [`detached`](Self::detached): a mix does not
+/// compile.
+///
+/// ```compile_fail,E0599
+/// # use cache_enterprise_core::{mins, hours};
+/// # use cache_enterprise_engine::Cache;
+/// # async fn mix(pages: Cache<u64, String>) {
+/// pages.fetch(&1).stale_for(hours(1)).with(|| async { Ok::<_, ()>("home") }).await;
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use cache_enterprise_engine::Cache;
+/// # async fn mix(pages: Cache<u64, String>) {
+/// pages.fetch(&1).refresh_at(0.8).with(|| async { Ok::<_, ()>("home") }).await;
+/// # }
+/// ```
+///
+/// ```compile_fail,E0373
+/// # use cache_enterprise_engine::Cache;
+/// # async fn mix(pages: Cache<u64, String>, title: &str) {
+/// pages.fetch(&1).detached(|_| async { Ok::<_, ()>(title.to_owned()) }).await;
+/// # }
+/// ```
 #[must_use = "a fetch does nothing until `.with(..)` or `.detached(..)`"]
 pub struct Fetch<'a, K: CacheKey, V: Send + Sync + 'static, S = Any> {
     cache: &'a Cache<K, V>,
@@ -34,8 +60,7 @@ pub struct Fetch<'a, K: CacheKey, V: Send + Sync + 'static, S = Any> {
     options: Options,
     tags: Vec<Tag>,
     parents: Vec<Tag>,
-    stale_for: Option<Duration>,
-    soft_timeout: Option<Duration>,
+    access: Access,
     mode: PhantomData<fn() -> S>,
 }
 
@@ -64,8 +89,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             options: self.view.core.options,
             tags: Vec::new(),
             parents: Vec::new(),
-            stale_for: None,
-            soft_timeout: None,
+            access: Access::PLAIN,
             mode: PhantomData,
         }
     }
@@ -116,63 +140,163 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, S> Fetch<'a, K, V, S> {
         self
     }
 
+    /// What becomes of the loader's error. Default: the spec's.
+    pub fn on_error(mut self, policy: OnError) -> Self {
+        self.options.on_error = Some(policy);
+        self
+    }
+
+    /// Whether one process loads for all. Default: the spec's.
+    pub fn leases(mut self, leases: Leases) -> Self {
+        self.options.leases = Some(leases);
+        self
+    }
+
+    /// Runs the loader whatever the levels hold, and stores what it gives. Default: when no level
+    /// has the value.
+    pub fn refresh(mut self) -> Self {
+        self.access = self.access.refresh();
+        self
+    }
+
+    /// Neither reads nor fills this level; see [`Access`]. Default: all levels are.
+    pub fn bypass(mut self, level: CacheLevel) -> Self {
+        self.access = self.access.bypass(level);
+        self
+    }
+
+    /// Stores what is found or loaded in no level. Default: in all.
+    pub fn read_only(mut self) -> Self {
+        self.access = self.access.read_only();
+        self
+    }
+
+    /// Which levels it reads and writes, all in one. Default: [`Access::PLAIN`].
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
     /// A value up to this long past its life answers at once, and one refresh starts behind it.
-    /// Only an owned loader can do that, so only [`detached`](Self::detached) remains.
+    /// It also answers when the load fails. Only an owned loader can do that, so only
+    /// [`detached`](Self::detached) remains. Default: the spec's.
     pub fn stale_for(mut self, grace: Duration) -> Fetch<'a, K, V, Owning> {
-        let grace_kept = self.options.stale_if_error.map_or(grace, |held| held.max(grace));
-        self.options.stale_if_error = Some(grace_kept);
-        self.stale_for = Some(grace);
+        self.options.stale_for = Some(grace);
         self.owning()
     }
 
     /// After so long a value past its life answers, while the load goes on. Only an owned loader
-    /// can do that, so only [`detached`](Self::detached) remains.
+    /// can do that, so only [`detached`](Self::detached) remains. Default: the spec's.
     pub fn soft_timeout(mut self, limit: Duration) -> Fetch<'a, K, V, Owning> {
-        self.soft_timeout = Some(limit);
+        self.options.soft_timeout = Some(limit);
+        self.owning()
+    }
+
+    /// The loader runs again behind a call from this share of the life on; see [`Refresh::At`].
+    /// Only [`detached`](Self::detached) remains. Default: the spec's.
+    pub fn refresh_at(self, share: f32) -> Fetch<'a, K, V, Owning> {
+        self.refresh_early(Refresh::At(share))
+    }
+
+    /// When the loader runs again behind a call before the life is over. Only
+    /// [`detached`](Self::detached) remains. Default: the spec's.
+    pub fn refresh_early(mut self, refresh: Refresh) -> Fetch<'a, K, V, Owning> {
+        self.options.refresh = Some(refresh);
+        self.owning()
+    }
+
+    /// What becomes of the load when nobody waits for it. Only [`detached`](Self::detached)
+    /// remains. Default: the spec's.
+    pub fn on_no_waiters(mut self, policy: OnNoWaiters) -> Fetch<'a, K, V, Owning> {
+        self.options.on_no_waiters = Some(policy);
         self.owning()
     }
 
     fn owning(self) -> Fetch<'a, K, V, Owning> {
-        Fetch {
-            cache: self.cache,
-            key: self.key,
-            options: self.options,
-            tags: self.tags,
-            parents: self.parents,
-            stale_for: self.stale_for,
-            soft_timeout: self.soft_timeout,
-            mode: PhantomData,
-        }
+        let Self { cache, key, options, tags, parents, access, .. } = self;
+        Fetch { cache, key, options, tags, parents, access, mode: PhantomData }
+    }
+
+    fn into_call(self) -> (&'a Cache<K, V>, K, Call) {
+        let Self { cache, key, options, tags, parents, access, .. } = self;
+        (cache, key, cache.timed(Call { access, parents, ..Call::with(options, tags) }))
     }
 
     /// Loads with an owned loader that goes on when this call is dropped. Needs a runtime or, in
-    /// a manager without tiers, starts a thread for the load.
+    /// a manager without tiers, starts a thread for the load. The loader gives a value, or what a
+    /// method of its [`LoadContext`] makes.
     ///
     /// # Errors
-    /// The loader's, [`LoadError::Timeout`], [`LoadError::Recursive`] or
-    /// [`LoadError::Panicked`].
-    pub async fn detached<F, Fut, O, E>(self, load: F) -> Result<Cached<V>, LoadError<E>>
+    /// The loader's, [`LoadError::Absent`] where it found nothing, [`LoadError::Timeout`],
+    /// [`LoadError::Recursive`] or [`LoadError::Panicked`].
+    pub async fn detached<F, Fut, O, E, M>(self, load: F) -> Result<Cached<V>, LoadError<E>>
     where
-        F: FnOnce(LoadContext) -> Fut + Send + 'static,
+        F: FnOnce(LoadContext<V>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<O, E>> + Send + 'static,
-        O: Into<V> + Send + 'static,
+        O: IntoFetched<V, M> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let Self { cache, key, options, tags, parents, stale_for, soft_timeout, .. } = self;
-        if let Some(hit) = cache.hit(&key) {
-            return Ok(hit);
+        self.find_detached(load).await.map(|(value, _)| value)
+    }
+
+    /// As [`detached`](Self::detached), with where the value came from.
+    ///
+    /// # Errors
+    /// As [`detached`](Self::detached).
+    pub async fn detached_entry<F, Fut, O, E, M>(self, load: F) -> Result<Hit<V>, LoadError<E>>
+    where
+        F: FnOnce(LoadContext<V>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<O, E>> + Send + 'static,
+        O: IntoFetched<V, M> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        self.find_detached(load).await.map(|(value, via)| Hit::new(value, via))
+    }
+
+    async fn find_detached<F, Fut, O, E, M>(self, load: F) -> Found<V, E>
+    where
+        F: FnOnce(LoadContext<V>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<O, E>> + Send + 'static,
+        O: IntoFetched<V, M> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        let is_plain = self.access == Access::PLAIN;
+        let hit = if is_plain { self.cache.hit_or_due(&self.key) } else { None };
+        if let Some((hit, false)) = hit {
+            return Ok((hit, Source::Memory.into()));
         }
-        let context = LoadContext::default();
-        let told = Some(context.clone());
-        let call = Call { context: told, parents, ..Call::with(options, tags) };
-        let call = cache.timed(call);
-        let loader = move || async move {
-            match load(context).await {
-                Ok(value) => Ok(Some(value.into())),
-                Err(error) => Err(Arc::new(error) as _),
+        let (cache, key, call) = self.into_call();
+        let told = Telling::default();
+        let owned = Some(Owned::telling(&told));
+        let call = Call { want: Want::Option, owned, error: Some(TypeId::of::<E>()), ..call };
+        let loader = move |stale| async move {
+            match load(LoadContext::new(told, stale)).await {
+                Ok(answer) => Ok(answer.into_fetched()),
+                Err(error) => Err(Arc::new(error) as SharedError),
             }
         };
-        Box::pin(cache.fetch_owned(key, loader, call, stale_for, soft_timeout)).await
+        if let Some((hit, _)) = hit {
+            cache.refresh_early(key, &hit, loader, call);
+            return Ok((hit, Source::Memory.into()));
+        }
+        if let Some(hit) = cache.hit_for(&key, &call) {
+            return Ok((hit, Source::Memory.into()));
+        }
+        Box::pin(cache.climb_owned(key, loader, call)).await
+    }
+
+    /// Looks for the value in the levels this fetch reads, without a loader.
+    ///
+    /// # Errors
+    /// As [`Cache::get`].
+    pub async fn look(self) -> cache_enterprise_core::Result<Option<Hit<V>>> {
+        let (cache, key, call) = self.into_call();
+        let call = Call { want: Want::Lookup, deadline: None, ..call };
+        if let Some(hit) = cache.hit_for(&key, &call) {
+            return Ok(Some(Hit::new(hit, Source::Memory)));
+        }
+        let found = Box::pin(cache.look_below(&key, call)).await?;
+        Ok(found.map(|(value, via)| Hit::new(value, via)))
     }
 }
 
@@ -188,229 +312,39 @@ impl<K: CacheKey, V: Send + Sync + 'static> Fetch<'_, K, V, Any> {
         O: Into<V>,
         E: Send + Sync + 'static,
     {
-        if let Some(hit) = self.cache.hit(&self.key) {
-            return Ok(hit);
-        }
-        let Self { cache, key, options, tags, parents, .. } = self;
-        let call = cache.timed(Call { parents, ..Call::with(options, tags) });
-        Box::pin(cache.try_climb(&key, load, call)).await
+        self.find_with(load).await.map(|(value, _)| value)
     }
-}
 
-impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
-    async fn fetch_owned<L, Fut, E>(
-        &self,
-        key: K,
-        loader: L,
-        call: Call,
-        stale_for: Option<Duration>,
-        soft_timeout: Option<Duration>,
-    ) -> Result<Cached<V>, LoadError<E>>
+    /// As [`with`](Self::with), with where the value came from.
+    ///
+    /// # Errors
+    /// As [`with`](Self::with).
+    pub async fn with_entry<F, Fut, O, E>(self, load: F) -> Result<Hit<V>, LoadError<E>>
     where
-        L: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Loaded<V>> + Send + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<O, E>>,
+        O: Into<V>,
         E: Send + Sync + 'static,
     {
-        self.view.core.counts.misses.add(1);
-        if let Raced::TimedOut = self.in_time(&call, self.prepare_below()).await {
-            return answer_of(self.give_up(&key, &call));
-        }
-        let stale = self.fallback(&key, &call);
-        let is_stale_enough = self.is_within(stale.as_ref(), stale_for);
-        let soft = soft_timeout.filter(|_| stale.is_some() && !is_stale_enough);
-        let soft_until = soft.map(|soft| self.view.clock.now() + saturating_millis(soft));
-        let hard_until = call.deadline.unwrap_or(NEVER);
-        let call = Arc::new(call);
-        let mut loader = Some(loader);
-        let mut arrival = self.arrival(&call);
-        // The flight whose lead this call gave to a task: it may land before it is joined again.
-        let mut led: Option<Seat<V>> = None;
-        loop {
-            let seat = match led.take() {
-                Some(seat) => seat,
-                None if self.is_over(&call) => {
-                    return answer_of(self.give_up_beside(&key, stale, &call));
-                }
-                None => {
-                    arrival = self.arrival(&call);
-                    match self.join(&key, arrival) {
-                        Join::Known(value) => return Ok(value),
-                        Join::Lead(seat) => {
-                            let Some(loader) = loader.take() else {
-                                return Err(self.without_loader(seat, &call));
-                            };
-                            let place = seat.clone();
-                            self.lead_detached(key.clone(), seat, loader, Arc::clone(&call));
-                            place
-                        }
-                        Join::Follow(seat) if seat.flight.is_recursion() => {
-                            return Err(LoadError::Recursive);
-                        }
-                        Join::Follow(seat) => seat,
-                    }
-                }
-            };
-            if let (true, Some(stale)) = (is_stale_enough, &stale) {
-                self.view.core.counts.stale_served.add(1);
-                return Ok(stale.clone());
-            }
-            let follow = Follow::new(Arc::clone(&seat.flight));
-            let at = soft_until.map_or(hard_until, |soft| soft.min(hard_until));
-            let followed = match race(follow, Some(self.view.shared.timer.deadline(at))).await {
-                Raced::Done(followed) => followed,
-                Raced::TimedOut => return answer_of(self.give_up_beside(&key, stale, &call)),
-            };
-            match followed {
-                Followed::Landed(landing) => {
-                    if let Some(answer) = self.accept::<E>(landing, &seat, arrival, &call) {
-                        return answer_of(answer);
-                    }
-                }
-                Followed::Rejoin => {}
-                Followed::Lead => match loader.take() {
-                    Some(loader) => {
-                        led = Some(seat.clone());
-                        self.lead_detached(key.clone(), seat, loader, Arc::clone(&call));
-                    }
-                    None => return Err(self.without_loader(seat, &call)),
-                },
-                Followed::Alone => {
-                    let Some(loader) = loader.take() else { return Err(LoadError::Panicked) };
-                    return answer_of(self.load_alone(loader, &call).await);
-                }
-            }
-        }
+        self.find_with(load).await.map(|(value, via)| Hit::new(value, via))
     }
 
-    /// Whether `stale` is at most `grace` past its life.
-    fn is_within(&self, stale: Option<&Cached<V>>, grace: Option<Duration>) -> bool {
-        let (Some(stale), Some(grace)) = (stale, grace) else { return false };
-        let fresh_until = Cached::entry(stale).dates().fresh_until;
-        self.view.clock.now() < fresh_until.saturating_add(saturating_millis(grace))
-    }
-
-    /// Passes on the lead of a call whose own load has ended without an answer, and says why.
-    fn without_loader<E>(&self, seat: Seat<V>, call: &Call) -> LoadError<E> {
-        self.pass_on(seat, call);
-        if self.is_over(call) { LoadError::Timeout } else { LoadError::Panicked }
-    }
-
-    /// The answer after a soft or hard timeout, with the value past its life that was seen first.
-    fn give_up_beside(&self, key: &K, stale: Option<Cached<V>>, call: &Call) -> Answer<V> {
-        match stale {
-            Some(stale) => {
-                self.view.core.counts.stale_served.add(1);
-                Answer::Value(stale, Source::Memory)
-            }
-            None => self.give_up(key, call),
-        }
-    }
-
-    /// Leads a flight in a task of its own, which ends with the load and not with the caller.
-    fn lead_detached<L, Fut>(&self, key: K, seat: Seat<V>, loader: L, call: Arc<Call>)
+    async fn find_with<F, Fut, O, E>(self, load: F) -> Found<V, E>
     where
-        L: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Loaded<V>> + Send + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<O, E>>,
+        O: Into<V>,
+        E: Send + Sync + 'static,
     {
-        let duty = Duty { cache: self.clone(), call, seat: Some(seat) };
-        self.view.shared.spawn(Box::pin(async move {
-            let mut duty = duty;
-            let Some(seat) = duty.seat.take() else { return };
-            // Followers, the caller among them, learn the answer from the flight.
-            duty.cache.lead(&key, seat, loader, &duty.call).await;
-        }));
-    }
-
-    /// Gives the lead of a flight to the next waiter.
-    fn pass_on(&self, seat: Seat<V>, call: &Call) {
-        drop(Lead::new(&self.view.core.flights, seat, self.leads_until(call)));
-    }
-}
-
-/// The lead of a flight on its way to a task of its own. Where the task is never polled, because
-/// no thread could be had or the runtime has ended, the lead goes to the next waiter.
-struct Duty<K: CacheKey, V: Send + Sync + 'static> {
-    cache: Cache<K, V>,
-    call: Arc<Call>,
-    seat: Option<Seat<V>>,
-}
-
-impl<K: CacheKey, V: Send + Sync + 'static> Drop for Duty<K, V> {
-    fn drop(&mut self) {
-        if let Some(seat) = self.seat.take() {
-            self.cache.pass_on(seat, &self.call);
+        if self.access.reads(CacheLevel::L1)
+            && let Some(hit) = self.cache.hit(&self.key)
+        {
+            return Ok((hit, Source::Memory.into()));
         }
+        let (cache, key, call) = self.into_call();
+        Box::pin(cache.try_find(&key, load, call)).await
     }
 }
-
-/// The answer to a caller whose loader fails with `E`.
-pub(crate) fn answer_of<V, E: Send + Sync + 'static>(
-    answer: Answer<V>,
-) -> Result<Cached<V>, LoadError<E>> {
-    match answer {
-        Answer::Value(value, _) => Ok(value),
-        Answer::Failed(error) => match error.downcast::<E>() {
-            Ok(error) => Err(LoadError::Loader(error)),
-            Err(_) => unreachable!("errors of other types send their followers round once more"),
-        },
-        Answer::Broken(error) => Err(LoadError::Cache(error)),
-        Answer::Recursive => Err(LoadError::Recursive),
-        Answer::Overloaded => Err(LoadError::Overloaded),
-        Answer::TimedOut | Answer::Absent => Err(LoadError::Timeout),
-    }
-}
-
-/// What an owned loader may tell the cache about its value. A cheap clone; give it away by value.
-#[derive(Clone, Debug, Default)]
-pub struct LoadContext {
-    told: Arc<Mutex<Told>>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) ttl: Option<Duration>,
-    pub(crate) tags: Vec<Tag>,
-    /// What stands for the entries it is derived from, with the tenant they belong to.
-    pub(crate) parents: Vec<(Arc<TenantState>, Vec<Tag>)>,
-    pub(crate) is_skipped: bool,
-}
-
-impl LoadContext {
-    /// The value lives this long.
-    pub fn ttl(&self, ttl: Duration) {
-        self.told.lock().ttl = Some(ttl);
-    }
-
-    /// The value carries this tag as well.
-    pub fn tag(&self, tag: impl Into<Tag>) {
-        self.told.lock().tags.push(tag.into());
-    }
-
-    /// The value is derived from that of `key`: see [`Set::depends_on`](crate::Set::depends_on).
-    /// A parent that changes after the load began ends what it gives. Where the parent belongs to
-    /// another tenant or manager the value is given and not stored.
-    pub fn depends_on<K, V, Q>(&self, cache: &Cache<K, V>, key: &Q)
-    where
-        K: CacheKey,
-        V: Send + Sync + 'static,
-        Q: Lookup<K> + ?Sized,
-    {
-        let parent = (Arc::clone(&cache.view.tenant), cache.adopted_by(key));
-        self.told.lock().parents.push(parent);
-    }
-
-    /// The value goes to those who wait for it and is not stored.
-    pub fn skip(&self) {
-        self.told.lock().is_skipped = true;
-    }
-
-    pub(crate) fn told(&self) -> Told {
-        self.told.lock().clone()
-    }
-}
-
-/// A future that runs by itself.
-pub(crate) type Detached = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<K: CacheKey, V: Send + Sync + 'static, S> fmt::Debug for Fetch<'_, K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

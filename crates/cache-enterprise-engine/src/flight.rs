@@ -18,7 +18,12 @@
 //! `set`, `remove` and a newer epoch *detach* a flight: it goes on for those who wait for it, but
 //! nobody joins and nothing is stored.
 
-pub(crate) mod recursion;
+mod follow;
+mod many;
+mod recursion;
+
+pub(crate) use self::follow::{Follow, Followed, register};
+pub(crate) use self::many::{FollowMany, run_many};
 
 use std::any::Any;
 use std::future::Future;
@@ -27,7 +32,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use cache_enterprise_core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use cache_enterprise_core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use cache_enterprise_core::sync::{MapHashBuilder, Mutex, MutexGuard};
 use cache_enterprise_core::{
     CacheKey, Cached, Clock, Error, Event, Millis, Observer, Scoped, Sequence, mutant,
@@ -36,17 +41,16 @@ use equivalent::Equivalent;
 use hashbrown::HashTable;
 use pin_project_lite::pin_project;
 
-pub(crate) use self::many::{FollowMany, run_many};
-
-mod many;
+use crate::read::{Source, Stale};
+use crate::waits::{self, FlightId};
 
 /// After so many panics in one flight each follower runs its own loader.
 const PANICS_MAX: u8 = 3;
 
 /// What a flight gave.
 pub(crate) enum Landing<V> {
-    /// A value. The sequence is the one the flight started at.
-    Value(Cached<V>),
+    /// A value and where it came from.
+    Value(Cached<V>, Source),
     /// The tiers do not hold it; no loader was asked.
     Missing,
     /// The loader said there is none.
@@ -64,7 +68,7 @@ pub(crate) enum Landing<V> {
 impl<V> Clone for Landing<V> {
     fn clone(&self) -> Self {
         match self {
-            Self::Value(value) => Self::Value(value.clone()),
+            Self::Value(value, source) => Self::Value(value.clone(), *source),
             Self::Missing => Self::Missing,
             Self::Absent => Self::Absent,
             Self::Failed(error) => Self::Failed(Arc::clone(error)),
@@ -94,11 +98,20 @@ struct State<V> {
     panics: u8,
     /// Whom to wake when the loader can go on.
     leader: Option<Waker>,
+    /// What may answer while the loader runs, for those who take it.
+    stale: Option<Arc<Stale<V>>>,
+    /// Followers that wait now.
+    waiting: usize,
+    /// Whether the load is wanted though nobody waits for it.
+    is_kept: bool,
+    /// Whom to tell that all who waited were dropped.
+    deserted: Option<Waker>,
 }
 
 /// One load that several callers wait for. It is also the waker its loader is polled with, which
 /// is how it knows that a leader was woken and does not come.
 pub(crate) struct Flight<V> {
+    id: FlightId,
     started: Sequence,
     /// The change counter noted before the sequence.
     checked: u64,
@@ -108,13 +121,26 @@ pub(crate) struct Flight<V> {
     clock: Clock,
     /// When the leader was woken and has not been polled since, plus one; 0 when it is not due.
     woken: AtomicU64,
+    /// All who waited were dropped, and nobody wants the load to go on.
+    is_deserted: AtomicBool,
     state: Mutex<State<V>>,
 }
 
 impl<V> Flight<V> {
     fn new(at: Arrival, key_heap_bytes: usize, clock: Clock) -> Self {
-        let state = State { phase: Phase::Led, followers: Vec::new(), panics: 0, leader: None };
+        let state = State {
+            phase: Phase::Led,
+            followers: Vec::new(),
+            panics: 0,
+            leader: None,
+            stale: None,
+            waiting: 0,
+            is_kept: false,
+            deserted: None,
+        };
         Self {
+            id: waits::new_id(),
+            is_deserted: AtomicBool::new(false),
             started: at.sequence,
             checked: at.checked,
             ends: AtomicU64::new(at.ends),
@@ -131,8 +157,30 @@ impl<V> Flight<V> {
     }
 
     /// Whether this thread is polling this flight's loader right now.
-    pub(crate) fn is_recursion(self: &Arc<Self>) -> bool {
-        recursion::is_inside(Arc::as_ptr(self).cast())
+    pub(crate) fn is_recursion(&self) -> bool {
+        recursion::inside().contains(&self.id)
+    }
+
+    /// Lets those who take it be answered while the loader runs.
+    fn offer(&self, stale: Arc<Stale<V>>) {
+        let followers = {
+            let mut state = self.state.lock();
+            state.stale = Some(stale);
+            state.followers.iter().flatten().cloned().collect::<Vec<_>>()
+        };
+        followers.into_iter().for_each(Waker::wake);
+    }
+
+    /// A load that goes on by itself takes the flight over: who left before tells it nothing.
+    pub(crate) fn adopt(&self) {
+        self.state.lock().is_kept = false;
+        self.is_deserted.store(false, Ordering::Release);
+    }
+
+    /// Whether all who waited were dropped; `waker` is told when they are.
+    pub(crate) fn is_deserted(&self, waker: &Waker) -> bool {
+        self.state.lock().deserted = Some(waker.clone());
+        self.is_deserted.load(Ordering::Acquire)
     }
 
     /// Ends the flight: every follower learns of `phase`. A leader that did not end it itself has
@@ -351,6 +399,12 @@ impl<K: CacheKey, V> KeyLock<'_, K, V> {
         self.find(key).is_some()
     }
 
+    /// The key of `flight` if it is still attached.
+    fn held_by(&self, flight: &Arc<Flight<V>>) -> Option<&Scoped<K>> {
+        let held = |(_, held): &(Scoped<K>, Arc<Flight<V>>)| Arc::ptr_eq(held, flight);
+        self.table.find(self.hash, held).map(|(key, _)| key)
+    }
+
     /// Takes `flight` out if it is still attached, and gives its key.
     fn release(&mut self, flight: &Arc<Flight<V>>) -> Option<Scoped<K>> {
         let held = |(_, held): &(Scoped<K>, Arc<Flight<V>>)| Arc::ptr_eq(held, flight);
@@ -408,6 +462,17 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
         stored
     }
 
+    /// Lets those who take it be answered with an older value while the loader runs.
+    pub(crate) fn offer(&self, stale: &Arc<Stale<V>>) {
+        self.seat.flight.offer(Arc::clone(stale));
+    }
+
+    /// The owned key, while the flight is attached.
+    pub(crate) fn if_attached<R>(&self, then: impl FnOnce(&Scoped<K>) -> R) -> Option<R> {
+        let lock = self.flights.lock_hash(self.seat.hash);
+        lock.held_by(&self.seat.flight).map(then)
+    }
+
     /// Ends the flight and stores nothing.
     pub(crate) fn land_empty(self, landing: Landing<V>) {
         self.land(landing, drop);
@@ -450,7 +515,7 @@ impl<K: CacheKey, V: Send + Sync + 'static, F: Future> Future for Run<'_, '_, K,
             }
         }
         lead.is_polling = true;
-        let _inside = recursion::enter(Arc::as_ptr(flight).cast());
+        let _inside = recursion::enter(flight.id);
         let polled = this.loader.poll(&mut Context::from_waker(this.waker));
         lead.is_polling = false;
         polled
@@ -491,90 +556,5 @@ impl<K: CacheKey, V> Drop for Lead<'_, K, V> {
         drop(state);
         drop(lock);
         next.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// What a follower got.
-pub(crate) enum Followed<V> {
-    Landed(Landing<V>),
-    /// The leader is gone: lead the same flight.
-    Lead,
-    /// The flight dissolved: join anew.
-    Rejoin,
-    /// Run the own loader, uncoalesced.
-    Alone,
-}
-
-/// Waiting for a flight.
-pub(crate) struct Follow<V> {
-    flight: Arc<Flight<V>>,
-    slot: Option<usize>,
-}
-
-impl<V> Follow<V> {
-    pub(crate) fn new(flight: Arc<Flight<V>>) -> Self {
-        Self { flight, slot: None }
-    }
-}
-
-impl<V> Future for Follow<V> {
-    type Output = Followed<V>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let mut state = this.flight.state.lock();
-        let followed = match &state.phase {
-            Phase::Led => {
-                register(&mut state.followers, &mut this.slot, cx.waker());
-                return Poll::Pending;
-            }
-            Phase::Vacant => Followed::Lead,
-            Phase::Landed(landing) => Followed::Landed(landing.clone()),
-            Phase::Dissolved => Followed::Rejoin,
-            Phase::Abandoned => Followed::Alone,
-        };
-        if matches!(followed, Followed::Lead) {
-            state.phase = Phase::Led;
-            this.flight.woken.store(0, Ordering::Release);
-        }
-        if let Some(waker) = this.slot.take().and_then(|slot| state.followers.get_mut(slot)) {
-            *waker = None;
-        }
-        Poll::Ready(followed)
-    }
-}
-
-impl<V> Drop for Follow<V> {
-    fn drop(&mut self) {
-        let Some(slot) = self.slot.take() else { return };
-        let mut state = self.flight.state.lock();
-        let was_chosen = match state.followers.get_mut(slot) {
-            Some(waker) => waker.take().is_none(),
-            None => false,
-        };
-        // A follower that was woken to lead and leaves instead passes the lead on.
-        if was_chosen && matches!(state.phase, Phase::Vacant) {
-            let next = state.followers.iter_mut().find_map(Option::take);
-            drop(state);
-            match next {
-                Some(next) => next.wake(),
-                None => self.flight.note_due(),
-            }
-        }
-    }
-}
-
-pub(crate) fn register(
-    followers: &mut Vec<Option<Waker>>,
-    slot: &mut Option<usize>,
-    waker: &Waker,
-) {
-    match slot.and_then(|slot| followers.get_mut(slot)) {
-        Some(held) if held.as_ref().is_some_and(|held| held.will_wake(waker)) => {}
-        Some(held) => *held = Some(waker.clone()),
-        None => {
-            *slot = Some(followers.len());
-            followers.push(Some(waker.clone()));
-        }
     }
 }

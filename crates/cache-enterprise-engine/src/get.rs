@@ -6,6 +6,7 @@ use std::future::Future;
 use cache_enterprise_core::{CacheKey, Cached, LocalStore, Lookup, Result};
 
 use crate::cache::Cache;
+use crate::context::Fetched;
 use crate::error::LoadError;
 use crate::hit_or::HitOr;
 use crate::read::{Answer, Hit, Source, Want};
@@ -31,7 +32,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Some(hit) => Some(Ok(Some(hit))),
                 None => cache.is_missed_by_all(*key).then_some(Ok(None)),
             },
-            |(cache, key)| async move { Ok(cache.look_below(key).await?.map(|(value, _)| value)) },
+            |(cache, key)| async move {
+                let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
+                Ok(found.map(|(value, _)| value))
+            },
         )
     }
 
@@ -54,8 +58,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 None => cache.is_missed_by_all(*key).then_some(Ok(None)),
             },
             |(cache, key)| async move {
-                let found = cache.look_below(key).await?;
-                Ok(found.map(|(value, source)| Hit::new(value, source)))
+                let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
+                Ok(found.map(|(value, via)| Hit::new(value, via)))
             },
         )
     }
@@ -96,7 +100,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             (self, key, load),
             |(cache, key, _)| cache.hit(*key),
             |(cache, key, load)| async move {
-                let loader = || async { Ok(Some(load().await.into())) };
+                let loader = |_| async { Ok(Fetched::Value(load().await.into())) };
                 match cache.climb(key, loader, cache.call(Want::Value)).await {
                     Answer::Value(value, _) => value,
                     Answer::Absent
@@ -167,7 +171,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 None => cache.is_known_absent(*key).then_some(None),
             },
             |(cache, key, load)| async move {
-                let loader = || async { Ok(load().await.map(Into::into)) };
+                let loader = |_| async { Ok(Fetched::from(load().await.map(Into::into))) };
                 match cache.climb(key, loader, cache.call(Want::Option)).await {
                     Answer::Value(value, _) => Some(value),
                     _ => None,

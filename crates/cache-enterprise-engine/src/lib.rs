@@ -6,6 +6,8 @@
 //! describe  the options in force and who set them               advice, explain
 //! get       the reads a caller sees: a hit at once              hit_or
 //! read      else the flight, the tiers, the loader              flight, timer, ticker
+//! load      the loader: its turn, its answer                    owned, loader, fetch, context
+//! rescue    older values, and loads that failed                 failures, renew
 //! batch     several keys in one call                            batch_load, batch_answer
 //! compute   deciding on a value by the one there is             if_version
 //! write     set, remove, expire, landing                        placement, sketch
@@ -23,6 +25,7 @@
     allow(dead_code, reason = "what only tiers ask for stands unused without them")
 )]
 
+mod access;
 mod advice;
 mod batch;
 mod batch_answer;
@@ -35,6 +38,7 @@ mod bulk;
 mod bus;
 mod cache;
 mod compute;
+mod context;
 mod dependency;
 mod describe;
 mod error;
@@ -42,24 +46,32 @@ mod events;
 mod explain;
 mod facade;
 mod failover;
+mod failures;
 mod fetch;
 mod flight;
 mod get;
 mod heed;
+mod hit;
 mod hit_or;
 mod holding;
 mod if_version;
 mod invalidate;
 mod level1;
 mod limiter;
+mod load;
+mod loader;
 mod manager;
 mod names;
 mod options;
+mod owned;
 mod parking;
 mod path;
 mod pattern;
 mod placement;
+mod policy;
 mod read;
+mod renew;
+mod rescue;
 mod route;
 mod set;
 mod settle;
@@ -74,11 +86,14 @@ mod tiers;
 mod timer;
 mod told;
 mod transaction;
+mod turn;
 #[cfg(not(feature = "tiers"))]
 mod untiered;
+mod waits;
 mod weight;
 mod write;
 
+pub use access::Access;
 pub use advice::{Advice, Severity};
 pub use batch_answer::{Batch, BatchAnswer, BatchValue, KeyOutcome, Loaded, Missing};
 pub use batcher::Batcher;
@@ -90,22 +105,25 @@ pub use bus::BusStats;
 pub use cache::{Cache, CacheStats};
 pub use cache_enterprise_memory::Listener;
 pub use compute::{Compute, Computed, KeyEntry};
+pub use context::{AsFetched, AsValue, Fetched, IntoFetched, LoadContext};
 pub use describe::Description;
 pub use error::LoadError;
 pub use events::{Events, Happening, Hook};
 pub use explain::{CopyView, EpochView, Explanation, LevelView, Verdict};
 pub use facade::{FacadeDelete, FacadeGet, FacadeSet};
 pub use failover::Failover;
-pub use fetch::{Any, Fetch, LoadContext, Owning};
+pub use fetch::{Any, Fetch, Owning};
 pub use if_version::IfVersion;
 pub use invalidate::{Invalidate, Reach, Receipt, Target};
 pub use level1::Memory;
+pub use loader::{Load, Loader, Loading};
 pub use manager::{CacheManager, ShutdownReport, Tenant};
 pub use options::{EffectiveOption, Life, Options, Origin};
 pub use parking::block_on;
 pub use path::{KeyPath, Under};
 pub use pattern::Pattern;
 pub use placement::{ByHeat, Placed};
+pub use policy::{Leases, OnError, OnNoWaiters, Refresh};
 pub use read::{Hit, Source};
 pub use set::{Lenient, Set, SetFuture, SetMode, Strict};
 pub use spec::CacheSpec;
@@ -118,6 +136,6 @@ pub use tiers::{
 pub use transaction::Invalidations;
 
 #[cfg(feature = "tiers")]
-pub(crate) use tiers::{Fence, Number, Sealed};
+pub(crate) use tiers::{Fence, Held, Hold, Number, Sealed};
 #[cfg(not(feature = "tiers"))]
-pub(crate) use untiered::{Fence, Number, Sealed};
+pub(crate) use untiered::{Fence, Held, Hold, Number, Sealed};

@@ -31,9 +31,10 @@ use hashbrown::HashMap;
 use pin_project_lite::pin_project;
 
 use crate::cache::Cache;
+use crate::context::Fetched;
 use crate::flight::{Landing, Lead};
 use crate::manager::CacheManager;
-use crate::read::{Answer, Call, Loaded, Source};
+use crate::read::{Answer, Call, Loaded, Source, Stale};
 use crate::timer::{Raced, race};
 
 /// Loads of one tenant that may wait at a limiter.
@@ -334,34 +335,35 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         key: &Q,
         mut lead: Lead<'_, K, V>,
-        stale: Option<Cached<V>>,
+        stale: Option<&Stale<V>>,
         loader: L,
         call: &Call,
     ) -> Answer<V>
     where
         Q: Lookup<K> + ?Sized,
-        L: FnOnce() -> Fut,
+        L: FnOnce(Option<Cached<V>>) -> Fut,
         Fut: Future<Output = Loaded<V>>,
     {
         let counts = &self.view.core.counts;
         counts.overloads.add(1);
-        if let Some(stale) = self.fallback(key, call).or(stale) {
+        if let Some(stale) = self.rescue(key, stale, call) {
             counts.stale_served.add(1);
-            lead.land_empty(Landing::Value(stale.clone()));
-            return Answer::Value(stale, Source::Memory);
+            lead.land_empty(Landing::Value(stale.clone(), Source::Memory));
+            return Answer::Value(stale, Source::Memory.into());
         }
         if call.deadline.is_some() {
             lead.land_empty(Landing::Overloaded);
             return Answer::Overloaded;
         }
         counts.loads.add(1);
-        match lead.run(loader()).await {
-            Ok(Some(value)) => {
+        match lead.run(loader(None)).await {
+            Ok(Fetched::Value(value)) => {
                 let cached = self.unstored(value);
-                lead.land_empty(Landing::Value(cached.clone()));
-                Answer::Value(cached, Source::Loader)
+                lead.land_empty(Landing::Value(cached.clone(), Source::Loader));
+                Answer::Value(cached, Source::Loader.into())
             }
-            Ok(None) => {
+            // A caller without a deadline has a loader that knows no older value to confirm.
+            Ok(Fetched::Absent | Fetched::NotModified) => {
                 lead.land_empty(Landing::Absent);
                 Answer::Absent
             }

@@ -15,6 +15,7 @@ use cache_enterprise_memory::Listener;
 
 use crate::builder::ManagerBuilder;
 use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic, View};
+use crate::failures::Failures;
 use crate::flight::Flights;
 use crate::holding::Holdings;
 use crate::invalidate::{Invalidate, Target};
@@ -208,6 +209,7 @@ impl<C> CacheManager<C> {
             names: self.shared.hears_others().then(Names::new),
             counts: Counts::default(),
             limits: Limits::new(options.loads_max, self.shared.loads.as_ref()),
+            failures: Failures::default(),
             sketch: OnceLock::new(),
             spec_options: *spec.options(),
             options,

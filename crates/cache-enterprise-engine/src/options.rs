@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use cache_enterprise_core::{Priority, mins, secs};
 
+use crate::policy::{Leases, OnError, OnNoWaiters, Refresh};
+
 /// How long an entry lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -59,6 +61,20 @@ pub struct Options {
     pub negative_ttl: Option<Duration>,
     /// How long past its life a value is kept to answer when its own load fails. Default: none.
     pub stale_if_error: Option<Duration>,
+    /// How long past its life a value answers at once while an owned loader refreshes it; also
+    /// how long it is kept, and answers when its load fails. Default: none.
+    pub stale_for: Option<Duration>,
+    /// After so long a value past its life answers, while an owned load goes on. Default: none.
+    pub soft_timeout: Option<Duration>,
+    /// When an owned loader runs again before the fresh life is over. Default:
+    /// [`Refresh::Never`].
+    pub refresh: Option<Refresh>,
+    /// What becomes of a loader's error. Default: [`OnError::Share`].
+    pub on_error: Option<OnError>,
+    /// What becomes of an owned load that nobody waits for. Default: [`OnNoWaiters::Finish`].
+    pub on_no_waiters: Option<OnNoWaiters>,
+    /// Which loads one process does for all. Default: [`Leases::Refreshes`].
+    pub leases: Option<Leases>,
     /// An entry not read for this long expires in level 1. Default: none.
     pub idle: Option<Duration>,
     /// How much an entry wants to stay in level 1. Default: [`Priority::Normal`].
@@ -82,6 +98,12 @@ impl Options {
         jitter: None,
         negative_ttl: None,
         stale_if_error: None,
+        stale_for: None,
+        soft_timeout: None,
+        refresh: None,
+        on_error: None,
+        on_no_waiters: None,
+        leases: None,
         idle: None,
         priority: None,
         hard_timeout: None,
@@ -99,6 +121,12 @@ impl Options {
             jitter: self.jitter.or(outer.jitter),
             negative_ttl: self.negative_ttl.or(outer.negative_ttl),
             stale_if_error: self.stale_if_error.or(outer.stale_if_error),
+            stale_for: self.stale_for.or(outer.stale_for),
+            soft_timeout: self.soft_timeout.or(outer.soft_timeout),
+            refresh: self.refresh.or(outer.refresh),
+            on_error: self.on_error.or(outer.on_error),
+            on_no_waiters: self.on_no_waiters.or(outer.on_no_waiters),
+            leases: self.leases.or(outer.leases),
             idle: self.idle.or(outer.idle),
             priority: self.priority.or(outer.priority),
             hard_timeout: self.hard_timeout.or(outer.hard_timeout),
@@ -114,6 +142,11 @@ impl Options {
 
     pub(crate) fn negative_ttl_or_default(&self) -> Duration {
         self.negative_ttl.unwrap_or(secs(30))
+    }
+
+    /// How long past its life a value may answer when its load fails.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        self.stale_if_error.max(self.stale_for)
     }
 
     pub(crate) fn hard_timeout_or_default(&self) -> Duration {
@@ -220,12 +253,18 @@ pub(crate) fn effective(
 }
 
 /// Name and default of every option, in the order of [`texts`].
-const OPTIONS: [(&str, &str); 11] = [
+const OPTIONS: [(&str, &str); 17] = [
     ("ttl", "unset"),
     ("l1_ttl", "the entry's life"),
     ("jitter", "0.05"),
     ("negative_ttl", "30s"),
     ("stale_if_error", "off"),
+    ("stale_for", "off"),
+    ("soft_timeout", "off"),
+    ("refresh", "Never"),
+    ("on_error", "Share"),
+    ("on_no_waiters", "Finish"),
+    ("leases", "Refreshes"),
     ("idle", "off"),
     ("priority", "Normal"),
     ("hard_timeout", "30s"),
@@ -235,7 +274,7 @@ const OPTIONS: [(&str, &str); 11] = [
 ];
 
 /// The options that are set, as text.
-fn texts(options: &Options) -> [Option<String>; 11] {
+fn texts(options: &Options) -> [Option<String>; 17] {
     let time = |value: Option<Duration>| value.map(|value| format!("{value:?}"));
     [
         options.ttl.map(|ttl| ttl.to_string()),
@@ -243,6 +282,12 @@ fn texts(options: &Options) -> [Option<String>; 11] {
         options.jitter.map(|share| share.to_string()),
         time(options.negative_ttl),
         time(options.stale_if_error),
+        time(options.stale_for),
+        time(options.soft_timeout),
+        options.refresh.map(|refresh| format!("{refresh:?}")),
+        options.on_error.map(|policy| format!("{policy:?}")),
+        options.on_no_waiters.map(|policy| format!("{policy:?}")),
+        options.leases.map(|leases| format!("{leases:?}")),
         time(options.idle),
         options.priority.map(|priority| format!("{priority:?}")),
         time(options.hard_timeout),

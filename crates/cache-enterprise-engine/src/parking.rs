@@ -1,7 +1,7 @@
 //! Waiting for a future on a thread that may block.
 
 use std::future::{Future, IntoFuture};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -36,3 +36,6 @@ pub fn block_on<F: IntoFuture>(work: F) -> F::Output {
         }
     }
 }
+
+/// A future that runs by itself.
+pub(crate) type Detached = Pin<Box<dyn Future<Output = ()> + Send>>;

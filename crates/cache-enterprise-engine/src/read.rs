@@ -8,32 +8,37 @@
 //!   land     under the key's lock: still wanted? then into level 1
 //! ```
 
-use std::any::Any;
+use std::any::TypeId;
 use std::future::Future;
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Entry, Error, Freshness, LocalStore, Lookup, Millis, Result,
-    Scoped, Sequence, Tag, mutant, saturating_millis,
+    CacheKey, CacheLevel, Cached, Entry, Error, Freshness, LocalStore, Lookup, Millis, Reading,
+    Result, Scoped, Sequence, Tag, mutant, saturating_millis,
 };
 
+use crate::Hold;
+use crate::access::Access;
 use crate::cache::Cache;
-use crate::error::LoadError;
-use crate::fetch::{LoadContext, answer_of};
+use crate::context::{Fetched, Telling};
+use crate::error::{LoadError, found_of};
+use crate::failures::SharedError;
 use crate::flight::{Arrival, Follow, Followed, Join, Landing, Lead, Seat};
 use crate::heed::note_name;
-use crate::limiter::{Admission, Places};
+pub(crate) use crate::hit::Via;
+pub use crate::hit::{Hit, Source};
 use crate::options::Options;
+use crate::owned::Found;
 use crate::timer::{Race, Raced, race};
 
-/// What a loader gave: a value, none, or an error that all waiters share.
-pub(crate) type Loaded<V> = std::result::Result<Option<V>, Arc<dyn Any + Send + Sync>>;
+/// What a loader gave, or an error that all waiters share.
+pub(crate) type Loaded<V> = std::result::Result<Fetched<V>, SharedError>;
 
 /// What the cold half gave.
 pub(crate) enum Answer<V> {
-    Value(Cached<V>, Source),
+    Value(Cached<V>, Via),
     Absent,
-    Failed(Arc<dyn Any + Send + Sync>),
+    Failed(SharedError),
     /// A level failed, in a manager where that ends the call.
     Broken(Error),
     Recursive,
@@ -42,27 +47,11 @@ pub(crate) enum Answer<V> {
     TimedOut,
 }
 
-/// Where a value came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Source {
-    /// Level 1.
-    Memory,
-    /// A tier: the number of its level, from 2.
-    Tier(u8),
-    /// The loader, or another caller's loader.
-    Loader,
-}
-
-impl Source {
-    /// The level, when it was one.
-    pub fn level(self) -> Option<CacheLevel> {
-        match self {
-            Self::Memory => Some(CacheLevel::L1),
-            Self::Tier(number) => CacheLevel::numbered(number),
-            Self::Loader => None,
-        }
-    }
+/// A value that answers where no better one is to be had, and what speaks for it.
+pub(crate) struct Stale<V> {
+    pub(crate) value: Cached<V>,
+    /// What a tier says of it; `None` for a value of level 1.
+    pub(crate) hold: Option<Hold>,
 }
 
 /// How one call wants to read.
@@ -75,16 +64,57 @@ pub(crate) struct Call {
     pub(crate) want: Want,
     /// When the caller gives up: its hard timeout after it called. `None` waits for ever.
     pub(crate) deadline: Option<Millis>,
-    /// What the loader tells about its value, when it can.
-    pub(crate) context: Option<LoadContext>,
+    /// Which levels it reads and writes.
+    pub(crate) access: Access,
+    /// The error its loader fails with.
+    pub(crate) error: Option<TypeId>,
+    /// What there is about a loader that may outlive the call.
+    pub(crate) owned: Option<Box<Owned>>,
+}
+
+/// What there is about a load that may outlive its caller.
+#[derive(Debug, Default)]
+pub(crate) struct Owned {
+    /// What the loader tells about its value.
+    pub(crate) told: Telling,
+    /// Whether nobody waits for it.
+    pub(crate) is_behind: bool,
+    /// The value to be replaced was made at this date, and a later one is wanted.
+    pub(crate) replaces: Option<Millis>,
+    /// The error of the load, for its own caller, when others go on without it.
+    pub(crate) failed: std::sync::OnceLock<SharedError>,
 }
 
 impl Call {
+    /// A call for something.
+    pub(crate) fn of(want: Want) -> Self {
+        Self {
+            options: None,
+            tags: Vec::new(),
+            parents: Vec::new(),
+            want,
+            deadline: None,
+            access: Access::PLAIN,
+            error: None,
+            owned: None,
+        }
+    }
+
     /// A call for a value with options of its own.
     pub(crate) fn with(options: Options, tags: Vec<Tag>) -> Self {
-        let options = Some(Box::new(options));
-        let parents = Vec::new();
-        Self { options, tags, parents, want: Want::Value, deadline: None, context: None }
+        Self { options: Some(Box::new(options)), tags, ..Self::of(Want::Value) }
+    }
+
+    /// Whether a value made at `created` is one this call can be answered with.
+    pub(crate) fn takes(&self, created: Millis) -> bool {
+        let replaces = self.owned.as_ref().and_then(|owned| owned.replaces);
+        // Dates pass through wall time on their way over a tier, which may cost a millisecond.
+        replaces.is_none_or(|made| created > made + 1)
+    }
+
+    /// Whether nobody waits for it.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.owned.as_ref().is_some_and(|owned| owned.is_behind)
     }
 
     /// Whether the caller can be told of an error: a lookup, or a call with a limit.
@@ -101,37 +131,6 @@ pub(crate) enum Want {
     Value,
     /// The value or its known absence.
     Option,
-}
-
-/// A value with what is known about it; see [`Cache::get_entry`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Hit<V> {
-    /// The value.
-    pub value: Cached<V>,
-    /// Where the value came from.
-    pub source: Source,
-    /// The level that answered; none when another caller's loader did.
-    pub level: Option<CacheLevel>,
-    /// How old the value was.
-    pub age: std::time::Duration,
-    /// Whether it was past its life.
-    pub stale: bool,
-    /// Its sequence: higher for a later value of the key.
-    pub version: Sequence,
-}
-
-impl<V> Hit<V> {
-    pub(crate) fn new(value: Cached<V>, source: Source) -> Self {
-        Self {
-            source,
-            level: source.level(),
-            age: value.age(),
-            stale: value.is_stale(),
-            version: value.version(),
-            value,
-        }
-    }
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
@@ -152,6 +151,35 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         hits.add(1);
         Some(Cached::new(entry, now))
+    }
+
+    /// As [`hit`](Self::hit), for a caller that can have the value loaded anew: says whether it is
+    /// time for that.
+    #[inline]
+    pub(crate) fn hit_or_due<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<(Cached<V>, bool)> {
+        let view = &*self.view;
+        let now = view.clock.now();
+        let changes = view.tenant.epochs.changes();
+        let hits = &view.core.counts.hits;
+        let entry = self.store.get(&self.scoped(key))?;
+        if entry.checked() != changes && !self.recheck(&entry) {
+            return None;
+        }
+        let is_due = match entry.read_or_due(now, || view.shared.uniform()) {
+            Reading::Fresh => false,
+            Reading::Due => true,
+            Reading::Stale | Reading::Expired => return None,
+        };
+        hits.add(1);
+        Some((Cached::new(entry, now), is_due))
+    }
+
+    /// Level 1's answer to a call that may not want every value of it.
+    pub(crate) fn hit_for<Q: Lookup<K> + ?Sized>(&self, key: &Q, call: &Call) -> Option<Cached<V>> {
+        if !call.access.reads(CacheLevel::L1) {
+            return None;
+        }
+        self.hit(key).filter(|hit| call.takes(Cached::entry(hit).created()))
     }
 
     /// Compares an entry with the epochs that apply to it, and remembers a good answer. The
@@ -182,7 +210,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.is_valid(entry) && entry.freshness(now) == Freshness::Fresh
     }
 
-    fn is_valid(&self, entry: &Entry<V>) -> bool {
+    pub(crate) fn is_valid(&self, entry: &Entry<V>) -> bool {
         entry.checked() == self.view.tenant.epochs.changes() || self.recheck(entry)
     }
 
@@ -202,20 +230,23 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// Whether a value whose fresh life ended then may still answer this call.
     pub(crate) fn is_in_grace(&self, fresh_until: Millis, call: &Call) -> bool {
-        let Some(grace) = self.options(call).stale_if_error else { return false };
+        let Some(grace) = self.options(call).grace() else { return false };
         self.view.clock.now() < fresh_until.saturating_add(saturating_millis(grace))
     }
 
     /// What the levels below level 1 hold under `key`.
-    pub(crate) async fn look_below<Q>(&self, key: &Q) -> Result<Option<(Cached<V>, Source)>>
+    pub(crate) async fn look_below<Q>(
+        &self,
+        key: &Q,
+        call: Call,
+    ) -> Result<Option<(Cached<V>, Via)>>
     where
         Q: Lookup<K> + ?Sized,
     {
         self.view.space.key(&key.to_key())?;
-        let call = self.call(Want::Lookup);
-        let nothing = || std::future::ready(Ok(None));
+        let nothing = |_| std::future::ready(Ok(Fetched::Absent));
         match self.climb(key, nothing, call).await {
-            Answer::Value(value, source) => Ok(Some((value, source))),
+            Answer::Value(value, via) => Ok(Some((value, via))),
             Answer::Broken(error) => Err(error),
             _ => Ok(None),
         }
@@ -223,8 +254,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// A call with the options of the spec that waits for as long as it takes.
     pub(crate) fn call(&self, want: Want) -> Call {
-        let (tags, parents) = (Vec::new(), Vec::new());
-        Call { options: None, tags, parents, want, deadline: None, context: None }
+        Call::of(want)
     }
 
     /// What holds for a call: call over spec over manager.
@@ -253,7 +283,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         match self.fallback(key, call) {
             Some(stale) => {
                 self.view.core.counts.stale_served.add(1);
-                Answer::Value(stale, Source::Memory)
+                Answer::Value(stale, Source::Memory.into())
             }
             None => Answer::TimedOut,
         }
@@ -263,7 +293,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         call.deadline.is_some_and(|deadline| self.view.clock.now() >= deadline)
     }
 
-    /// [`climb`](Self::climb) for a loader with an error of its own type.
+    /// [`try_find`](Self::try_find) without how the value came.
     pub(crate) async fn try_climb<Q, F, Fut, O, E>(
         &self,
         key: &Q,
@@ -277,13 +307,31 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         O: Into<V>,
         E: Send + Sync + 'static,
     {
-        let loader = || async {
+        self.try_find(key, load, call).await.map(|(value, _)| value)
+    }
+
+    /// [`climb`](Self::climb) for a loader with an error of its own type.
+    pub(crate) async fn try_find<Q, F, Fut, O, E>(
+        &self,
+        key: &Q,
+        load: F,
+        call: Call,
+    ) -> Found<V, E>
+    where
+        Q: Lookup<K> + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = std::result::Result<O, E>>,
+        O: Into<V>,
+        E: Send + Sync + 'static,
+    {
+        let loader = |_| async {
             match load().await {
-                Ok(value) => Ok(Some(value.into())),
-                Err(error) => Err(Arc::new(error) as Arc<dyn Any + Send + Sync>),
+                Ok(value) => Ok(Fetched::Value(value.into())),
+                Err(error) => Err(Arc::new(error) as SharedError),
             }
         };
-        answer_of(self.climb_as::<Q, _, _, E>(key, loader, call).await)
+        let call = Call { error: Some(TypeId::of::<E>()), ..call };
+        found_of(self.climb_as::<Q, _, _, E>(key, loader, call).await)
     }
 
     /// [`climb_as`](Self::climb_as) for a loader that cannot fail.
@@ -295,7 +343,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> impl Future<Output = Answer<V>> + use<'a, K, V, Q, L, Fut>
     where
         Q: Lookup<K> + ?Sized,
-        L: FnOnce() -> Fut,
+        L: FnOnce(Option<Cached<V>>) -> Fut,
         Fut: Future<Output = Loaded<V>>,
     {
         self.climb_as::<Q, L, Fut, NoError>(key, loader, call)
@@ -305,7 +353,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(crate) async fn climb_as<Q, L, Fut, E>(&self, key: &Q, loader: L, call: Call) -> Answer<V>
     where
         Q: Lookup<K> + ?Sized,
-        L: FnOnce() -> Fut,
+        L: FnOnce(Option<Cached<V>>) -> Fut,
         Fut: Future<Output = Loaded<V>>,
         E: Send + Sync + 'static,
     {
@@ -323,15 +371,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 return self.give_up(key, &call);
             }
             let arrival = self.arrival(&call);
-            let seat = match self.join(key, arrival) {
-                Join::Known(value) => return Answer::Value(value, Source::Memory),
+            let seat = match self.join_for(key, arrival, &call) {
+                Join::Known(value) => return Answer::Value(value, Source::Memory.into()),
                 Join::Lead(seat) => seat,
-                Join::Follow(seat) if seat.flight.is_recursion() => {
-                    return Box::pin(self.recurse(loader, &call)).await;
-                }
                 Join::Follow(seat) => {
-                    let follow = Follow::new(Arc::clone(&seat.flight));
+                    let Some(follow) = Follow::enter(Arc::clone(&seat.flight)) else {
+                        return Box::pin(self.recurse(loader, &call)).await;
+                    };
                     match self.in_time(&call, follow).await {
+                        Raced::Done(Followed::Offered(_)) => {
+                            unreachable!("a borrowing call takes no offer")
+                        }
                         Raced::TimedOut => return self.give_up(key, &call),
                         Raced::Done(Followed::Lead) => seat,
                         Raced::Done(Followed::Rejoin) => continue,
@@ -363,14 +413,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Answer<V>
     where
         Q: Lookup<K> + ?Sized,
-        L: FnOnce() -> Fut,
+        L: FnOnce(Option<Cached<V>>) -> Fut,
         Fut: Future<Output = Loaded<V>>,
     {
         let is_heir = seat.is_heir;
         let lead = Lead::new(&self.view.core.flights, seat, self.leads_until(call));
-        if is_heir && let Some(hit) = self.hit(key) {
-            lead.land_empty(Landing::Value(hit.clone()));
-            return Answer::Value(hit, Source::Memory);
+        if is_heir && let Some(hit) = self.hit_for(key, call) {
+            lead.land_empty(Landing::Value(hit.clone(), Source::Memory));
+            return Answer::Value(hit, Source::Memory.into());
         }
         self.bury(key);
         if !self.view.has_tiers() && call.want != Want::Lookup {
@@ -378,13 +428,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let below = match Box::pin(self.in_time(call, self.read_below(key, lead, call))).await {
             Raced::Done(below) => below,
-            // The lead has gone to the next waiter, or the value landed and was still climbing.
-            Raced::TimedOut => {
-                return match self.hit(key) {
-                    Some(hit) => Answer::Value(hit, Source::Memory),
-                    None => self.give_up(key, call),
-                };
-            }
+            Raced::TimedOut => return self.give_up_lead(key, call),
         };
         match below {
             Below::Answered(answer) => answer,
@@ -396,58 +440,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
     }
 
-    /// Runs the loader and lands what it gave.
-    async fn load<Q, L, Fut>(
-        &self,
-        key: &Q,
-        mut lead: Lead<'_, K, V>,
-        stale: Option<Cached<V>>,
-        loader: L,
-        call: &Call,
-    ) -> Answer<V>
-    where
-        Q: Lookup<K> + ?Sized,
-        L: FnOnce() -> Fut,
-        Fut: Future<Output = Loaded<V>>,
-    {
-        let counts = &self.view.core.counts;
-        let mut places = Places::default();
-        if self.view.core.limits.is_some() {
-            let has_fallback = stale.is_some() || self.fallback(key, call).is_some();
-            let admitted = Box::pin(lead.run(self.admit(call, has_fallback))).await;
-            let Admission::Admitted(taken) = admitted else {
-                return Box::pin(self.load_beyond(key, lead, stale, loader, call)).await;
-            };
-            places = taken;
-        }
-        counts.loads.add(1);
-        let begun = self.view.clock.now();
-        let failure = match self.in_time(call, lead.run(places.run(loader()))).await {
-            Raced::Done(Ok(Some(value))) => {
-                let (answer, sealed) = self.land(key, lead, value, begun, call);
-                if let Some(sealed) = sealed {
-                    // The value is in hand, and the tiers are told by a task of their own.
-                    let _ = Box::pin(self.in_time(call, self.fill_below(sealed))).await;
-                }
-                return answer;
-            }
-            Raced::Done(Ok(None)) => {
-                self.land_absent(lead, call);
-                return Answer::Absent;
-            }
-            Raced::Done(Err(error)) => Landing::Failed(error),
-            Raced::TimedOut => Landing::TimedOut(self.limit(call)),
-        };
-        counts.load_failures.add(1);
-        if let Some(stale) = self.fallback(key, call).or(stale) {
-            counts.stale_served.add(1);
-            lead.land_empty(Landing::Value(stale.clone()));
-            return Answer::Value(stale, Source::Memory);
-        }
-        lead.land_empty(failure.clone());
-        match failure {
-            Landing::Failed(error) => Answer::Failed(error),
-            _ => Answer::TimedOut,
+    /// The answer to a leader whose deadline came while tiers were asked: the lead has gone to the
+    /// next waiter, or the value landed and was still climbing.
+    pub(crate) fn give_up_lead<Q: Lookup<K> + ?Sized>(&self, key: &Q, call: &Call) -> Answer<V> {
+        match self.hit_for(key, call) {
+            Some(hit) => Answer::Value(hit, Source::Memory.into()),
+            None => self.give_up(key, call),
         }
     }
 
@@ -456,26 +454,43 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Arrival {
             checked: epochs.changes(),
             sequence: epochs.sequence().newest(),
-            oldest: epochs.newest_without_tags(&self.view.cell),
+            oldest: if call.access.is_apart() {
+                // No flight that runs already is new enough.
+                Sequence(u64::MAX)
+            } else {
+                epochs.newest_without_tags(&self.view.cell)
+            },
             ends: self.leads_until(call),
         }
     }
 
     /// When a flight is taken from this caller at the latest, should it lead one.
     pub(crate) fn leads_until(&self, call: &Call) -> Millis {
-        match call.deadline {
+        match self.load_until(call) {
             Some(deadline) => deadline.saturating_add(self.view.core.takeover_after),
             None => self.view.clock.now().saturating_add(self.limit(call)),
         }
     }
 
     pub(crate) fn join<Q: Lookup<K> + ?Sized>(&self, key: &Q, arrival: Arrival) -> Join<V> {
+        self.join_for(key, arrival, &Call::of(Want::Value))
+    }
+
+    pub(crate) fn join_for<Q: Lookup<K> + ?Sized>(
+        &self,
+        key: &Q,
+        arrival: Arrival,
+        call: &Call,
+    ) -> Join<V> {
         // What is of no use is dropped when no lock is held.
         let mut useless = None;
         let known = || {
+            if !call.access.reads(CacheLevel::L1) {
+                return None;
+            }
             let entry = self.store.get(&self.scoped(key))?;
             let now = self.view.clock.now();
-            if !self.is_usable(&entry, now) {
+            if !self.is_usable(&entry, now) || !call.takes(entry.created()) {
                 useless = Some(entry);
                 return None;
             }
@@ -507,7 +522,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         call: &Call,
     ) -> Option<Answer<V>> {
         match landing {
-            Landing::Value(value) => {
+            Landing::Value(value, source) => {
                 let entry = Cached::entry(&value);
                 let is_newer = seat.flight.started() >= arrival.sequence;
                 if !is_newer
@@ -517,7 +532,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     return None;
                 }
                 self.view.core.counts.shared_loads.add(1);
-                Some(Answer::Value(value, Source::Loader))
+                Some(Answer::Value(value, Via { source, is_joined: true }))
             }
             Landing::Broken(error) => call.can_fail().then_some(Answer::Broken(error)),
             Landing::Missing if call.want == Want::Lookup => Some(Answer::Absent),
@@ -544,33 +559,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
         }
     }
-
-    async fn recurse<L, Fut>(&self, loader: L, call: &Call) -> Answer<V>
-    where
-        L: FnOnce() -> Fut,
-        Fut: Future<Output = Loaded<V>>,
-    {
-        if call.deadline.is_some() {
-            Answer::Recursive
-        } else {
-            self.load_alone(loader, call).await
-        }
-    }
-
-    /// Runs a loader that nobody shares and whose value nobody stores.
-    pub(crate) async fn load_alone<L, Fut>(&self, loader: L, call: &Call) -> Answer<V>
-    where
-        L: FnOnce() -> Fut,
-        Fut: Future<Output = Loaded<V>>,
-    {
-        self.view.core.counts.loads.add(1);
-        match self.in_time(call, loader()).await {
-            Raced::Done(Ok(Some(value))) => Answer::Value(self.unstored(value), Source::Loader),
-            Raced::Done(Ok(None)) => Answer::Absent,
-            Raced::Done(Err(error)) => Answer::Failed(error),
-            Raced::TimedOut => Answer::TimedOut,
-        }
-    }
 }
 
 /// What the tiers gave to a flight's leader.
@@ -578,7 +566,7 @@ pub(crate) enum Below<'a, K: CacheKey, V> {
     /// The flight has landed.
     Answered(Answer<V>),
     /// The lead goes on, perhaps with a value past its life to fall back on.
-    Unanswered(Lead<'a, K, V>, Option<Cached<V>>),
+    Unanswered(Lead<'a, K, V>, Option<Stale<V>>),
 }
 
 /// The error type of loaders that cannot fail.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use cache_enterprise_core::{CacheKey, Tag};
 
 use crate::cache::Cache;
-use crate::fetch::LoadContext;
 use crate::options::{Life, Options};
 use crate::read::Call;
 
@@ -14,6 +13,7 @@ use crate::read::Call;
 pub(crate) struct Settled<'a> {
     pub(crate) options: Cow<'a, Options>,
     pub(crate) tags: Vec<Tag>,
+    pub(crate) etag: Option<Box<str>>,
     /// Whether it is kept at all.
     pub(crate) is_stored: bool,
 }
@@ -21,10 +21,13 @@ pub(crate) struct Settled<'a> {
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// What holds for a value that was just loaded.
     pub(crate) fn settled<'a>(&'a self, call: &'a Call) -> Settled<'a> {
-        let told = call.context.as_ref().map(LoadContext::told).unwrap_or_default();
+        let told = call.owned.as_ref().map(|owned| owned.told.lock().clone()).unwrap_or_default();
         let mut options = Cow::Borrowed(self.options(call));
         if let Some(ttl) = told.ttl {
             options.to_mut().ttl = Some(Life::For(ttl));
+        }
+        if told.stale_for.is_some() {
+            options.to_mut().stale_for = told.stale_for;
         }
         let mut tags = call.tags.clone();
         tags.extend(told.tags);
@@ -37,7 +40,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 false => tags.push(Tag::from("")),
             }
         }
-        let is_stored = !told.is_skipped && !has_invalid && !tags.iter().any(Tag::is_unstorable);
-        Settled { options, tags, is_stored }
+        let is_kept = !told.is_skipped && !call.access.is_read_only();
+        let is_stored = is_kept && !has_invalid && !tags.iter().any(Tag::is_unstorable);
+        Settled { options, tags, etag: told.etag, is_stored }
     }
 }

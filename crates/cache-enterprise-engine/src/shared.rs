@@ -21,10 +21,10 @@ use crate::cache::Periodic;
 use crate::dependency::Lineage;
 use crate::events::Hub;
 use crate::failover::Failover;
-use crate::fetch::Detached;
 use crate::level1::Level1;
 use crate::limiter::Limiter;
 use crate::options::{Options, Origins};
+use crate::parking::Detached;
 use crate::route::{Route, Routes};
 use crate::tenant::Allotment;
 use crate::ticker::Tick;
@@ -232,11 +232,20 @@ impl Shared {
         if most == 0 {
             return 0;
         }
-        // SplitMix64 (Steele, Lea, Flood 2014): one addition, three multiplications.
+        self.random() % (most + 1)
+    }
+
+    /// A random number above 0 and at most 1, in steps of 2^-53.
+    pub(crate) fn uniform(&self) -> f64 {
+        ((self.random() >> 11) + 1) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood 2014): one addition, three multiplications.
+    fn random(&self) -> u64 {
         let mut z = self.jitter_state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % (most + 1)
+        z ^ (z >> 31)
     }
 
     pub(crate) fn has_tiers(&self) -> bool {

@@ -10,6 +10,7 @@ use cache_enterprise_core::{
 
 use crate::options::{Life, Options};
 use crate::path::Paths;
+use crate::policy::{Leases, OnError, OnNoWaiters, Refresh};
 
 /// Names a cache and says what it holds and for how long. Opened from any manager or tenant; the
 /// call sites do not change when levels are added.
@@ -97,6 +98,58 @@ impl<K, V, S: Copy> CacheSpec<K, V, S> {
     #[must_use]
     pub const fn stale_if_error(mut self, grace: Duration) -> Self {
         self.options.stale_if_error = Some(grace);
+        self
+    }
+
+    /// A value up to this long past its life answers at once while an owned loader
+    /// ([`with_loader`](crate::Cache::with_loader), [`detached`](crate::Fetch::detached)) refreshes
+    /// it. Borrowed loads cannot go on behind their caller: for them it is
+    /// [`stale_if_error`](Self::stale_if_error). Default: none.
+    #[must_use]
+    pub const fn stale_for(mut self, grace: Duration) -> Self {
+        self.options.stale_for = Some(grace);
+        self
+    }
+
+    /// After so long a value past its life answers, while an owned load goes on. Default: none.
+    #[must_use]
+    pub const fn soft_timeout(mut self, limit: Duration) -> Self {
+        self.options.soft_timeout = Some(limit);
+        self
+    }
+
+    /// An owned loader runs again from this share of the life on, see [`Refresh::At`]. Default:
+    /// not before the life is over.
+    #[must_use]
+    pub const fn refresh_at(self, share: f32) -> Self {
+        self.refresh_early(Refresh::At(share))
+    }
+
+    /// When an owned loader runs again before the life is over. Default: not before.
+    #[must_use]
+    pub const fn refresh_early(mut self, refresh: Refresh) -> Self {
+        self.options.refresh = Some(refresh);
+        self
+    }
+
+    /// What becomes of a loader's error. Default: [`OnError::Share`].
+    #[must_use]
+    pub const fn on_error(mut self, policy: OnError) -> Self {
+        self.options.on_error = Some(policy);
+        self
+    }
+
+    /// What becomes of an owned load that nobody waits for. Default: [`OnNoWaiters::Finish`].
+    #[must_use]
+    pub const fn on_no_waiters(mut self, policy: OnNoWaiters) -> Self {
+        self.options.on_no_waiters = Some(policy);
+        self
+    }
+
+    /// Which loads one process does for all. Default: [`Leases::Refreshes`].
+    #[must_use]
+    pub const fn leases(mut self, leases: Leases) -> Self {
+        self.options.leases = Some(leases);
         self
     }
 

@@ -9,6 +9,7 @@ use cache_enterprise_core::{
     CacheKey, CacheLevel, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag, unsupported,
 };
 
+use crate::access::Access;
 use crate::batch_load::Claim;
 use crate::cache::Cache;
 use crate::explain::LevelView;
@@ -17,10 +18,11 @@ use crate::if_version::IfVersion;
 use crate::manager::ShutdownReport;
 use crate::options::Options;
 use crate::placement::{Placed, overtaken};
-use crate::read::{Below, Call};
+use crate::read::{Below, Call, Stale};
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
 use crate::sweep::{SweepReport, Walk};
+use crate::turn::{Keeper, Turn};
 use crate::write::{How, Plan};
 
 /// A removal announced to the tiers: there are none.
@@ -36,6 +38,20 @@ impl Number {
         None
     }
 }
+
+/// What a tier says of an older value: there is none.
+#[derive(Debug)]
+pub(crate) enum Hold {}
+
+impl Hold {
+    pub(crate) fn admits(&self, _: Sequence) -> bool {
+        match *self {}
+    }
+}
+
+/// The right to load a key among processes: they share no tier.
+#[derive(Debug)]
+pub(crate) enum Held {}
 
 /// A value sealed for the tiers: there is none.
 pub(crate) enum Sealed {}
@@ -72,8 +88,40 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         None
     }
 
-    pub(crate) async fn fill_below(&self, sealed: Sealed) {
+    pub(crate) async fn fill_below(&self, sealed: Sealed, _: Access, _: Option<Held>) {
         match sealed {}
+    }
+
+    pub(crate) fn seal_renewed<Q: Lookup<K> + ?Sized>(
+        &self,
+        _: &Q,
+        _: &Stale<V>,
+        _: &Plan,
+        _: Millis,
+    ) -> Option<Sealed> {
+        None
+    }
+
+    pub(crate) async fn drop_below(&self, hold: &Hold, _: Sequence) {
+        match *hold {}
+    }
+
+    pub(crate) fn asks_for_turn(&self, _: &Call) -> bool {
+        false
+    }
+
+    pub(crate) async fn take_turn<'a, Q: Lookup<K> + ?Sized>(
+        &'a self,
+        _: &Q,
+        lead: Lead<'a, K, V>,
+        stale: Option<Arc<Stale<V>>>,
+        _: &Call,
+    ) -> Turn<'a, K, V> {
+        Turn::Load(lead, stale, None)
+    }
+
+    pub(crate) fn keep_turn(&self, held: &Held) -> Keeper {
+        match *held {}
     }
 
     pub(crate) async fn fill_below_many(&self, _: Vec<Sealed>) {}

@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    CacheKey, Cached, Dates, Detail, Entry, Freshness, LocalStore, Lookup, Millis, NEVER, Priority,
-    RemovalCause, Scoped, Sequence, SetOutcome, Tag, mutant, saturating_millis,
+    CacheKey, CacheLevel, Cached, Dates, Detail, Early, Entry, Freshness, LocalStore, Lookup,
+    Millis, NEVER, Priority, RemovalCause, Scoped, Sequence, SetOutcome, Tag, mutant,
+    saturating_millis,
 };
 use std::sync::Arc;
 
@@ -32,6 +33,9 @@ pub(crate) struct Plan {
     pub(crate) tags: Vec<Tag>,
     pub(crate) priority: Priority,
     pub(crate) idle: Option<Duration>,
+    /// When it is loaded anew before its fresh life is over.
+    pub(crate) early: Option<Early>,
+    pub(crate) etag: Option<Box<str>>,
 }
 
 /// How a caller's value is set.
@@ -50,7 +54,7 @@ impl<'a> How<'a> {
 
 impl Plan {
     /// The dates of the copy in level 1: the entry's, cut at `l1_until`.
-    fn l1_dates(&self) -> Dates {
+    pub(crate) fn l1_dates(&self) -> Dates {
         Dates {
             created: self.dates.created,
             fresh_until: self.dates.fresh_until.min(self.l1_until),
@@ -206,26 +210,35 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         call: &Call,
     ) -> (Answer<V>, Option<Sealed>) {
         let now = self.view.clock.now();
-        let Settled { options, tags, is_stored } = self.settled(call);
+        let Settled { options, tags, etag, is_stored } = self.settled(call);
         let tags = self.labelled(key, tags);
         if !is_stored {
             let cached = self.unstored(value);
-            lead.land_empty(Landing::Value(cached.clone()));
-            return (Answer::Value(cached, Source::Loader), None);
+            lead.land_empty(Landing::Value(cached.clone(), Source::Loader));
+            return (Answer::Value(cached, Source::Loader.into()), None);
         }
         let version = match mutant::breaks("a version is from before the load") {
             true => self.view.tenant.epochs.sequence().newest(),
             false => lead.started(),
         };
+        // A load that took no time still counts as one.
+        let load_ms = now.saturating_sub(begun).max(1);
         let plan = self.plan(version, lead.checked(), now, tags, &options);
-        let sealed = self.seal(key, &value, &plan, now.saturating_sub(begun));
+        let early = self.early(&options, plan.dates, load_ms);
+        let plan = Plan { early, etag, ..plan };
+        let sealed = self.seal(key, &value, &plan, load_ms);
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
         let entry = Arc::new(self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len));
         // An epoch raised since the flight started makes the entry a miss from the first read.
         self.recheck(&entry);
         let cached = Cached::new(Arc::clone(&entry), now);
-        let stored = self.store_landed(lead, entry, Landing::Value(cached.clone()));
-        (Answer::Value(cached, Source::Loader), sealed.filter(|_| stored))
+        let landing = Landing::Value(cached.clone(), Source::Loader);
+        let stored = if call.access.writes(CacheLevel::L1) {
+            self.store_landed(lead, entry, landing)
+        } else {
+            self.pass_landed(lead, landing)
+        };
+        (Answer::Value(cached, Source::Loader.into()), sealed.filter(|_| stored))
     }
 
     /// The one step: attached, then stored. Says whether the flight was still attached.
@@ -244,8 +257,23 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         stored.is_some()
     }
 
+    /// As [`store_landed`](Self::store_landed), for a call that passes level 1 by: what that holds
+    /// is older now, and goes.
+    fn pass_landed(&self, lead: Lead<'_, K, V>, landing: Landing<V>) -> bool {
+        let mut leaving = Leaving::<K, V>::default();
+        let passed = lead.land(landing, |key| {
+            self.forget_absence(&key);
+            self.store.remove(&key, RemovalCause::Replaced, &mut leaving);
+        });
+        drop(leaving);
+        passed.is_some()
+    }
+
     /// Lands the knowledge that there is no value.
     pub(crate) fn land_absent(&self, lead: Lead<'_, K, V>, call: &Call) {
+        if !self.settled(call).is_stored {
+            return lead.land_empty(Landing::Absent);
+        }
         let ttl = self.options(call).negative_ttl_or_default();
         if ttl.is_zero() {
             return lead.land_empty(Landing::Absent);
@@ -255,6 +283,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         // Made, if it was not yet, before the flight is locked: others make room for it.
         let absences = self.view.holding.absences_or_new();
         let mut leaving = Leaving::<K, ()>::default();
+        let mut gone = Leaving::<K, V>::default();
         lead.land(Landing::Absent, |key| {
             let unit = self.view.core.holdings.unit();
             let tags = self.labelled(&key.key, Vec::new());
@@ -263,8 +292,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             let weight = unit.weight::<K>(key.key.heap_bytes(), 0, &detail);
             let entry = Entry::new((), version, checked, dates).with_weight(weight);
             let entry = entry.with_detail(detail);
+            // An older value is no fallback for what is known to be gone.
+            self.store.remove(&key, RemovalCause::Replaced, &mut gone);
+            self.view.core.failures.forget(&key);
             absences.insert(key, Arc::new(entry), &mut leaving)
         });
+        drop(gone);
     }
 
     /// Whether `key` was loaded before and found absent, and nothing has changed since.
@@ -277,10 +310,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             && !epochs.is_ended(entry.version(), cell, entry.tags())
     }
 
+    /// Forgets that there was no value, or that its load failed.
     pub(crate) fn forget_absence<Q>(&self, key: &Q)
     where
         Q: ?Sized + std::hash::Hash + equivalent::Equivalent<Scoped<K>>,
     {
+        self.view.core.failures.forget(key);
         if let Some(absences) = self.view.holding.absences() {
             let mut leaving = Leaving::<K, ()>::default();
             absences.remove(key, RemovalCause::Replaced, &mut leaving);
@@ -299,7 +334,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let ttl = options.ttl.and_then(crate::Life::duration).map(saturating_millis);
         let life = ttl.map(|ttl| ttl + self.view.shared.jitter(ttl, options.jitter_or_default()));
         let fresh_until = life.map_or(NEVER, |life| now.saturating_add(life));
-        let grace = options.stale_if_error.map_or(0, saturating_millis);
+        let grace = options.grace().map_or(0, saturating_millis);
         let dates = Dates { created: now, fresh_until, expires: fresh_until.saturating_add(grace) };
         Plan {
             version,
@@ -309,6 +344,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             tags,
             priority: options.priority.unwrap_or_default(),
             idle: options.idle,
+            early: None,
+            etag: None,
         }
     }
 
@@ -331,8 +368,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             (None, encoded_len) => value_bytes(&value).max(encoded_len.unwrap_or(0)),
         };
         let tags = self.view.tenant.epochs.tag_cells(plan.tags.iter().cloned());
-        let detail =
-            Detail { tags, idle_ms: plan.idle.map(saturating_millis), ..Detail::default() };
+        let detail = Detail {
+            tags,
+            idle_ms: plan.idle.map(saturating_millis),
+            early: plan.early,
+            etag: plan.etag.clone(),
+        };
         let key_heap_bytes = match &self.view.core.names {
             Some(_) => 2 * key_heap_bytes + Names::<K>::BYTES,
             None => key_heap_bytes,

@@ -13,12 +13,12 @@ pub use cache_enterprise_core::{
     SetOutcome, Tag, tag,
 };
 pub use cache_enterprise_engine::{
-    Advice, BulkReport, ByHeat, Cache, CacheManager, CacheSpec, CacheStats, CopyView, Description,
-    EffectiveOption, EpochView, Events, Explanation, Failover, Fetch, Happening, Hit, Hook,
-    Invalidate, Invalidations, KeyPath, LevelView, Life, Listener, LoadContext, LoadError,
-    ManagerBuilder, Options, Origin, Pattern, Quota, Reach, Receipt, Removal, Severity,
-    ShutdownReport, Source, Sweep, SweepReport, Tenant, TenantUsage, Under, Verdict, block_on,
-    path,
+    Access, Advice, BulkReport, ByHeat, Cache, CacheManager, CacheSpec, CacheStats, CopyView,
+    Description, EffectiveOption, EpochView, Events, Explanation, Failover, Fetch, Fetched,
+    Happening, Hit, Hook, Invalidate, Invalidations, KeyPath, Leases, LevelView, Life, Listener,
+    Load, LoadContext, LoadError, Loader, Loading, ManagerBuilder, OnError, OnNoWaiters, Options,
+    Origin, Pattern, Quota, Reach, Receipt, Refresh, Removal, Severity, ShutdownReport, Source,
+    Sweep, SweepReport, Tenant, TenantUsage, Under, Verdict, block_on, path,
 };
 
 #[cfg(feature = "tiers")]

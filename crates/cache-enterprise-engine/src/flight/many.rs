@@ -81,7 +81,7 @@ impl<K: CacheKey, V: Send + Sync + 'static, F: Future> Future for RunMany<'_, '_
             }
         }
         this.leads.iter_mut().for_each(|lead| lead.is_polling = true);
-        let inside = |flight: &Arc<Flight<V>>| recursion::enter(Arc::as_ptr(flight).cast());
+        let inside = |flight: &Arc<Flight<V>>| recursion::enter(flight.id);
         let _inside: Vec<_> = herd.flights.iter().map(inside).collect();
         let polled = this.loader.poll(&mut Context::from_waker(this.waker));
         this.leads.iter_mut().for_each(|lead| lead.is_polling = false);

@@ -1,18 +1,20 @@
-//! Which flights this thread is inside of, so that a loader that asks for its own key is seen.
-//! A recursion through a spawned task is not; the hard timeout ends that one.
+//! Which flights this thread is inside of, so that a loader that asks for its own key, or for one
+//! that waits for it, is seen.
 
 use std::cell::RefCell;
 
 use cache_enterprise_core::sync::thread_local;
 
+use crate::waits::FlightId;
+
 thread_local! {
-    static INSIDE: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
+    static INSIDE: RefCell<Vec<FlightId>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Leaves the flight when dropped, in a panic too.
 pub(super) struct Inside;
 
-pub(super) fn enter(flight: *const ()) -> Inside {
+pub(super) fn enter(flight: FlightId) -> Inside {
     INSIDE.with(|inside| inside.borrow_mut().push(flight));
     Inside
 }
@@ -23,7 +25,7 @@ impl Drop for Inside {
     }
 }
 
-/// Whether this thread is polling the loader of `flight`.
-pub(crate) fn is_inside(flight: *const ()) -> bool {
-    INSIDE.with(|inside| inside.borrow().contains(&flight))
+/// The flights whose loaders this thread is polling.
+pub(crate) fn inside() -> Vec<FlightId> {
+    INSIDE.with(|inside| inside.borrow().clone())
 }

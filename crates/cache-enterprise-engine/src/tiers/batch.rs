@@ -18,7 +18,7 @@ use cache_enterprise_core::{
 use cache_enterprise_resilience::by_node;
 use futures_util::future::join_all;
 
-use super::below::{Found, SetBelow};
+use super::below::{Found, Hold, SetBelow};
 use super::gate::Pass;
 use super::restore::not_known;
 use super::stack::{Job, Stack, joined};
@@ -28,7 +28,7 @@ use crate::cache::Cache;
 use crate::failover::Failover;
 use crate::flight::{Join, Landing, Lead, run_many};
 use crate::options::Options;
-use crate::read::{Call, Want};
+use crate::read::{Call, Stale, Want};
 use crate::shared::TenantState;
 use crate::write::How;
 use crate::{Fence, Sealed};
@@ -139,15 +139,18 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             match judged {
                 Some(Found::Fresh(opened, bytes)) => {
                     let Wanted { claim: Claim { index, lead, .. }, pass } = want;
-                    let (value, job) = self.land_from(stack, lead, level, pass, opened, bytes);
+                    let (value, job) =
+                        self.land_from(stack, lead, (level, pass), opened, bytes, call);
                     climbing.extend(job);
                     take(index, value);
                 }
-                Some(Found::Stale(opened)) => {
+                Some(Found::Stale(opened, bytes)) => {
                     if self.is_in_grace(opened.plan.fresh_until, call) {
                         let lead = &want.claim.lead;
                         let (heap_bytes, checked) = (lead.key_heap_bytes(), lead.checked());
-                        want.claim.stale = Some(self.cached_from(heap_bytes, checked, opened).0);
+                        let value = self.cached_from(heap_bytes, checked, opened, call).0;
+                        let hold = Some(Hold::new(stack, level, &want.pass, bytes));
+                        want.claim.stale = Some(Stale { value, hold });
                     }
                     unanswered.push(want);
                 }

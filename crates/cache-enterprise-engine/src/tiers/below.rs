@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Change, EpochTarget};
 use cache_enterprise_core::{
-    CacheKey, Cached, Dates, Error, Event, Lookup, Millis, NEVER, Result, Sequence, SetOutcome,
-    StoredKey, Tag, mutant,
+    CacheKey, CacheLevel, Cached, Dates, Error, Event, Lookup, Millis, NEVER, Result, Sequence,
+    SetOutcome, StoredKey, Tag, mutant,
 };
 
 use super::forms::Forms;
@@ -15,12 +15,13 @@ use super::numbers::Number;
 use super::pipeline::{Opened, SealedValue, format_of};
 use super::restore::not_known;
 use super::stack::{Job, Stack};
+use crate::access::Access;
 use crate::cache::Cache;
 use crate::failover::Failover;
 use crate::flight::{Landing, Lead};
 use crate::options::Options;
 use crate::path::name_of;
-use crate::read::{Answer, Below, Call, Source};
+use crate::read::{Answer, Below, Call, Source, Stale};
 use crate::route;
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
@@ -38,6 +39,11 @@ impl Sealed {
         self.plain_len
     }
 
+    /// A value that was sealed before and has other dates now.
+    pub(super) fn renewed(job: Job) -> Self {
+        Self { job, plain_len: 0 }
+    }
+
     pub(super) fn into_job(self) -> Job {
         self.job
     }
@@ -53,10 +59,40 @@ impl Fence {
     }
 }
 
+/// Bytes of a value past its life, and the pass of their key: while it is held, a removal of the
+/// key is seen.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    stack: Arc<Stack>,
+    index: usize,
+    pass: Pass,
+    bytes: Bytes,
+}
+
+impl Hold {
+    pub(super) fn new(stack: &Arc<Stack>, index: usize, pass: &Pass, bytes: Bytes) -> Self {
+        let pass = stack.gates.enter(pass.key());
+        Self { stack: Arc::clone(stack), index, pass, bytes }
+    }
+
+    /// Whether no removal of the key is newer than `version`.
+    pub(crate) fn admits(&self, version: Sequence) -> bool {
+        self.stack.admits(self.index, &self.pass, version)
+    }
+
+    pub(super) fn pass(&self) -> &Pass {
+        &self.pass
+    }
+
+    pub(super) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
 /// What one level gave.
 pub(super) enum Found<V> {
     Fresh(Opened<V>, Bytes),
-    Stale(Opened<V>),
+    Stale(Opened<V>, Bytes),
     Nothing,
 }
 
@@ -107,8 +143,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return Below::Unanswered(lead, None);
         };
         let pass = stack.gates.enter(&stored);
-        let mut fallback = None;
+        let mut older: Option<Stale<V>> = None;
         for index in 0..stack.levels.len() {
+            if !call.access.reads_number(stack.levels[index].number) {
+                continue;
+            }
             let read = stack.read_confirmed(index, &stored, &self.view.tenant);
             let bytes = match lead.run(read).await {
                 Ok(Some(bytes)) => bytes,
@@ -117,22 +156,39 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Ok(None) | Err(_) => continue,
             };
             match self.judge(stack, index, &pass, bytes) {
+                Found::Fresh(opened, bytes) if call.takes(opened.plan.created) => {
+                    let answer = self.climb_from(lead, index, pass, opened, bytes, call).await;
+                    return Below::Answered(answer);
+                }
                 Found::Fresh(opened, bytes) => {
-                    return Below::Answered(
-                        self.climb_from(lead, index, pass, opened, bytes).await,
-                    );
+                    let stale =
+                        self.stale_from(stack, (index, &pass), (opened, bytes), &lead, call);
+                    older = later(older, stale);
                 }
-                Found::Stale(opened) if self.is_in_grace(opened.plan.fresh_until, call) => {
-                    let (cached, entry) =
-                        self.cached_from(lead.key_heap_bytes(), lead.checked(), opened);
+                Found::Stale(opened, bytes) => {
+                    let stale =
+                        self.stale_from(stack, (index, &pass), (opened, bytes), &lead, call);
                     // An invalidation may have ended a life that its own dates have not.
-                    entry.end_freshness(self.view.clock.now());
-                    fallback = Some(cached);
+                    Cached::entry(&stale.value).end_freshness(self.view.clock.now());
+                    older = later(older, stale);
                 }
-                Found::Stale(_) | Found::Nothing => {}
+                Found::Nothing => {}
             }
         }
-        Below::Unanswered(lead, fallback)
+        Below::Unanswered(lead, older)
+    }
+
+    /// A value of the level at `index` that a load is to replace.
+    fn stale_from(
+        &self,
+        stack: &Arc<Stack>,
+        (index, pass): (usize, &Pass),
+        (opened, bytes): (Opened<V>, Bytes),
+        lead: &Lead<'_, K, V>,
+        call: &Call,
+    ) -> Stale<V> {
+        let value = self.cached_from(lead.key_heap_bytes(), lead.checked(), opened, call).0;
+        Stale { value, hold: Some(Hold::new(stack, index, pass, bytes)) }
     }
 
     /// Opens bytes and judges them: readable, believed, valid, and how fresh.
@@ -171,7 +227,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             && epochs.is_ended(version, &self.view.cell, &tags);
         if now >= opened.plan.fresh_until || pass.has_ended(version) || is_softly_ended {
             level.counts.misses.add(1);
-            return Ok(Found::Stale(opened));
+            return Ok(Found::Stale(opened, bytes));
         }
         level.counts.hits.add(1);
         Ok(Found::Fresh(opened, bytes))
@@ -185,14 +241,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         pass: Pass,
         opened: Opened<V>,
         bytes: Bytes,
+        call: &Call,
     ) -> Answer<V> {
         let stack = self.stack().expect("a value was just read from the stack");
-        let (cached, job) = self.land_from(stack, lead, index, pass, opened, bytes);
+        let (cached, job) = self.land_from(stack, lead, (index, pass), opened, bytes, call);
         if let Some(job) = job {
             // The value is in hand; a tier above that did not take it was reported.
             let _ = stack.promote(job, 0..index).await;
         }
-        Answer::Value(cached, Source::Tier(stack.levels[index].number))
+        Answer::Value(cached, Source::Tier(stack.levels[index].number).into())
     }
 
     /// Lands what a level held in level 1, if the key is hot enough, and gives what the tiers
@@ -201,22 +258,25 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         stack: &Stack,
         lead: Lead<'_, K, V>,
-        index: usize,
-        pass: Pass,
+        (index, pass): (usize, Pass),
         opened: Opened<V>,
         bytes: Bytes,
+        call: &Call,
     ) -> (Cached<V>, Option<Job>) {
         let (version, expires) = (opened.plan.version, opened.plan.expires);
         let is_hot = stack.levels[index].heat.note(pass.key());
-        let (cached, entry) = self.cached_from(lead.key_heap_bytes(), lead.checked(), opened);
-        let landing = Landing::Value(cached.clone());
-        if !is_hot {
+        let (cached, entry) = self.cached_from(lead.key_heap_bytes(), lead.checked(), opened, call);
+        let source = Source::Tier(stack.levels[index].number);
+        let landing = Landing::Value(cached.clone(), source);
+        if !is_hot || !call.access.writes(CacheLevel::L1) {
             lead.land_empty(landing);
             return (cached, None);
         }
         let is_stored = self.store_landed(lead, entry, landing);
         let job = Job { pass, forms: Forms::One(bytes), version, expires };
-        (cached, (is_stored && index > 0).then_some(job))
+        // A call that passes levels by moves nothing among the tiers.
+        let climbs = is_stored && index > 0 && call.access == Access::PLAIN;
+        (cached, climbs.then_some(job))
     }
 
     pub(super) fn cached_from(
@@ -224,24 +284,25 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key_heap_bytes: usize,
         checked: u64,
         opened: Opened<V>,
+        call: &Call,
     ) -> (Cached<V>, Arc<cache_enterprise_core::Entry<V>>) {
         let now = self.view.clock.now();
-        let options = &self.view.core.options;
+        let options = self.options(call);
         let Opened { value, plan, plain_len } = opened;
+        let fresh_until = match mutant::breaks("a climb keeps the remaining life") {
+            true => NEVER,
+            false => plan.fresh_until,
+        };
+        let dates = Dates { created: plan.created, fresh_until, expires: plan.expires };
         let plan = Plan {
+            early: self.early(options, dates, plan.load_ms),
+            etag: plan.etag,
             version: match mutant::breaks("a climb keeps the version of its bytes") {
                 true => self.view.tenant.epochs.sequence().newest(),
                 false => plan.version,
             },
             checked,
-            dates: Dates {
-                created: plan.created,
-                fresh_until: match mutant::breaks("a climb keeps the remaining life") {
-                    true => NEVER,
-                    false => plan.fresh_until,
-                },
-                expires: plan.expires,
-            },
+            dates,
             l1_until: self.l1_until(now, options),
             tags: plan.tags,
             priority: options.priority.unwrap_or_default(),
@@ -297,13 +358,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         tracing::debug!(cache = self.name(), error = %error, "a value stays in level 1");
         let cache = self.name().to_owned();
         self.view.shared.event(&Event::Unencodable { cache, kind: error.kind() });
-    }
-
-    /// Writes a loaded value to every tier by its policy.
-    pub(crate) async fn fill_below(&self, sealed: Sealed) {
-        let Some(stack) = self.stack() else { return };
-        // The caller has its value; a tier that did not take it was reported as an event.
-        let _ = stack.store(&self.view.tenant, sealed.job).await;
     }
 
     /// Announces a removal, under the key's lock: older bytes are a miss from here on.
@@ -408,6 +462,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
         }
     }
+}
+
+/// The later one of two older values.
+fn later<V>(held: Option<Stale<V>>, found: Stale<V>) -> Option<Stale<V>> {
+    let made = |stale: &Stale<V>| Cached::entry(&stale.value).created();
+    Some(match held {
+        Some(held) if made(&held) >= made(&found) => held,
+        _ => found,
+    })
 }
 
 /// The end of a flight that a failing level ends.

@@ -2,7 +2,7 @@
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
 //! values into bytes in the `forms` that tiers ask for, `behind` writes later, `debts` remembers what a failing tier was not told,
-//! `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that all processes share, `inspect` shows what lies in a tier and
+//! `fill` brings loads to them, `lease` lets one process load, `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that all processes share, `inspect` shows what lies in a tier and
 //! whether it may be served.
 
 mod advice;
@@ -13,10 +13,12 @@ mod build;
 mod debts;
 mod describe;
 mod explain;
+mod fill;
 mod forms;
 mod gate;
 mod guards;
 mod inspect;
+mod lease;
 mod life;
 mod migrate;
 mod numbers;
@@ -30,12 +32,13 @@ mod swap;
 mod sweep;
 mod tier;
 
-pub(crate) use below::{Fence, Sealed};
+pub(crate) use below::{Fence, Hold, Sealed};
 pub use build::{Complete, Tiered};
 pub(crate) use forms::{Packings, shared};
 pub(crate) use gate::Pass;
 pub(crate) use guards::{Failing, Guards};
 pub use inspect::{StoredEntry, StoredState};
+pub(crate) use lease::Held;
 pub use life::{LevelHealth, TierStats};
 pub(crate) use numbers::{Marks, Number};
 pub(crate) use pipeline::Pipeline;

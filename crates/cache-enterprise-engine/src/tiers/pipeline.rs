@@ -59,6 +59,9 @@ pub(crate) struct StoredPlan {
     pub(crate) fresh_until: Millis,
     pub(crate) expires: Millis,
     pub(crate) tags: Vec<Tag>,
+    pub(crate) etag: Option<Box<str>>,
+    /// What its load took; 0 for a value that was set.
+    pub(crate) load_ms: Millis,
 }
 
 impl Pipeline {
@@ -93,7 +96,7 @@ impl Pipeline {
                 dictionary: 0,
                 created_wall_ms: self.clock.wall_of(plan.dates.created),
                 fresh_until_wall_ms: self.to_wall(plan.dates.fresh_until),
-                etag: None,
+                etag: plan.etag.clone(),
                 load_us: u32::try_from(load_ms.saturating_mul(1_000)).unwrap_or(u32::MAX),
                 plain_len: u32::try_from(plain_len).unwrap_or(u32::MAX),
                 payload: plain.into(),
@@ -162,6 +165,8 @@ impl Pipeline {
             fresh_until: self.date(body.fresh_until_wall_ms),
             expires: self.date(header.expires_wall_ms),
             tags: body.tags,
+            etag: body.etag,
+            load_ms: u64::from(body.load_us.div_ceil(1_000)),
         };
         Ok(Opened { value, plan, plain_len })
     }
@@ -182,6 +187,18 @@ impl Pipeline {
         let now = self.clock.wall_ms();
         let ended = envelope.body.fresh_until_wall_ms.map_or(now, |until| until.min(now));
         envelope.body.fresh_until_wall_ms = Some(ended);
+        envelope.seal(key, transform)
+    }
+
+    /// The same envelope with the dates and the version of `plan`; the payload is neither encoded
+    /// nor compressed anew.
+    pub(crate) fn renew(&self, key: &StoredKey, bytes: &Bytes, plan: &Plan) -> Result<Bytes> {
+        let transform = self.transform.as_deref();
+        let mut envelope = Envelope::open(bytes, key, transform, &self.limits)?;
+        envelope.header.sequence = plan.version;
+        envelope.header.expires_wall_ms = self.to_wall(plan.dates.expires);
+        envelope.body.created_wall_ms = self.clock.wall_of(plan.dates.created);
+        envelope.body.fresh_until_wall_ms = self.to_wall(plan.dates.fresh_until);
         envelope.seal(key, transform)
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Change, EpochStore, Notice};
 use cache_enterprise_core::{
-    Clock, Error, Event, Millis, NEVER, Observer, OpContext, Put, PutOutcome, Result, Sequence,
-    StoredKey, mutant,
+    Clock, Error, ErrorKind, Event, Millis, NEVER, Observer, OpContext, Put, PutOutcome, Result,
+    Sequence, StoredKey, mutant,
 };
 use futures_util::future::{Either, select};
 
@@ -18,6 +18,7 @@ use super::behind::Behind;
 use super::debts::{DEBTS_MAX, Debts};
 use super::forms::Forms;
 use super::gate::{Gates, Pass};
+use super::lease::Held;
 use super::tier::WritePolicy;
 use super::{Level, Pipeline};
 use crate::bus::Broadcast;
@@ -175,17 +176,8 @@ impl Stack {
         !self.levels[index].is_shared() && self.broadcast.as_ref().is_some_and(is_silent)
     }
 
-    /// Writes `job` to every level, deepest first, each by its policy. Survives its caller.
-    pub(crate) async fn store(self: &Arc<Self>, tenant: &Arc<TenantState>, job: Job) -> Result<()> {
-        let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
-        let task = self.runtime.spawn(async move {
-            stack.reserve(&tenant, job.version).await;
-            stack.store_now(job, 0..stack.levels.len()).await
-        });
-        joined(task.await)
-    }
-
-    /// As [`store`](Self::store), for what a caller set: other processes are told after the tiers.
+    /// Writes what a caller set to every level, deepest first, each by its policy, and tells other
+    /// processes after the tiers. Survives its caller.
     pub(crate) async fn store_and_tell(
         self: &Arc<Self>,
         tenant: &Arc<TenantState>,
@@ -244,6 +236,16 @@ impl Stack {
     /// Puts one job into one level, if it is still the newest of its key, and says whether the
     /// level keeps it.
     pub(crate) async fn put(&self, index: usize, job: &Job) -> Result<bool> {
+        self.put_as(index, job, None).await
+    }
+
+    /// As [`put`](Self::put), by the holder of the key's lease.
+    pub(super) async fn put_as(
+        &self,
+        index: usize,
+        job: &Job,
+        held: Option<&Held>,
+    ) -> Result<bool> {
         let level = &self.levels[index];
         let key = job.pass.key();
         let _turn = job.pass.turn.lock().await;
@@ -254,8 +256,11 @@ impl Stack {
         let Some((bytes, how)) = self.prepare(index, job) else {
             return self.remove_from(index, key, job.version).await.map(|_| false);
         };
-        let ctx = OpContext::default();
-        match level.backend.put(key, bytes, how, &ctx).await {
+        let put = match held {
+            Some(held) => held.put(bytes, how).await,
+            None => level.backend.put(key, bytes, how, &OpContext::default()).await,
+        };
+        match put {
             Ok(outcome) => {
                 self.answered(index, key);
                 if outcome != PutOutcome::Fenced {
@@ -500,6 +505,13 @@ impl Stack {
         };
         // What the bus does not take stays in its line.
         let _ = broadcast.outbox.tell(settled.into_iter().map(notice).collect()).await;
+    }
+
+    /// A store of leases failed, or did not answer in time.
+    pub(super) fn lease_failed(&self, index: usize, error: Option<Error>) {
+        let kind = error.map_or(ErrorKind::Timeout, |error| error.kind());
+        let tier = self.levels[index].name.clone();
+        self.observer.on_event(&Event::TierFailed { tier, operation: "lease", kind });
     }
 
     /// The node of `key` answered; when it was the last of the tier that had failed, that is

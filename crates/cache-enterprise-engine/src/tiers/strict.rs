@@ -4,6 +4,7 @@ use cache_enterprise_core::{CacheKey, Cached, Lookup, OpContext, Result};
 
 use super::below::Found;
 use crate::cache::Cache;
+use crate::read::Want;
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// As [`get`](Self::get), for those who must know why there is nothing: a tier that fails and
@@ -28,7 +29,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         self.view.core.counts.misses.add(1);
         let Some(stack) = self.stack() else { return Ok(None) };
-        let owned = key.to_key();
+        let (owned, call) = (key.to_key(), self.call(Want::Lookup));
         let stored = self.view.space.key(&owned)?;
         stack.restore(&self.view.tenant).await?;
         let checked = self.view.tenant.epochs.changes();
@@ -45,7 +46,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 continue;
             };
             if let Found::Fresh(opened, _) = self.judge_strictly(stack, index, &pass, bytes)? {
-                return Ok(Some(self.cached_from(owned.heap_bytes(), checked, opened).0));
+                return Ok(Some(self.cached_from(owned.heap_bytes(), checked, opened, &call).0));
             }
         }
         Ok(None)

@@ -16,6 +16,7 @@ use crate::cache::Cache;
 use crate::failover::Failover;
 use crate::flight::Lead;
 use crate::if_version::IfVersion;
+use crate::read::Want;
 use crate::{Fence, Sealed};
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
@@ -43,7 +44,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Ok(None) | Err(_) => continue,
             };
             if let Found::Fresh(opened, _) = self.judge(stack, index, &pass, bytes) {
-                let found = self.cached_from(lead.key_heap_bytes(), lead.checked(), opened);
+                let call = self.call(Want::Lookup);
+                let found = self.cached_from(lead.key_heap_bytes(), lead.checked(), opened, &call);
                 return Ok(Some(found.0));
             }
         }

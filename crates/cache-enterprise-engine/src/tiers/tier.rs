@@ -14,6 +14,7 @@ use cache_enterprise_resilience::{
 };
 
 use super::forms::{Compression, shared};
+use super::lease::Leasing;
 use super::promote::Heat;
 use super::{Failing, Guards};
 use crate::options::{Origin, Origins};
@@ -204,6 +205,8 @@ pub(crate) struct Level {
     pub(crate) compressor: Option<Arc<dyn Compressor>>,
     pub(crate) packing: usize,
     pub(crate) counts: LevelCounts,
+    /// Lets one process at a time load a key.
+    pub(crate) leasing: Option<Leasing>,
     /// Which of its nodes failed at their last call.
     pub(crate) failing: Failing,
 }
@@ -246,6 +249,7 @@ pub(crate) async fn open(
         compressor,
         packing: 0,
         counts,
+        leasing: opened.lease.clone().map(Leasing::new),
         failing,
     };
     Ok((level, opened))
@@ -269,6 +273,7 @@ impl Level {
             compressor: self.compressor.clone(),
             packing: 0,
             counts: LevelCounts::default(),
+            leasing: self.leasing.clone(),
             failing: Failing::default(),
             config,
         }

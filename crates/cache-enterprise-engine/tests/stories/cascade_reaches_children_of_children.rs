@@ -82,7 +82,7 @@ fn what_expires_softly_takes_along_softly() {
 fn a_load_whose_parent_changes_meanwhile_is_not_served_again() {
     let (_manager, [parents, children, _]) = family();
     let parent = parents.clone();
-    let load = move |cx: cache_enterprise_engine::LoadContext| async move {
+    let load = move |cx: cache_enterprise_engine::LoadContext<_>| async move {
         cx.depends_on(&parent, &1);
         let seen = *parent.peek(&1).unwrap();
         parent.set(&1, 10_u64).await;
@@ -138,7 +138,7 @@ fn an_entry_of_another_tenant_is_no_parent() {
     let load = || async { Ok::<_, std::convert::Infallible>(1_u64) };
     block_on(foreign.fetch(&1).depends_on(&parents, &1).with(load)).unwrap();
     let parent = parents.clone();
-    let load = move |cx: cache_enterprise_engine::LoadContext| async move {
+    let load = move |cx: cache_enterprise_engine::LoadContext<_>| async move {
         cx.depends_on(&parent, &1);
         Ok::<_, std::convert::Infallible>(1_u64)
     };

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use cache_enterprise_core::{CacheLevel, Clock, OpenedBackend, mins};
+use cache_enterprise_core::{CacheLevel, Clock, OpenedBackend, mins, secs};
 use cache_enterprise_engine::{CacheSpec, Reach, StoredState};
 use cache_enterprise_serializers::MessagePack;
 
@@ -15,8 +15,8 @@ static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5)).stale_
 
 #[tokio::test]
 async fn a_tier_gives_a_fallback_and_no_hit() {
-    let disk = tier("disk");
-    let manager = builder(&Clock::manual()).l2(disk.clone()).codec(MessagePack);
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let manager = builder(&clock).l2(disk.clone()).codec(MessagePack);
     let manager = manager.build().await.unwrap();
     let cache = manager.open(&SPEC).unwrap();
     cache.set(&1, 1_u64).tags(["t"]).await;
@@ -28,6 +28,7 @@ async fn a_tier_gives_a_fallback_and_no_hit() {
     assert_eq!(get(&cache, 1).await, None);
     let stale = cache.try_get_with(&1, || async { Err::<u64, _>("down") }).await.unwrap();
     assert_eq!((*stale, stale.is_stale()), (1, true));
+    clock.advance(secs(1));
     assert_eq!(*cache.get_with(&1, || async { 2_u64 }).await, 2);
     cache.drop_level1();
     assert_eq!(get(&cache, 1).await, Some(2), "what was loaded since is fresh below too");

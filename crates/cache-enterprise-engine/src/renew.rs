@@ -1,0 +1,89 @@
+//! Values that live on: when they are loaded anew early, and when their origin confirms them.
+
+use std::sync::Arc;
+
+use cache_enterprise_core::{
+    CacheKey, CacheLevel, Cached, Dates, Early, LocalStore, Lookup, Millis, NEVER, RemovalCause,
+};
+
+use crate::Sealed;
+use crate::cache::{Cache, Leaving};
+use crate::flight::{Landing, Lead};
+use crate::options::Options;
+use crate::policy::Refresh;
+use crate::read::{Answer, Call, Source, Stale};
+use crate::settle::Settled;
+use crate::write::Plan;
+
+impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// When an entry is loaded anew before its fresh life is over. Counted from its own life, not
+    /// from the shorter one a copy in level 1 may have.
+    pub(crate) fn early(&self, options: &Options, dates: Dates, load_ms: Millis) -> Option<Early> {
+        let Dates { created, fresh_until, .. } = dates;
+        if fresh_until == NEVER || fresh_until <= created {
+            return None;
+        }
+        match options.refresh? {
+            Refresh::Never => None,
+            Refresh::At(share) => {
+                let life = (fresh_until - created) as f64;
+                let from = created + (life * f64::from(share.clamp(0.0, 1.0))) as Millis;
+                Some(Early::At(from + self.view.shared.jitter(fresh_until - from, 0.5)))
+            }
+            // What was set and not loaded has no load time to weigh.
+            Refresh::Probabilistic { beta } if load_ms > 0 => {
+                Some(Early::Drawn { end: fresh_until, load_ms, beta: beta.max(0.0) })
+            }
+            Refresh::Probabilistic { .. } => None,
+        }
+    }
+
+    /// Lands the answer that an older value is still the right one. It is given another life where
+    /// it stands, and the tiers get it with other dates, if nobody changed the key meanwhile.
+    pub(crate) fn land_renewed<Q: Lookup<K> + ?Sized>(
+        &self,
+        key: &Q,
+        lead: Lead<'_, K, V>,
+        stale: &Stale<V>,
+        begun: Millis,
+        call: &Call,
+    ) -> (Answer<V>, Option<Sealed>) {
+        let now = self.view.clock.now();
+        let Settled { options, is_stored, .. } = self.settled(call);
+        let entry = Cached::entry(&stale.value);
+        let cached = Cached::new(Arc::clone(entry), now);
+        let answer = Answer::Value(cached.clone(), Source::Loader.into());
+        let landing = Landing::Value(cached, Source::Loader);
+        if !is_stored || !self.stands(key, stale) {
+            lead.land_empty(landing);
+            return (answer, None);
+        }
+        let load_ms = now.saturating_sub(begun).max(1);
+        let tags = entry.tags().iter().map(|cell| cell.name().clone()).collect();
+        let plan = self.plan(lead.started(), lead.checked(), now, tags, &options);
+        let early = self.early(&options, plan.dates, load_ms);
+        let plan = Plan { early, etag: entry.etag().map(Box::from), ..plan };
+        let sealed = self.seal_renewed(key, stale, &plan, load_ms);
+        let mut leaving = Leaving::<K, V>::default();
+        let renewed = lead.land(landing, |key| {
+            self.forget_absence(&key);
+            // Out and in again: the store schedules its end anew.
+            self.store.remove(&key, RemovalCause::Replaced, &mut leaving);
+            entry.renew(plan.version, plan.l1_dates(), plan.early);
+            entry.set_checked(plan.checked);
+            if call.access.writes(CacheLevel::L1) {
+                self.note_name(&key.key);
+                self.store.insert(key, Arc::clone(entry), &mut leaving);
+            }
+            self.note_renewal();
+        });
+        drop(leaving);
+        (answer, sealed.filter(|_| renewed.is_some()))
+    }
+
+    /// Counts a confirmed value. The place from which a bus tells other processes
+    /// (`Change::Extended`).
+    fn note_renewal(&self) {
+        self.view.core.counts.renewals.add(1);
+    }
+}
