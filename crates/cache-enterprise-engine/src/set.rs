@@ -215,6 +215,10 @@ pub struct SetFuture<'a, K: CacheKey, V: Send + Sync + 'static, M> {
     stage: Stage<'a, K, V, M>,
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a box for the start would be an allocation of every set in level 1"
+)]
 enum Stage<'a, K: CacheKey, V: Send + Sync + 'static, M> {
     Start(Option<Set<'a, K, V, M>>),
     Below(Pin<Box<dyn Future<Output = Result<SetOutcome>> + Send + 'a>>),
