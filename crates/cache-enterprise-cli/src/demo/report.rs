@@ -151,7 +151,10 @@ impl Report {
         )?;
         if self.levels.are_on_servers() {
             let (name, minutes) = (&self.levels.manager, LIFE_ON_SERVERS.as_secs() / 60);
-            writeln!(out, "keys      carry the name {name} and end within {minutes} minutes")?;
+            writeln!(
+                out,
+                "keys      carry the name {name}; entries end within {minutes} minutes, a record a tenant stays"
+            )?;
         }
         Ok(())
     }

@@ -20,7 +20,6 @@ use futures_util::future::join_all;
 
 use super::below::{Found, Hold, SetBelow};
 use super::gate::Pass;
-use super::restore::not_known;
 use super::stack::{Job, Stack, joined};
 use super::tier::WritePolicy;
 use crate::batch_load::Claim;
@@ -91,7 +90,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Result<Vec<Claim<'a, K, V>>> {
         let Some(stack) = self.stack() else { return Ok(claims) };
         if !self.is_restored() {
-            self.check_fatal(not_known)?;
+            self.check_fatal(|| stack.not_known())?;
             return Ok(claims);
         }
         let mut keyless = Vec::new();

@@ -13,7 +13,6 @@ use super::forms::Forms;
 use super::gate::Pass;
 use super::numbers::Number;
 use super::pipeline::{Opened, SealedValue, format_of};
-use super::restore::not_known;
 use super::stack::{Job, Stack};
 use crate::access::Access;
 use crate::cache::Cache;
@@ -134,7 +133,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let is_fatal = call.can_fail() && self.view.shared.failover == Failover::FailFast;
         if !self.is_restored() {
             return if is_fatal {
-                broken(lead, not_known())
+                broken(lead, stack.not_known())
             } else {
                 Below::Unanswered(lead, None)
             };

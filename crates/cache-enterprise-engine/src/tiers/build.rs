@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::coherence::{Bus, EpochStore};
+use cache_enterprise_core::coherence::Bus;
 use cache_enterprise_core::envelope::Limits;
 use cache_enterprise_core::{
     BackendHealth, Clock, Compressor, Error, ErrorKind, Format, Observer, Result, Transform,
@@ -12,7 +12,7 @@ use cache_enterprise_core::{
 use cache_enterprise_resilience::RetryBudget;
 
 use super::tier::{Tier, WritePolicy};
-use super::{Level, Packings, Pipeline, Stack, StackParts, life, open, shared};
+use super::{KeptEpochs, Level, Packings, Pipeline, Stack, StackParts, life, open, shared};
 use crate::builder::{self, ManagerBuilder, NoTiers};
 use crate::bus::{Broadcast, UNSURE_MAX};
 use crate::failover::Failover;
@@ -193,7 +193,7 @@ impl<C> ManagerBuilder<C, Tiered> {
         let all = levels.levels.iter().chain(&beside.levels);
         readers.extend(all.filter_map(|level| level.compressor.clone()));
         let epochs = shared_first(levels.epochs.take(), beside.epochs.take());
-        if bus.is_some() && !epochs.as_ref().is_some_and(|store| store.is_shared()) {
+        if bus.is_some() && !epochs.as_ref().is_some_and(|kept| kept.store.is_shared()) {
             return Err(Error::config(
                 "a bus needs a tier that keeps the sequence for all processes; \
                  add a tier on Redis or memcached, or leave the bus out",
@@ -293,7 +293,7 @@ struct Stacks {
     pipeline: Pipeline,
     observer: Arc<dyn Observer>,
     runtime: tokio::runtime::Handle,
-    epochs: Option<Arc<dyn EpochStore>>,
+    epochs: Option<KeptEpochs>,
     broadcast: Option<Arc<Broadcast>>,
 }
 
@@ -336,7 +336,7 @@ struct Opened {
     /// Whether another process may change what one of them holds.
     is_shared: bool,
     /// The store of epochs: the first that other processes use too, else the first.
-    epochs: Option<Arc<dyn EpochStore>>,
+    epochs: Option<KeptEpochs>,
 }
 
 impl Opened {
@@ -350,12 +350,9 @@ impl Opened {
 }
 
 /// Where others number too, a store of this process alone would keep their invalidations from it.
-fn shared_first(
-    held: Option<Arc<dyn EpochStore>>,
-    next: Option<Arc<dyn EpochStore>>,
-) -> Option<Arc<dyn EpochStore>> {
+fn shared_first(held: Option<KeptEpochs>, next: Option<KeptEpochs>) -> Option<KeptEpochs> {
     match (&held, &next) {
-        (Some(own), Some(shared)) if !own.is_shared() && shared.is_shared() => next,
+        (Some(own), Some(all)) if !own.store.is_shared() && all.store.is_shared() => next,
         _ => held.or(next),
     }
 }
@@ -379,7 +376,8 @@ async fn open_all(
             tracing::warn!(tier = %level.name, why, "a tier is down; it is skipped until it answers");
         }
         all.is_shared |= opened.backend.capabilities().shared;
-        all.epochs = shared_first(all.epochs, opened.epochs);
+        let kept = opened.epochs.map(|store| KeptEpochs { store, tier: level.name.clone() });
+        all.epochs = shared_first(all.epochs, kept);
         all.levels.push(level);
     }
     Ok(all)

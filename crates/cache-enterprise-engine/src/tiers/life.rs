@@ -111,10 +111,22 @@ impl Shared {
         }
     }
 
+    /// Ends under a number of the store's what ended without one: whoever reads the tiers next
+    /// must not find it there.
+    async fn tell_owed(&self, until: tokio::time::Instant) {
+        let Some(stack) = &self.stack else { return };
+        let tenants: Vec<_> = self.tenants.lock().values().cloned().collect();
+        for tenant in tenants {
+            tenant.marks.ask_at_once();
+            let _ = tokio::time::timeout_at(until, stack.tell_owed(&tenant)).await;
+        }
+    }
+
     /// Flushes, settles and closes every tier before `deadline` is over. A backend may stand in
     /// two stacks, so that all are done with it before the first is closed.
     pub(crate) async fn end_below(&self, deadline: Duration, report: &mut ShutdownReport) {
         let until = tokio::time::Instant::now() + deadline;
+        self.tell_owed(until).await;
         if let Some(broadcast) = &self.broadcast {
             let untold = broadcast.end(until).await;
             if untold > 0 {

@@ -43,6 +43,6 @@ pub use life::{LevelHealth, TierStats};
 pub(crate) use numbers::{Marks, Number};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use restore::Restoring;
-pub(crate) use stack::{Stack, StackParts};
+pub(crate) use stack::{KeptEpochs, Stack, StackParts};
 pub(crate) use tier::{Level, open};
 pub use tier::{Tier, WritePolicy};

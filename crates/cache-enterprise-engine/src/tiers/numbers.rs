@@ -16,7 +16,7 @@ use cache_enterprise_core::{
 };
 use hashbrown::HashSet;
 
-use super::restore::{in_time, not_known};
+use super::restore::in_time;
 use super::stack::Stack;
 use crate::shared::TenantState;
 
@@ -128,6 +128,11 @@ impl Marks {
         *self.known.lock() = mark;
     }
 
+    /// Lets the next number be asked for, though the store gave none a moment ago.
+    pub(super) fn ask_at_once(&self) {
+        self.number_at.store(0, Ordering::Release);
+    }
+
     /// The store was not told that these groups ended. Says whether nothing was owed before.
     pub(super) fn owe_groups(&self, targets: &[EpochTarget]) -> bool {
         let mut owed = self.owed.lock();
@@ -194,7 +199,7 @@ impl Stack {
         let sequence = tenant.epochs.sequence();
         let (now, marks) = (self.clock.now(), &tenant.marks);
         let asked = if !tenant.restoring.is_done() {
-            Err(not_known())
+            Err(self.not_known())
         } else if now < marks.number_at.load(Ordering::Acquire) {
             Err(no_number())
         } else {

@@ -71,7 +71,7 @@ impl Stack {
             return Ok(());
         }
         if tenant.restoring.is_late.load(Ordering::Acquire) {
-            return Err(not_known());
+            return Err(self.not_known());
         }
         let (stack, store, tenant) = (Arc::clone(self), Arc::clone(store), Arc::clone(tenant));
         let task = self.runtime.spawn(async move { stack.restore_first(store, tenant).await });
@@ -88,7 +88,7 @@ impl Stack {
             return Ok(());
         }
         if tenant.restoring.is_late.load(Ordering::Acquire) {
-            return Err(not_known());
+            return Err(self.not_known());
         }
         let taken = self.take_over(&*store, &tenant).await;
         if let Err(error) = &taken {
@@ -165,6 +165,21 @@ impl Stack {
         raised.map(Some)
     }
 
+    /// Raises and ends again what the store did not number; answers whether nothing is owed now.
+    pub(super) async fn tell_owed(&self, tenant: &Arc<TenantState>) -> bool {
+        let Some(store) = self.epochs() else { return true };
+        let owed = tenant.marks.owed_groups();
+        if !owed.is_empty() {
+            let Ok(at) = self.raise_now(&**store, tenant, &owed).await else { return false };
+            owed.iter().for_each(|target| tenant.epochs.raise(target, at));
+            // What the bus does not take stays in its line.
+            let raised = owed.iter().map(|target| (at, Change::Raised(target.clone())));
+            let _ = self.tell(tenant, raised.collect()).await;
+            tenant.marks.settle_groups(&owed);
+        }
+        self.end_unnumbered(tenant).await && tenant.marks.owes_nothing()
+    }
+
     /// Asks the store again for what it did not take or give, until nothing is owed.
     pub(super) fn tell_store_later(self: &Arc<Self>, tenant: &Arc<TenantState>) {
         self.runtime.spawn(tell_late(Arc::downgrade(self), Arc::downgrade(tenant)));
@@ -209,27 +224,13 @@ async fn tell_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
     loop {
         tokio::time::sleep(EPOCHS_RETRY).await;
         let (Some(stack), Some(tenant)) = (stack.upgrade(), tenant.upgrade()) else { return };
-        let Some(store) = stack.epochs() else { return };
         if !tenant.restoring.is_done() {
             continue;
         }
-        let owed = tenant.marks.owed_groups();
-        if !owed.is_empty() {
-            let Ok(at) = stack.raise_now(&**store, &tenant, &owed).await else { continue };
-            owed.iter().for_each(|target| tenant.epochs.raise(target, at));
-            // What the bus does not take stays in its line.
-            let raised = owed.iter().map(|target| (at, Change::Raised(target.clone())));
-            let _ = stack.tell(&tenant, raised.collect()).await;
-            tenant.marks.settle_groups(&owed);
-        }
-        if stack.end_unnumbered(&tenant).await && tenant.marks.owes_nothing() {
+        if stack.tell_owed(&tenant).await {
             return;
         }
     }
-}
-
-pub(super) fn not_known() -> Error {
-    Error::new(ErrorKind::Unavailable, "the stored epochs of the tenant are not known yet")
 }
 
 pub(super) async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

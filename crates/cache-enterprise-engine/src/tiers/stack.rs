@@ -40,11 +40,18 @@ pub(crate) struct Stack {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) behind: Vec<Option<Behind>>,
     debts: Vec<Debts>,
-    epochs: Option<Arc<dyn EpochStore>>,
+    epochs: Option<KeptEpochs>,
     broadcast: Option<Arc<Broadcast>>,
     /// Whether tiers of this process alone are told apart from before it heard the others.
     is_start_known: AtomicBool,
     l1_bound: Option<Duration>,
+}
+
+/// A store of epochs, and the tier that keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptEpochs {
+    pub(crate) store: Arc<dyn EpochStore>,
+    pub(crate) tier: String,
 }
 
 /// What a stack is made of.
@@ -55,7 +62,7 @@ pub(crate) struct StackParts {
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) runtime: tokio::runtime::Handle,
-    pub(crate) epochs: Option<Arc<dyn EpochStore>>,
+    pub(crate) epochs: Option<KeptEpochs>,
     pub(crate) broadcast: Option<Arc<Broadcast>>,
     pub(crate) l1_bound: Option<Duration>,
 }
@@ -104,7 +111,17 @@ impl Stack {
     }
 
     pub(crate) fn epochs(&self) -> Option<&Arc<dyn EpochStore>> {
-        self.epochs.as_ref()
+        self.epochs.as_ref().map(|kept| &kept.store)
+    }
+
+    /// Why nothing can be said of the tiers while the epochs of a tenant are not known.
+    pub(super) fn not_known(&self) -> Error {
+        let text = "the stored epochs of the tenant are not known yet";
+        let error = Error::new(ErrorKind::Unavailable, text);
+        match &self.epochs {
+            Some(kept) => error.with("tier", &kept.tier),
+            None => error,
+        }
     }
 
     /// Whether other processes are told of what ends here.

@@ -10,7 +10,6 @@ use cache_enterprise_core::{
 use super::below::Found;
 use super::gate::Pass;
 use super::pipeline::format_of;
-use super::restore::not_known;
 use super::stack::{Job, Stack, joined};
 use crate::cache::Cache;
 use crate::failover::Failover;
@@ -32,7 +31,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let Some(stack) = self.stack() else { return Ok(None) };
         let is_fatal = self.view.shared.failover == Failover::FailFast;
         if !self.is_restored() {
-            return if is_fatal { Err(not_known()) } else { Ok(None) };
+            return if is_fatal { Err(stack.not_known()) } else { Ok(None) };
         }
         let stored = self.view.space.key(key)?;
         let pass = stack.gates.enter(&stored);
@@ -84,7 +83,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let index = stack.decides()?;
         self.prepare_below().await;
         if !self.is_restored() {
-            return Err(not_known());
+            return Err(stack.not_known());
         }
         let stored = self.view.space.key(&key)?;
         let number = self.number_below().await;

@@ -83,3 +83,16 @@ async fn a_removal_without_a_number_ends_what_others_wrote_under_greater_ones() 
     other.set(1, 60).await;
     assert_eq!(one.get(1).await, Some(60), "and what is written later is read");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_in_the_outage_is_ended_below_before_the_process_ends() {
+    let fleet = Fleet::new();
+    let one = fleet.process().await;
+    one.set(1, 10).await;
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    one.cache.set(&1, 11_u64).await;
+    one.epochs.set(Mode::Healthy);
+    assert!(one.manager.shutdown(secs(5)).await.is_clean());
+    let next = fleet.process().await;
+    assert_eq!(next.get(1).await, None, "the older value does not come back");
+}

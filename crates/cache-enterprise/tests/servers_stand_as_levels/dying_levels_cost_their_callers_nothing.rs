@@ -106,6 +106,8 @@ async fn callers_get_values_and_no_errors() {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     assert_eq!((count(&seen.errors), count(&seen.wrong)), (0, 0), "{seen:?}");
     for stats in manager.tier_stats() {
-        assert!(stats.failures > 0 && stats.hits > 0 && stats.puts > 0, "{stats:?}");
+        // While Redis is away nobody can be asked for the epochs, and memcached is not believed.
+        let has_answered = stats.hits > 0 || stats.level == 3;
+        assert!(stats.failures > 0 && has_answered && stats.puts > 0, "{stats:?}");
     }
 }
