@@ -169,8 +169,8 @@ pub struct Record {
 /// Who made a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maker {
-    /// A loader.
-    Load,
+    /// A loader of this key.
+    Load(u64),
     /// The write at this place of the history.
     Write(usize),
 }
@@ -264,7 +264,7 @@ impl Recorder {
     pub fn load(&self, key: u64) -> Load {
         let mut state = self.shared.state.lock();
         let write = state.history.makers.len() as u64;
-        state.history.makers.push(Maker::Load);
+        state.history.makers.push(Maker::Load(key));
         *state.loading.entry(key).or_default() += 1;
         let stamp = Stamp { key, generation: state.truth(key), write };
         Load { recorder: self.clone(), stamp }

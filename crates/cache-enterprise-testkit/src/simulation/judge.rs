@@ -95,7 +95,8 @@ impl Judge {
         seen: Seen,
     ) -> Result<(), Option<usize>> {
         let maker = usize::try_from(seen.stamp.write).ok().and_then(|at| history.makers.get(at));
-        let (Some(&maker), true) = (maker, seen.stamp.key == key) else { return Err(None) };
+        let made = maker.filter(|maker| seen.stamp.key == key && is_made_for(history, maker, key));
+        let Some(&maker) = made else { return Err(None) };
         let contradicted = history.records.iter().enumerate().find(|(_, record)| {
             record.begin.order < read.begin.order
                 && self.forbids(record, read, key, seen)
@@ -140,11 +141,19 @@ fn is_older(history: &History, maker: Maker, record: &Record, key: u64, seen: Se
         return false;
     }
     match maker {
-        Maker::Load => true,
+        Maker::Load(_) => true,
         Maker::Write(index) => {
             let ended = history.records[index].end.as_ref();
             ended.is_some_and(|(end, _)| end.order < record.begin.order)
         }
+    }
+}
+
+/// Whether somebody made a value of this key there.
+fn is_made_for(history: &History, maker: &Maker, key: u64) -> bool {
+    match maker {
+        Maker::Load(loaded) => *loaded == key,
+        Maker::Write(index) => history.records[*index].action.keys().contains(&key),
     }
 }
 
