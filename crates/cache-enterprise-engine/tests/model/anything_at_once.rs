@@ -23,8 +23,8 @@ fn write(world: &World, key: u64) {
         2 => world.write(key, |value| {
             block_on(world.cache.set(&key, value).tags([tag()]).into_future());
         }),
-        3 => world.write(key, |_| drop(block_on(world.manager.invalidate(tag())))),
-        4 => world.write(key, |_| drop(block_on(world.cache.clear()))),
+        3 => world.write(key, |_| drop(block_on(world.manager.invalidate(tag()).into_future()))),
+        4 => world.write(key, |_| drop(block_on(world.cache.clear().into_future()))),
         _ => world.write(key, |_| {
             block_on(world.cache.expire(&key));
         }),

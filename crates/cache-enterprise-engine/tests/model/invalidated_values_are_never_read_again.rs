@@ -15,7 +15,7 @@ use crate::world::{KEY, TAG};
 use crate::{World, explore};
 
 fn invalidate_tag(world: &World) {
-    block_on(world.manager.invalidate(Tag::from(TAG)));
+    block_on(world.manager.invalidate(Tag::from(TAG)).into_future());
 }
 
 #[test]
@@ -25,12 +25,12 @@ fn of_a_tag() {
 
 #[test]
 fn of_a_cache() {
-    explore(|| raised(|world| drop(block_on(world.cache.clear()))));
+    explore(|| raised(|world| drop(block_on(world.cache.clear().into_future()))));
 }
 
 #[test]
 fn of_a_tenant() {
-    explore(|| raised(|world| drop(block_on(world.manager.clear()))));
+    explore(|| raised(|world| drop(block_on(world.manager.clear().into_future()))));
 }
 
 fn raised(raise: fn(&World)) {

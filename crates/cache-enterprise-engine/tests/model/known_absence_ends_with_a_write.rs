@@ -31,7 +31,9 @@ fn with_a_set() {
 
 #[test]
 fn with_the_end_of_its_cache() {
-    explore(|| ended(|world| world.write(KEY, |_| drop(block_on(world.cache.clear())))));
+    explore(|| {
+        ended(|world| world.write(KEY, |_| drop(block_on(world.cache.clear().into_future()))))
+    });
 }
 
 fn ended(write: fn(&World)) {
