@@ -102,5 +102,10 @@ pub(crate) fn a_stopped_process_serves_nothing_old_when_it_goes_on(place: &Place
     assert_eq!(load.answer(), "20", "its own caller has what it loaded");
     assert_eq!(one.ask("get 2"), "21", "and nobody stored it");
     stopped.await_answer("get 1", "11");
-    stopped.await_answer("get 2", "21");
+    // Its write came after its own time limit, and is taken back: that may cost the newer value
+    // below, and never brings the old one back.
+    wait::until("the old value is gone", || stopped.ask("get 2") != "20");
+    for _ in 0..20 {
+        assert!(["21", "-"].contains(&&*stopped.ask("get 2")));
+    }
 }
