@@ -21,8 +21,8 @@ pub(crate) enum Command {
     ///
     /// Below memory lies a disk in a directory that is removed at the end, and needs nothing; or,
     /// with --redis, --redis-cluster and --memcached, the servers that are named. There the keys
-    /// carry a name of this run and end within five minutes; nothing is flushed, and no server is
-    /// touched otherwise. Every server must answer at the start; from then on one may go away, and
+    /// carry a name of this run; entries end within five minutes, and a record of epochs for each
+    /// tenant stays. Nothing is flushed, and no server is touched otherwise. Every server must answer at the start; from then on one may go away, and
     /// the report tells what callers saw of it.
     Demo(DemoArgs),
     /// Prints the value under a key; exit code 1 when there is none, or a level does not answer.

@@ -62,7 +62,8 @@ impl Ledger {
 }
 
 async fn filled(backend: &Arc<dyn Backend>) -> Arc<Ledger> {
-    let space = KeySpace::new("faults", "moved", "users").unwrap();
+    // Apart from the keys of the traffic: both number their versions from 1.
+    let space = KeySpace::new("faults", "moved", "entries").unwrap();
     let ledger = Ledger {
         backend: Arc::clone(backend),
         keys: (0..KEYS).map(|number| space.key(&number).unwrap()).collect(),
