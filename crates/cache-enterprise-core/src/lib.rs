@@ -22,6 +22,7 @@ mod early;
 mod entry;
 pub mod envelope;
 mod error;
+mod eviction;
 mod factory;
 mod key;
 mod level;
@@ -52,6 +53,9 @@ pub use early::{Early, Reading};
 pub use entry::{Dates, Detail, Entry, Freshness, Priority};
 pub use envelope::Envelope;
 pub use error::{Error, ErrorKind, Result};
+pub use eviction::{
+    Candidate, EvictionPolicy, HitMarks, PolicyFactory, PolicyShape, Recording, Slot, Verdict,
+};
 pub use factory::{BackendConfig, BackendFactory, BackendOption, BackendRegistry, SecretSource};
 pub use key::{
     CacheKey, KEY_BYTES_MAX, KeyPrefix, KeySpace, KeyWriter, Lookup, NAME_BYTES_MAX, Scoped,

@@ -1,6 +1,6 @@
 //! The layers: which of our crates each crate may know.
 //!
-//! A part knows core; the engine knows core, memory and resilience; the umbrella knows all; nobody
+//! A part knows core; the engine knows core, memory, resilience and strategies; the umbrella knows all; nobody
 //! knows the umbrella but the binaries, the examples and the benches. Tests may use the test kit
 //! everywhere: it is how a part proves that it keeps a contract of core.
 
@@ -14,12 +14,14 @@ const REDIS: &str = "cache-enterprise-redis";
 const MEMCACHED: &str = "cache-enterprise-memcached";
 const SERIALIZERS: &str = "cache-enterprise-serializers";
 const RESILIENCE: &str = "cache-enterprise-resilience";
+const STRATEGIES: &str = "cache-enterprise-strategies";
 const WORKLOAD: &str = "cache-enterprise-workload";
 const ENGINE: &str = "cache-enterprise-engine";
 const SETTINGS: &str = "cache-enterprise-settings";
 const UMBRELLA: &str = "cache-enterprise";
 const TESTKIT: &str = "cache-enterprise-testkit";
 const CHAOS: &str = "cache-enterprise-chaos";
+const LAB: &str = "cache-enterprise-lab";
 const OWN_BACKEND: &str = "own-backend";
 
 /// A crate and what it may know of ours. A new crate gets its row here, in order of layers.
@@ -33,18 +35,35 @@ const LAYERS: &[(&str, &[&str])] = &[
     (MEMCACHED, &[CORE]),
     (SERIALIZERS, &[CORE]),
     (RESILIENCE, &[CORE]),
+    (STRATEGIES, &[CORE]),
     (WORKLOAD, &[CORE]),
     // Layer 2: what walks the parts, and what configures them through core's registry.
-    (ENGINE, &[CORE, MEMORY, RESILIENCE]),
+    (ENGINE, &[CORE, MEMORY, RESILIENCE, STRATEGIES]),
     (SETTINGS, &[CORE]),
     // Layer 3: the door.
-    (UMBRELLA, &[CORE, MEMORY, DISK, REDIS, MEMCACHED, SERIALIZERS, RESILIENCE, ENGINE, SETTINGS]),
+    (
+        UMBRELLA,
+        &[
+            CORE,
+            MEMORY,
+            DISK,
+            REDIS,
+            MEMCACHED,
+            SERIALIZERS,
+            RESILIENCE,
+            STRATEGIES,
+            ENGINE,
+            SETTINGS,
+        ],
+    ),
     // Layer 4: the binaries.
     ("cache-enterprise-cli", &[UMBRELLA, CORE, TESTKIT, WORKLOAD]),
     // Beside the layers.
     (TESTKIT, &[CORE]),
     // The engine in the test kit's world: neither may know the other.
     (CHAOS, &[CORE, ENGINE, TESTKIT]),
+    // The strategies on recorded requests, bare and in their store.
+    (LAB, &[CORE, MEMORY, STRATEGIES, WORKLOAD]),
     ("examples", &[UMBRELLA]),
     // Stands for a crate of somebody else: it shows what an author of a backend needs.
     (OWN_BACKEND, &[CORE]),
@@ -67,6 +86,7 @@ const ALL: &[&str] = &[
     MEMCACHED,
     SERIALIZERS,
     RESILIENCE,
+    STRATEGIES,
     WORKLOAD,
     ENGINE,
     SETTINGS,
