@@ -1,13 +1,15 @@
 //! What came first leaves first.
 
-use std::collections::VecDeque;
-
 use cache_enterprise_core::{
     Candidate, EvictionPolicy, HitMarks, PolicyFactory, PolicyShape, Recording, RemovalCause, Slot,
     Verdict,
 };
 
+use super::lists::Lists;
+
 /// First in, first out (`fifo`): hits change nothing.
+///
+/// Each call takes a constant number of steps; 12 bytes a slot.
 ///
 /// ```
 /// use cache_enterprise_core::PolicyFactory;
@@ -22,13 +24,13 @@ impl PolicyFactory for Fifo {
         "fifo"
     }
 
-    fn create(&self, _: &PolicyShape) -> Box<dyn EvictionPolicy> {
-        Box::new(Queue(VecDeque::new()))
+    fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
+        Box::new(Queue(Lists::with_capacity(shape.entries)))
     }
 }
 
 #[derive(Debug)]
-struct Queue(VecDeque<Slot>);
+struct Queue(Lists<(), 1>);
 
 impl EvictionPolicy for Queue {
     fn recording(&self) -> Recording {
@@ -36,18 +38,14 @@ impl EvictionPolicy for Queue {
     }
 
     fn victim(&mut self, _: Option<&Candidate>, _: &dyn HitMarks) -> Verdict {
-        self.0.front().map_or(Verdict::Refuse, |oldest| Verdict::Evict(*oldest))
+        self.0.front(0).map_or(Verdict::Refuse, Verdict::Evict)
     }
 
     fn insert(&mut self, slot: Slot, _: &Candidate) {
-        self.0.push_back(slot);
+        self.0.push_back(0, slot, ());
     }
 
     fn remove(&mut self, slot: Slot, _: RemovalCause) {
-        if self.0.front() == Some(&slot) {
-            self.0.pop_front();
-        } else {
-            self.0.retain(|other| *other != slot);
-        }
+        self.0.remove(slot);
     }
 }

@@ -1,8 +1,32 @@
 //! Eviction policies, and the list of their names.
+//!
+//! | name | policy | what it keeps of a hit |
+//! |---|---|---|
+//! | `fifo` | [`Fifo`] | nothing |
+//! | `lru` | [`Lru`] | the order of use |
+//! | `clock` | [`Clock`] | a mark |
+//! | `sieve` | [`Sieve`] | a mark |
+//! | `s3-fifo` | [`S3Fifo`] | a count up to 3 |
+//!
+//! [`resolve`] finds one by its name. Queues of policies that have several are bounded by weight,
+//! so that they mean the same whether the capacity counts entries or bytes.
 
+mod clock;
 mod fifo;
+mod ghosts;
+mod lists;
+mod lru;
+mod names;
+mod parameters;
+mod s3_fifo;
+mod sieve;
 
+pub use clock::Clock;
 pub use fifo::Fifo;
+pub use lru::Lru;
+pub use names::resolve;
+pub use s3_fifo::S3Fifo;
+pub use sieve::Sieve;
 
 use std::sync::Arc;
 
@@ -18,5 +42,11 @@ use cache_enterprise_core::PolicyFactory;
 /// assert!(names.contains(&"fifo".to_owned()));
 /// ```
 pub fn all() -> Vec<Arc<dyn PolicyFactory>> {
-    vec![Arc::new(Fifo)]
+    vec![
+        Arc::new(Fifo),
+        Arc::new(Lru),
+        Arc::new(Clock::default()),
+        Arc::new(Sieve),
+        Arc::new(S3Fifo::default()),
+    ]
 }
