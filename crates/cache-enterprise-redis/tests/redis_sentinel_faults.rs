@@ -56,8 +56,7 @@ async fn a_hung_primary_is_left_and_not_returned_to() {
     let new = servers.await_new_primary(&old.address());
     comes_back(&*backend).await;
     old.resume();
-    let obeys = || old.cli(&["ROLE"]).starts_with("slave");
-    assert!(wait::holds_within(6 * wait::PATIENCE, obeys), "nobody told the old primary");
+    servers.await_demotion(old);
     put(&*backend, &key("later"), "Grace").await.unwrap();
     assert!(new.cli(&["KEYS", "*users:later"]).contains("later"), "written to the new primary");
 }

@@ -14,6 +14,12 @@ const QUORUM: usize = 2;
 /// How long the primary may be silent before a Sentinel calls it down.
 const DOWN_AFTER: Duration = Duration::from_millis(1_000);
 
+/// How long Sentinels may take to act. One that was not scheduled for two seconds trusts nobody's
+/// clock and does nothing for 30 s (its manual calls it TILT); an election in which the votes split
+/// is held again after 20 s; a role is believed after a further 10 to 20 s. Two pauses and a split
+/// fit.
+const ACT_WITHIN: Duration = Duration::from_secs(120);
+
 /// How often the whole start is tried when somebody else took a port that was free.
 const STARTS_TRIED: usize = 3;
 
@@ -121,10 +127,10 @@ impl RedisSentinels {
     /// that server takes writes.
     ///
     /// # Panics
-    /// When that does not come within 30 s; the text is the log of a Sentinel.
+    /// When that does not come within 120 s; the text is the log of a Sentinel.
     pub fn await_new_primary(&self, old_address: &str) -> &RedisServer {
         let mut new = None;
-        let found = wait::holds_within(START_UP, || {
+        let found = wait::holds_within(ACT_WITHIN, || {
             new = self.primary_by_majority().filter(|server| {
                 let role = server.ask(&["ROLE"]);
                 server.address() != old_address && role.is_some_and(|r| r.starts_with("master"))
@@ -134,6 +140,22 @@ impl RedisSentinels {
         let log = || self.sentinels[0].log();
         assert!(found, "nobody follows {old_address} as primary; a Sentinel's log:\n{}", log());
         new.expect("was found")
+    }
+
+    /// Waits until the Sentinels have made a former primary that is back a replica.
+    ///
+    /// # Panics
+    /// When that does not come within 120 s; the text is the log of a Sentinel.
+    pub fn await_demotion(&self, old: &RedisServer) {
+        let is_replica = || old.answers_with(&["ROLE"], "slave");
+        let log = || self.sentinels[0].log();
+        let told = wait::holds_within(ACT_WITHIN, is_replica);
+        assert!(
+            told,
+            "nobody told {} that it is a replica; a Sentinel's log:\n{}",
+            old.address(),
+            log()
+        );
     }
 
     fn primary_by_majority(&self) -> Option<&RedisServer> {
