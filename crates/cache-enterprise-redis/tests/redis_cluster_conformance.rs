@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cache_enterprise_core::{Backend, Clock, MIB};
+use cache_enterprise_core::{Backend, Clock, MIB, secs};
 use cache_enterprise_redis::Redis;
 use cache_enterprise_resilience::{BackendExt, CircuitBreakerConfig, RetryConfig, TimeoutConfig};
 use cache_enterprise_testkit::conformance::Report;
@@ -16,6 +16,7 @@ const VALUE_BYTES_MAX: usize = 8 * MIB as usize;
 /// Runs the suite on a cluster that is emptied before each case.
 async fn suite(cluster: &RedisCluster, wrap: fn(Arc<dyn Backend>) -> Arc<dyn Backend>) -> Report {
     let redis = Redis::cluster(cluster.urls()).unwrap().value_bytes_max(VALUE_BYTES_MAX);
+    let redis = redis.read_timeout(secs(20)).write_timeout(secs(20));
     backend::run(|| async {
         for master in cluster.running().filter(|node| node.cli(&["ROLE"]).starts_with("master")) {
             master.cli(&["FLUSHALL"]);
@@ -35,9 +36,11 @@ fn assert_whole(report: &Report) {
     assert_eq!(report.not_claimed(), 0);
 }
 
-/// As a tier of the engine is: a circuit for each shard, retries, a deadline.
+/// As a tier of the engine is: a circuit for each shard, retries, a deadline; with patience for a
+/// slow machine.
 fn guarded(backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
-    let bounded = backend.with_timeout(TimeoutConfig::default());
+    let timeouts = TimeoutConfig { read: secs(20), write: secs(20), ..TimeoutConfig::default() };
+    let bounded = backend.with_timeout(timeouts);
     let broken: Arc<dyn Backend> =
         bounded.with_breaker(CircuitBreakerConfig::default(), Clock::system());
     broken.with_retry(RetryConfig::default())
