@@ -1,6 +1,8 @@
 //! The listener hears causes, off every lock, and never blocks the store.
 #![allow(clippy::unwrap_used)]
 
+mod strategies;
+
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -9,17 +11,19 @@ use cache_enterprise_core::{
     Cached, Capacity, Dates, Entry, LocalStore, RemovalCause, Scoped, ScopedRef, Sequence,
     SetOutcome, secs,
 };
-use cache_enterprise_memory::{LISTENER_QUEUE_MAX, Leaving, Listener, MemoryStore, StoreConfig};
+use cache_enterprise_memory::{LISTENER_QUEUE_MAX, Leaving, Level1Store, Listener, StoreConfig};
 
-type Store = MemoryStore<u64, u64>;
+use strategies::{Strategy, one_of_each_kind};
+
+type Store = Level1Store<u64, u64>;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn store(capacity: Capacity, listener: Listener<u64, u64>) -> Store {
+fn store(kind: &Strategy, capacity: Capacity, listener: Listener<u64, u64>) -> Store {
     let mut config = StoreConfig::new(capacity);
     config.shards = Some(1);
     config.listener = Some(listener);
-    MemoryStore::new(config)
+    kind.open(config)
 }
 
 fn put(store: &Store, key: u64, weight: usize, leaving: &mut Leaving<u64, u64>) -> SetOutcome {
@@ -39,8 +43,12 @@ fn reporter(heard: Sender<(u64, RemovalCause)>) -> Listener<u64, u64> {
 
 #[test]
 fn each_departure_is_told_with_its_cause() {
+    one_of_each_kind().iter().for_each(tell_each_departure_in);
+}
+
+fn tell_each_departure_in(kind: &Strategy) {
     let (sender, heard) = channel();
-    let store = store(Capacity::bytes(1_000), reporter(sender));
+    let store = store(kind, Capacity::bytes(1_000), reporter(sender));
     let mut leaving = Leaving::default();
     let expect = |key, cause| {
         assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), (key, cause));
@@ -67,9 +75,14 @@ fn each_departure_is_told_with_its_cause() {
 
 #[test]
 fn a_sleeping_listener_holds_no_writer_and_what_it_misses_is_counted() {
+    one_of_each_kind().iter().for_each(sleep_in);
+}
+
+fn sleep_in(kind: &Strategy) {
     let (release, gate) = channel::<()>();
     let gate = Mutex::new(gate);
     let store = store(
+        kind,
         Capacity::entries(10),
         Arc::new(move |_: &u64, _: &Cached<u64>, _| {
             // Waits until the test lets it go: a listener that never comes back.
@@ -87,11 +100,16 @@ fn a_sleeping_listener_holds_no_writer_and_what_it_misses_is_counted() {
 
 #[test]
 fn a_listener_may_call_the_cache() {
+    one_of_each_kind().iter().for_each(call_back_in);
+}
+
+fn call_back_in(kind: &Strategy) {
     let (sender, heard) = channel();
     let sender = Mutex::new(sender);
     let shared = Arc::new(Mutex::new(Weak::<Store>::new()));
     let inner = Arc::clone(&shared);
     let made = Arc::new(store(
+        kind,
         Capacity::entries(10),
         Arc::new(move |key: &u64, _: &Cached<u64>, _| {
             let Some(store) = inner.lock().unwrap().upgrade() else { return };
@@ -111,9 +129,14 @@ fn a_listener_may_call_the_cache() {
 
 #[test]
 fn a_panicking_listener_hears_the_next_departure() {
+    one_of_each_kind().iter().for_each(panic_once_in);
+}
+
+fn panic_once_in(kind: &Strategy) {
     let (sender, heard) = channel();
     let sender = Mutex::new(sender);
     let store = store(
+        kind,
         Capacity::entries(10),
         Arc::new(move |key: &u64, _: &Cached<u64>, _| {
             assert_ne!(*key, 1, "the panic this test wants to see");

@@ -1,12 +1,16 @@
 //! Store and tier keep the contracts of core.
 #![allow(clippy::unwrap_used)]
 
+mod strategies;
+
 use std::sync::Arc;
 
 use cache_enterprise_core::{Capacity, Clock, KIB, MIB};
-use cache_enterprise_memory::{HybridBackend, MemoryBackend, MemoryStore, StoreConfig};
+use cache_enterprise_memory::{HybridBackend, MemoryBackend, StoreConfig};
 use cache_enterprise_testkit::conformance::backend::{self, Fixture};
 use cache_enterprise_testkit::conformance::local_store;
+
+use strategies::{Strategy, one_of_each_kind, strategies};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_memory_backend_passes_the_backend_suite() {
@@ -38,13 +42,24 @@ async fn the_hybrid_passes_the_backend_suite() {
 }
 
 #[test]
-fn the_memory_store_passes_the_store_suite() {
-    for shards in [None, Some(1), Some(64)] {
-        let report = local_store::run("memory", |capacity| {
-            let mut config = StoreConfig::new(capacity);
-            config.shards = shards;
-            MemoryStore::new(config)
-        });
-        report.assert_passed();
+fn every_store_passes_the_store_suite_with_few_shards_and_many() {
+    for strategy in one_of_each_kind() {
+        for shards in [None, Some(1), Some(64)] {
+            pass_the_store_suite(&strategy, shards);
+        }
     }
+}
+
+#[test]
+fn the_store_passes_its_suite_under_every_policy() {
+    strategies().iter().for_each(|strategy| pass_the_store_suite(strategy, None));
+}
+
+fn pass_the_store_suite(strategy: &Strategy, shards: Option<usize>) {
+    let report = local_store::run(strategy.name(), |capacity| {
+        let mut config = StoreConfig::new(capacity);
+        config.shards = shards;
+        strategy.open(config)
+    });
+    report.assert_passed();
 }

@@ -1,6 +1,8 @@
 //! Stores filled at once stay within one budget, and capacity goes where it is wanted.
 #![allow(clippy::unwrap_used)]
 
+mod strategies;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,14 +10,16 @@ use cache_enterprise_core::{
     Dates, Entry, KIB, LocalStore, MIB, Priority, RemovalCause, Scoped, ScopedRef, Sequence,
     SetOutcome,
 };
-use cache_enterprise_memory::{Budget, Leaving, MemoryStore, Share, StoreConfig};
+use cache_enterprise_memory::{Budget, Leaving, Level1Store, Share, StoreConfig};
 
-type Store = MemoryStore<u64, ()>;
+use strategies::one_of_each_kind;
+
+type Store = Level1Store<u64, ()>;
 
 const BYTES: u64 = 64 * MIB;
 
 fn store(budget: &Budget) -> Arc<Store> {
-    Arc::new(Store::new(StoreConfig::new(budget.capacity())))
+    Arc::new(Store::new(StoreConfig::new(budget.capacity()), None))
 }
 
 fn put(store: &Store, key: u64, weight: u64) -> SetOutcome {
@@ -41,40 +45,43 @@ fn weights(stores: &[Arc<Store>]) -> u64 {
 
 #[test]
 fn eight_stores_filled_at_once_stay_within_the_budget() {
-    let budget = Budget::new(BYTES);
-    let stores: Vec<_> = (0..8).map(|_| store(&budget)).collect();
-    let _memberships: Vec<_> = stores
-        .iter()
-        .map(|store| budget.join(Share::new("one of eight").floor(MIB), store).unwrap())
-        .collect();
-    let is_done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let writers: Vec<_> = stores
+    for kind in one_of_each_kind() {
+        let budget = Budget::new(BYTES);
+        let open = || Arc::new(kind.open(StoreConfig::new(budget.capacity())));
+        let stores: Vec<Arc<Store>> = (0..8).map(|_| open()).collect();
+        let _memberships: Vec<_> = stores
             .iter()
-            .enumerate()
-            .map(|(number, store)| {
-                scope.spawn(move || {
-                    for key in 0..60_000 {
-                        let weight = 200 + key * 37 % (2_000 * (number as u64 + 1));
-                        put(store, key, weight);
-                    }
-                })
-            })
+            .map(|store| budget.join(Share::new("one of eight").floor(MIB), store).unwrap())
             .collect();
-        scope.spawn(|| {
-            while !is_done.load(Ordering::Relaxed) {
-                budget.turn();
-                assert!(weights(&stores) <= BYTES * 101 / 100);
-                std::thread::yield_now();
-            }
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = stores
+                .iter()
+                .enumerate()
+                .map(|(number, store)| {
+                    scope.spawn(move || {
+                        for key in 0..60_000 {
+                            let weight = 200 + key * 37 % (2_000 * (number as u64 + 1));
+                            put(store, key, weight);
+                        }
+                    })
+                })
+                .collect();
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    budget.turn();
+                    assert!(weights(&stores) <= BYTES * 101 / 100);
+                    std::thread::yield_now();
+                }
+            });
+            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            is_done.store(true, Ordering::Relaxed);
         });
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
-        is_done.store(true, Ordering::Relaxed);
-    });
-    assert!(capacities(&stores) <= BYTES);
-    assert!(weights(&stores) <= BYTES);
-    assert!(weights(&stores) >= BYTES * 9 / 10, "{} of {BYTES}", weights(&stores));
-    assert!(stores.iter().all(|store| store.stats().capacity >= MIB), "a floor was broken");
+        assert!(capacities(&stores) <= BYTES);
+        assert!(weights(&stores) <= BYTES);
+        assert!(weights(&stores) >= BYTES * 9 / 10, "{} of {BYTES}", weights(&stores));
+        assert!(stores.iter().all(|store| store.stats().capacity >= MIB), "a floor was broken");
+    }
 }
 
 #[test]

@@ -1,18 +1,22 @@
 //! The wheel gives the memory of ended entries back, in bounded turns.
 #![allow(clippy::unwrap_used)]
 
+mod strategies;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use cache_enterprise_core::{
     Capacity, Dates, Detail, Entry, LocalStore, Scoped, ScopedRef, Sequence, days, hours, ms, secs,
 };
-use cache_enterprise_memory::{Leaving, MemoryStore, StoreConfig};
+use cache_enterprise_memory::{Leaving, Level1Store, StoreConfig};
 
-type Store = MemoryStore<u64, u8>;
+use strategies::{Strategy, one_of_each_kind};
 
-fn store() -> Store {
-    MemoryStore::new(StoreConfig::new(Capacity::entries(1_000_000)))
+type Store = Level1Store<u64, u8>;
+
+fn store(kind: &Strategy) -> Store {
+    kind.open(StoreConfig::new(Capacity::entries(1_000_000)))
 }
 
 fn put(store: &Store, key: u64, now: u64, ttl: Option<Duration>) -> Arc<Entry<u8>> {
@@ -38,74 +42,85 @@ fn turn_all(store: &Store, now: u64) -> usize {
 
 #[test]
 fn few_entries_leave_at_their_exact_millisecond() {
-    for ttl in [ms(1), ms(64), secs(5), hours(3), days(40), days(700)] {
-        let (store, end) = (store(), ttl.as_millis() as u64 + 12_345);
-        put(&store, 1, 12_345, Some(ttl));
-        put(&store, 2, 12_345, None);
-        turn_all(&store, end - 1);
-        assert!(has(&store, 1), "{ttl:?} is not over");
-        // Long lives are counted in coarser units; their date is what the entry says.
-        let end = store.peek(&ScopedRef { tenant: 0, key: &1 }).unwrap().dates().expires.max(end);
-        turn_all(&store, end);
-        assert!(!has(&store, 1) && has(&store, 2), "{ttl:?}");
-        assert_eq!(store.stats().expirations, 1);
+    for kind in one_of_each_kind() {
+        for ttl in [ms(1), ms(64), secs(5), hours(3), days(40), days(700)] {
+            let (store, end) = (store(&kind), ttl.as_millis() as u64 + 12_345);
+            put(&store, 1, 12_345, Some(ttl));
+            put(&store, 2, 12_345, None);
+            turn_all(&store, end - 1);
+            assert!(has(&store, 1), "{ttl:?} is not over");
+            // Long lives are counted in coarser units; their date is what the entry says.
+            let end =
+                store.peek(&ScopedRef { tenant: 0, key: &1 }).unwrap().dates().expires.max(end);
+            turn_all(&store, end);
+            assert!(!has(&store, 1) && has(&store, 2), "{ttl:?}");
+            assert_eq!(store.stats().expirations, 1);
+        }
     }
 }
 
 #[test]
 fn a_later_value_outlives_the_date_of_an_earlier_one() {
-    let store = store();
-    put(&store, 1, 0, Some(secs(10)));
-    put(&store, 1, 5_000, Some(secs(10)));
-    turn_all(&store, 14_999);
-    assert!(has(&store, 1));
-    turn_all(&store, 15_000);
-    assert!(!has(&store, 1));
+    for kind in one_of_each_kind() {
+        let store = store(&kind);
+        put(&store, 1, 0, Some(secs(10)));
+        put(&store, 1, 5_000, Some(secs(10)));
+        turn_all(&store, 14_999);
+        assert!(has(&store, 1));
+        turn_all(&store, 15_000);
+        assert!(!has(&store, 1));
+    }
 }
 
 #[test]
 fn an_idle_entry_leaves_and_a_read_one_stays() {
-    let store = store();
-    let idle = |key| {
-        let detail = Detail { idle_ms: Some(60_000), ..Detail::default() };
-        let entry = Entry::new(0, Sequence(1), 0, Dates::lasting(0, None)).with_detail(detail);
-        let entry = Arc::new(entry);
-        store.insert(Scoped { tenant: 0, key }, Arc::clone(&entry), &mut Leaving::default());
-        entry
-    };
-    let (read, _) = (idle(1), idle(2));
-    for now in (0..600_000).step_by(1_000) {
-        read.touch(now);
-        turn_all(&store, now);
+    for kind in one_of_each_kind() {
+        let store = store(&kind);
+        let idle = |key| {
+            let detail = Detail { idle_ms: Some(60_000), ..Detail::default() };
+            let entry = Entry::new(0, Sequence(1), 0, Dates::lasting(0, None)).with_detail(detail);
+            let entry = Arc::new(entry);
+            store.insert(Scoped { tenant: 0, key }, Arc::clone(&entry), &mut Leaving::default());
+            entry
+        };
+        let (read, _) = (idle(1), idle(2));
+        for now in (0..600_000).step_by(1_000) {
+            read.touch(now);
+            turn_all(&store, now);
+        }
+        assert!(has(&store, 1) && !has(&store, 2));
+        turn_all(&store, 600_000 + 60_000);
+        assert!(!has(&store, 1));
     }
-    assert!(has(&store, 1) && !has(&store, 2));
-    turn_all(&store, 600_000 + 60_000);
-    assert!(!has(&store, 1));
 }
 
 #[test]
 fn one_turn_is_bounded_and_what_is_left_follows() {
-    let store = store();
-    for key in 0..50_000 {
-        put(&store, key, 0, Some(secs(1)));
+    for kind in one_of_each_kind() {
+        let store = store(&kind);
+        for key in 0..50_000 {
+            put(&store, key, 0, Some(secs(1)));
+        }
+        store.turn(2_000, &mut Leaving::default());
+        let after_one = store.len();
+        assert!(after_one >= 50_000 - 5_000, "{} left in one turn", 50_000 - after_one);
+        let turns = turn_all(&store, 2_000);
+        assert!(store.is_empty());
+        assert!(turns <= 20, "{turns} turns");
+        assert_eq!(store.stats().expirations, 50_000);
     }
-    store.turn(2_000, &mut Leaving::default());
-    let after_one = store.len();
-    assert!(after_one >= 50_000 - 5_000, "{} left in one turn", 50_000 - after_one);
-    let turns = turn_all(&store, 2_000);
-    assert!(store.is_empty());
-    assert!(turns <= 20, "{turns} turns");
-    assert_eq!(store.stats().expirations, 50_000);
 }
 
 #[test]
 fn a_value_that_left_is_not_kept_alive_by_its_date() {
-    let store = MemoryStore::<u64, Arc<()>>::new(StoreConfig::new(Capacity::entries(100)));
-    let value = Arc::new(());
-    let dates = Dates::lasting(0, Some(hours(1)));
-    for key in 0..10_000 {
-        let entry = Arc::new(Entry::new(Arc::clone(&value), Sequence(1), 0, dates));
-        store.insert(Scoped { tenant: 0, key }, entry, &mut Leaving::default());
+    for kind in one_of_each_kind() {
+        let store = kind.open::<u64, Arc<()>>(StoreConfig::new(Capacity::entries(100)));
+        let value = Arc::new(());
+        let dates = Dates::lasting(0, Some(hours(1)));
+        for key in 0..10_000 {
+            let entry = Arc::new(Entry::new(Arc::clone(&value), Sequence(1), 0, dates));
+            store.insert(Scoped { tenant: 0, key }, entry, &mut Leaving::default());
+        }
+        assert_eq!(Arc::strong_count(&value), 1 + store.len());
     }
-    assert_eq!(Arc::strong_count(&value), 1 + store.len());
 }

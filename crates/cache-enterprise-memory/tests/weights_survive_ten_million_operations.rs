@@ -1,6 +1,8 @@
 //! The sum of weights is exact after any history, and nothing is left after a clear.
 #![allow(clippy::unwrap_used)]
 
+mod strategies;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,9 +10,11 @@ use cache_enterprise_core::{
     Capacity, Dates, Entry, LocalStore, Priority, RemovalCause, Scoped, ScopedRef, Sequence,
     SetOutcome, ms,
 };
-use cache_enterprise_memory::{Leaving, MemoryStore, StoreConfig};
+use cache_enterprise_memory::{Leaving, Level1Store, StoreConfig};
 
-const OPERATIONS_EACH: usize = 2_500_000;
+use strategies::{Strategy, one_of_each_kind, shown};
+
+const OPERATIONS: u64 = 10_000_000;
 const THREADS: u64 = 4;
 const KEYS: u64 = 2_000;
 const CAPACITY: u64 = 1 << 20;
@@ -46,7 +50,7 @@ fn entry(random: &mut Random, now: u64) -> Arc<Entry<u32>> {
     Arc::new(entry.with_weight(weight as usize).with_priority(priority))
 }
 
-fn step(store: &MemoryStore<u64, u32>, random: &mut Random, time: u64) {
+fn step(store: &Level1Store<u64, u32>, random: &mut Random, time: u64) {
     let mut leaving = Leaving::default();
     let now = time / 20;
     let key = random.below(KEYS);
@@ -69,45 +73,62 @@ fn step(store: &MemoryStore<u64, u32>, random: &mut Random, time: u64) {
     }
 }
 
+/// Each kind of store with each number of shards.
+fn each_kind(shards: [usize; 3]) -> impl Iterator<Item = (Strategy, usize)> {
+    let of_shards = move |shards| one_of_each_kind().into_iter().map(move |kind| (kind, shards));
+    shards.into_iter().flat_map(of_shards)
+}
+
 /// The true sum, entry by entry.
-fn sum_of_weights(store: &MemoryStore<u64, u32>) -> u64 {
-    store.iter().map(|(_, entry)| u64::from(entry.weight()).max(1)).sum()
+fn sum_of_weights(store: &Level1Store<u64, u32>) -> u64 {
+    shown(store).iter().map(|(_, entry)| u64::from(entry.weight()).max(1)).sum()
 }
 
 #[test]
 fn weights_survive_ten_million_operations_and_end_at_zero() {
-    for shards in [1, 8, 64] {
+    let each = OPERATIONS.div_ceil(THREADS * each_kind([1, 8, 64]).count() as u64);
+    for (strategy, shards) in each_kind([1, 8, 64]) {
         let mut config = StoreConfig::new(Capacity::bytes(CAPACITY));
         config.shards = Some(shards);
         config.estimated_items = Some(4_096);
-        let store = MemoryStore::<u64, u32>::new(config);
+        let store = strategy.open::<u64, u32>(config);
         assert_eq!(store.shards(), shards);
         std::thread::scope(|scope| {
             for thread in 0..THREADS {
                 let store = &store;
                 scope.spawn(move || {
                     let mut random = Random(0x9e37_79b9 + thread);
-                    (0..OPERATIONS_EACH as u64 / 3 + 1).for_each(|t| step(store, &mut random, t));
+                    (0..each).for_each(|time| step(store, &mut random, time));
                 });
             }
         });
-        assert_eq!(store.stats().weight, sum_of_weights(&store), "{shards} shards");
+        assert_eq!(
+            store.stats().weight,
+            sum_of_weights(&store),
+            "{shards} shards of {}",
+            strategy.name()
+        );
         assert!(store.stats().evictions > 0 && store.stats().refusals > 0);
         assert!(store.stats().expirations > 0);
         store.retain(|_, _| false, RemovalCause::Removed, &mut Leaving::default());
-        assert_eq!((store.stats().weight, store.len()), (0, 0), "{shards} shards");
-        assert_eq!(store.pinned_weight(), 0, "{shards} shards");
+        assert_eq!(
+            (store.stats().weight, store.len()),
+            (0, 0),
+            "{shards} shards of {}",
+            strategy.name()
+        );
+        assert_eq!(store.pinned_weight(), 0, "{shards} shards of {}", strategy.name());
     }
 }
 
 #[test]
 fn the_sum_never_passes_the_capacity_and_every_outcome_is_true() {
     let mut random = Random(77);
-    for shards in [1, 4, 64] {
+    for (strategy, shards) in each_kind([1, 4, 64]) {
         let mut config = StoreConfig::new(Capacity::bytes(CAPACITY));
         config.shards = Some(shards);
         config.estimated_items = Some(4_096);
-        let store = MemoryStore::<u64, u32>::new(config);
+        let store = strategy.open::<u64, u32>(config);
         let mut newest = HashMap::new();
         for time in 0..60_000_u64 {
             let key = random.below(KEYS);
@@ -127,7 +148,7 @@ fn the_sum_never_passes_the_capacity_and_every_outcome_is_true() {
             assert!(store.stats().weight <= CAPACITY, "over at {time} with {shards} shards");
             newest.insert(key, entry);
         }
-        for (key, held) in store.iter() {
+        for (key, held) in shown(&store) {
             assert!(Arc::ptr_eq(&newest[&key.key], &held), "an older value came back");
         }
     }

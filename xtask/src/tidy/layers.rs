@@ -73,9 +73,10 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What tests of a crate may know besides, the test kit apart: the engine proves its walk with a
-/// real codec, and a backend behind a network keeps its contract inside the wrappers too.
+/// real codec, a backend behind a network keeps its contract inside the wrappers too, and a store
+/// does under every policy.
 const KNOWN_BY_TESTS: &[(&str, &str)] =
-    &[(ENGINE, SERIALIZERS), (REDIS, RESILIENCE), (MEMCACHED, RESILIENCE)];
+    &[(ENGINE, SERIALIZERS), (REDIS, RESILIENCE), (MEMCACHED, RESILIENCE), (MEMORY, STRATEGIES)];
 
 /// Benches and fuzz targets look into every room.
 const ALL: &[&str] = &[

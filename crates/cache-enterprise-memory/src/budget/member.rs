@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cache_enterprise_core::{CacheKey, LocalStore, Result};
 
 use super::Budget;
-use crate::store::{Leaving, MemoryStore};
+use crate::{Leaving, MemoryStore, PolicyStore};
 
 /// What a store tells its budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,25 @@ impl<K: CacheKey, V: Send + Sync + 'static> Member for MemoryStore<K, V> {
             pinned: self.pinned_weight(),
             evictions: stats.evictions,
             refusals: stats.refusals,
+        }
+    }
+
+    fn resize(&self, capacity: u64) {
+        LocalStore::resize(self, capacity, &mut Leaving::default());
+    }
+}
+
+impl<K: CacheKey, V: Send + Sync + 'static> Member for PolicyStore<K, V> {
+    /// What the policy turned away would have left at once, and presses like it.
+    fn demand(&self) -> Demand {
+        let stats = self.stats();
+        let turned_away = self.turned_away();
+        Demand {
+            weight: stats.weight,
+            entries: stats.entries,
+            pinned: self.pinned_weight(),
+            evictions: stats.evictions + turned_away,
+            refusals: stats.refusals.saturating_sub(turned_away),
         }
     }
 

@@ -1,36 +1,29 @@
 //! The store of level 1.
 
-mod config;
-mod expiry;
 mod hash;
-mod leaving;
+mod hooks;
 mod ledger;
-mod wheel;
-
-use config::HOT;
-pub use config::StoreConfig;
-pub(crate) use leaving::Exit;
-pub use leaving::Leaving;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
-    CacheKey, Counter, Entry, Freshness, LocalStore, Millis, Priority, RemovalCause, Scoped,
-    SetOutcome, StoreStats,
+    CacheKey, Entry, Freshness, LocalStore, Millis, Priority, RemovalCause, Scoped, SetOutcome,
+    StoreStats,
 };
 use equivalent::Equivalent;
 use quick_cache::OptionsBuilder;
 use quick_cache::sync::Cache;
 
-use self::expiry::{End, Expiry, Shelf};
 use self::hash::{HashedKey, KeyHashBuilder};
-use self::leaving::Hooks;
+use self::hooks::{Door, Hooks};
 use self::ledger::{EntryWeighter, Ledger, Room};
-use crate::listener::Teller;
+use crate::config::{HOT, StoreConfig};
+use crate::expiry::{End, Expiry, Shelf};
+use crate::leaving::{Exit, Leaving};
 
 type Map<K, V> = Cache<Scoped<K>, Arc<Entry<V>>, EntryWeighter, KeyHashBuilder, Hooks<K, V>>;
 
@@ -64,7 +57,7 @@ const ROOM_ROUNDS_MAX: usize = 4_096;
 /// ```
 pub struct MemoryStore<K: CacheKey, V: Send + Sync + 'static> {
     map: Map<K, V>,
-    exit: Arc<Exit<K, V>>,
+    door: Arc<Door<K, V>>,
     ledger: Arc<Ledger>,
     expiry: Expiry,
     hasher: KeyHashBuilder,
@@ -77,14 +70,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
     pub fn new(config: StoreConfig<K, V>) -> Self {
         let shards = config.shard_count();
         let ledger = Arc::new(Ledger::new(config.capacity, shards as u64));
-        let exit = Arc::new(Exit {
-            ledger: Arc::clone(&ledger),
-            clock: config.clock.clone(),
-            teller: config.listener.clone().map(Teller::start),
-            evictions: Counter::default(),
-            expirations: AtomicU64::new(0),
-            refusals: AtomicU64::new(0),
-        });
+        let exit = Exit::open(config.clock.clone(), config.listener.clone());
+        let door = Arc::new(Door { ledger: Arc::clone(&ledger), exit });
         let options = OptionsBuilder::new()
             .shards(shards)
             .estimated_items_capacity(config.items())
@@ -98,10 +85,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
             options,
             EntryWeighter(Arc::clone(&ledger)),
             hasher.clone(),
-            Hooks(Arc::clone(&exit)),
+            Hooks(Arc::clone(&door)),
         );
         let expiry = Expiry::new(shards.min(8));
-        Self { map, exit, ledger, expiry, hasher, gate: Mutex::new(()) }
+        Self { map, door, ledger, expiry, hasher, gate: Mutex::new(()) }
     }
 
     /// Entries held now. Locks each shard for reading.
@@ -131,7 +118,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
 
     /// Departures the listener was not told of because its queue was full.
     pub fn untold(&self) -> u64 {
-        self.exit.teller.as_ref().map_or(0, Teller::untold)
+        self.door.exit.untold()
     }
 
     /// Number of shards, a power of two.
@@ -196,13 +183,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
         leaving: &mut Leaving<K, V>,
     ) -> SetOutcome {
         self.remove(&key, RemovalCause::Replaced, leaving);
-        self.exit.refuse(key, entry, leaving);
+        self.door.exit.refuse(key, entry, leaving);
         SetOutcome::Refused
     }
 
     fn evict_hash(&self, hash: u64, leaving: &mut Leaving<K, V>) {
         if let Some((key, entry)) = self.map.remove(&self.hashed(hash)) {
-            self.exit.depart(key, entry, RemovalCause::Evicted, leaving);
+            self.door.depart(key, entry, RemovalCause::Evicted, leaving);
         }
     }
 
@@ -270,7 +257,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for MemoryStore<K, 
         leaving: &mut Leaving<K, V>,
     ) -> Option<Arc<Entry<V>>> {
         let (key, entry) = self.map.remove(key)?;
-        self.exit.depart(key, Arc::clone(&entry), cause, leaving);
+        self.door.depart(key, Arc::clone(&entry), cause, leaving);
         Some(entry)
     }
 
@@ -291,7 +278,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for MemoryStore<K, 
             is_kept
         });
         for (key, entry) in gone.into_inner() {
-            self.exit.depart(key, entry, cause, leaving);
+            self.door.depart(key, entry, cause, leaving);
         }
     }
 
@@ -325,9 +312,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for MemoryStore<K, 
             entries: self.map.len() as u64,
             weight: self.map.weight() + self.ledger.excess(),
             capacity: self.ledger.total(),
-            evictions: self.exit.evictions.sum(),
-            expirations: self.exit.expirations.load(Ordering::Relaxed),
-            refusals: self.exit.refusals.load(Ordering::Relaxed),
+            evictions: self.door.exit.evictions.sum(),
+            expirations: self.door.exit.expirations.load(Ordering::Relaxed),
+            refusals: self.door.exit.refusals.load(Ordering::Relaxed),
         }
     }
 }
@@ -352,7 +339,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Shelf for Turning<'_, K, V> {
         let store = self.store;
         let has_ended = |entry: &Arc<Entry<V>>| entry.freshness(self.now) == Freshness::Expired;
         if let Some((key, entry)) = store.map.remove_if(&store.hashed(hash), has_ended) {
-            store.exit.depart(key, entry, RemovalCause::Expired, self.leaving);
+            store.door.depart(key, entry, RemovalCause::Expired, self.leaving);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Entry, Freshness, Millis, NEVER};
 
-use super::wheel::{Slot, Wheel};
+use crate::wheel::{Slot, Wheel};
 
 /// Records looked at in one turn of one store.
 const TURN_RECORDS_MAX: usize = 4_096;

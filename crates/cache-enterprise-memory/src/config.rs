@@ -20,7 +20,12 @@ const EXPECTED_ENTRY_BYTES: u64 = 512;
 /// quick_cache halves its shard count until each expects this many entries.
 const SHARD_ITEMS_MIN: usize = 32;
 
-/// What a [`MemoryStore`](crate::MemoryStore) is made from.
+/// A [`PolicyStore`](crate::PolicyStore) has fewer shards than it might rather than shards of
+/// fewer entries than this: a policy that learns from a shard's requests needs enough of them.
+const POLICY_ITEMS_MIN: usize = 1_024;
+
+/// What a [`MemoryStore`](crate::MemoryStore) or a [`PolicyStore`](crate::PolicyStore) is made
+/// from.
 ///
 /// ```
 /// use cache_enterprise_core::{Capacity, MIB};
@@ -74,11 +79,20 @@ impl<K, V> StoreConfig<K, V> {
 
     /// The shard count quick_cache will arrive at, and no more than there is weight to divide.
     pub(crate) fn shard_count(&self) -> usize {
+        self.shards_of(SHARD_ITEMS_MIN)
+    }
+
+    /// The shard count of a store whose policies want a fair part of the keys each.
+    pub(crate) fn policy_shard_count(&self) -> usize {
+        let items_min = if self.shards.is_some() { SHARD_ITEMS_MIN } else { POLICY_ITEMS_MIN };
+        self.shards_of(items_min)
+    }
+
+    fn shards_of(&self, items_min: usize) -> usize {
         let default = || available_parallelism().map_or(4, |processors| processors.get() * 4);
         let mut shards = self.shards.unwrap_or_else(default).clamp(1, 1 << 16).next_power_of_two();
         while shards > 1
-            && (self.items().div_ceil(shards) < SHARD_ITEMS_MIN
-                || self.capacity.limit() < shards as u64)
+            && (self.items().div_ceil(shards) < items_min || self.capacity.limit() < shards as u64)
         {
             shards /= 2;
         }

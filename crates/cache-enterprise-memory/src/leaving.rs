@@ -1,14 +1,11 @@
-//! What leaves the store, and the hooks that see it leave.
+//! What leaves a store, and how it goes.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::listener::{Listener, Teller};
 use cache_enterprise_core::{Clock, Counter, Entry, RemovalCause, Scoped};
-use quick_cache::Lifecycle;
-
-use super::ledger::Ledger;
-use crate::listener::Teller;
 
 /// Entries on their way out. Its values are dropped with it: keep it until the locks around the
 /// call are released. Empty it holds no allocation, nor with up to two entries.
@@ -21,10 +18,10 @@ pub struct Leaving<K, V> {
     first: [Option<Gone<K, V>>; 2],
     more: Vec<Gone<K, V>>,
     /// Address of the entry that is being inserted, to tell a refusal.
-    entering: usize,
-    /// Address of the entry that the policy has just picked: what leaves unpicked was replaced.
-    picked: usize,
-    refused: bool,
+    pub(crate) entering: usize,
+    /// Address of the entry that quick_cache has just picked: what leaves unpicked was replaced.
+    pub(crate) picked: usize,
+    pub(crate) refused: bool,
 }
 
 type Gone<K, V> = (Scoped<K>, Arc<Entry<V>>);
@@ -72,9 +69,8 @@ impl<K, V> fmt::Debug for Leaving<K, V> {
     }
 }
 
-/// What hooks and store share.
+/// Where entries leave a store: they are counted and told of here.
 pub(crate) struct Exit<K, V> {
-    pub(crate) ledger: Arc<Ledger>,
     pub(crate) clock: Clock,
     pub(crate) teller: Option<Teller<K, V>>,
     pub(crate) evictions: Counter,
@@ -83,7 +79,22 @@ pub(crate) struct Exit<K, V> {
 }
 
 impl<K, V> Exit<K, V> {
-    /// Books the departure of an entry, and hands it to the listener's queue or to `leaving`.
+    /// A way out on which nobody has left yet. Starts a thread only for a listener.
+    pub(crate) fn open(clock: Clock, listener: Option<Listener<K, V>>) -> Self
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        Self {
+            clock,
+            teller: listener.map(Teller::start),
+            evictions: Counter::default(),
+            expirations: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts the departure of an entry, and hands it to the listener's queue or to `leaving`.
     pub(crate) fn depart(
         &self,
         key: Scoped<K>,
@@ -91,7 +102,6 @@ impl<K, V> Exit<K, V> {
         cause: RemovalCause,
         leaving: &mut Leaving<K, V>,
     ) {
-        self.settle(&entry);
         match cause {
             RemovalCause::Evicted => self.evictions.add(1),
             RemovalCause::Expired => {
@@ -114,41 +124,8 @@ impl<K, V> Exit<K, V> {
         leaving.hold(key, entry);
     }
 
-    fn settle(&self, entry: &Arc<Entry<V>>) {
-        if self.ledger.is_special(entry) {
-            self.ledger.leave(entry);
-        }
-    }
-}
-
-/// The hooks of quick_cache. They run under a shard's lock: count, book, and hand on.
-pub(crate) struct Hooks<K, V>(pub(crate) Arc<Exit<K, V>>);
-
-impl<K, V> Clone for Hooks<K, V> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<K, V> Lifecycle<Scoped<K>, Arc<Entry<V>>> for Hooks<K, V> {
-    type RequestState = Leaving<K, V>;
-
-    #[inline]
-    fn before_evict(&self, leaving: &mut Leaving<K, V>, _: &Scoped<K>, entry: &mut Arc<Entry<V>>) {
-        leaving.picked = Arc::as_ptr(entry).addr();
-    }
-
-    fn on_evict(&self, leaving: &mut Leaving<K, V>, key: Scoped<K>, entry: Arc<Entry<V>>) {
-        let address = Arc::as_ptr(&entry).addr();
-        if leaving.picked != address {
-            return self.0.depart(key, entry, RemovalCause::Replaced, leaving);
-        }
-        leaving.picked = 0;
-        if leaving.entering == address {
-            leaving.refused = true;
-            self.0.settle(&entry);
-            return self.0.refuse(key, entry, leaving);
-        }
-        self.0.depart(key, entry, RemovalCause::Evicted, leaving);
+    /// Departures the listener was not told of because its queue was full.
+    pub(crate) fn untold(&self) -> u64 {
+        self.teller.as_ref().map_or(0, Teller::untold)
     }
 }

@@ -1,0 +1,402 @@
+//! One shard: a table of slot numbers, the cells behind them, and the policy that chooses among
+//! them.
+//!
+//! A look-up reads the table and one cell. A write first tells the policy of the hits since the
+//! last one; slots are given to other entries only after that, so a hit is never told of an entry
+//! that took the place of the one that was hit.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use cache_enterprise_core::sync::Mutex;
+use cache_enterprise_core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use cache_enterprise_core::{
+    Candidate, Entry, EvictionPolicy, Millis, Priority, RemovalCause, Scoped, Slot, Verdict,
+};
+use equivalent::Equivalent;
+use hashbrown::HashTable;
+
+use super::cell::{Cell, Marks, Resident, Standing};
+use super::hits::Hits;
+use super::room::Room;
+use crate::leaving::{Exit, Leaving};
+
+/// What an entry of [`Priority::High`] is worth to policies that weigh worth, and one of
+/// [`Priority::Low`] the other way round.
+const HIGH_WORTH: f32 = 4.0;
+
+/// A shard gives room to an entry of its own down to this part of an average share, in quarters;
+/// below that another shard has more to spare.
+const KEPT_QUARTERS: u64 = 3;
+
+pub(super) struct Shard<K, V> {
+    table: HashTable<u32>,
+    cells: Vec<Cell<K, V>>,
+    hits: Hits,
+    /// Empty cells.
+    free: Vec<u32>,
+    /// Never locked: readers must be able to pass by what is not `Sync`.
+    policy: Mutex<Box<dyn EvictionPolicy>>,
+    /// Entries that came with low priority, which makes each a stranger to the policy.
+    strangers: u64,
+}
+
+/// What is known of a shard without its lock; written under it.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    entries: AtomicUsize,
+    /// Weight of the entries that the policy may name.
+    evictable: AtomicU64,
+}
+
+impl Gauge {
+    pub(super) fn entries(&self) -> usize {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn evictable(&self) -> u64 {
+        self.evictable.load(Ordering::Relaxed)
+    }
+}
+
+/// What entries pass on their way into a shard and out of it.
+pub(super) struct Way<'a, K, V> {
+    pub(super) room: &'a Room,
+    pub(super) gauge: &'a Gauge,
+    pub(super) exit: &'a Exit<K, V>,
+    pub(super) leaving: &'a mut Leaving<K, V>,
+    pub(super) shards: usize,
+}
+
+/// An entry that wants to go in. If it is pinned, it is counted as such already.
+pub(super) struct Newcomer<K, V> {
+    pub(super) key: Scoped<K>,
+    pub(super) entry: Arc<Entry<V>>,
+    pub(super) hash: u64,
+    pub(super) weight: u64,
+    pub(super) ends_at: Option<Millis>,
+    /// Whether the policy was told that it comes.
+    pub(super) has_arrived: bool,
+}
+
+/// What became of a newcomer.
+pub(super) enum Put<K, V> {
+    In,
+    /// The policy finds the others worth more.
+    Refused(Newcomer<K, V>),
+    /// So much room must be made in other shards.
+    Short(Newcomer<K, V>, u64),
+}
+
+impl<K, V> Shard<K, V> {
+    pub(super) fn new(policy: Box<dyn EvictionPolicy>, entries: usize) -> Self {
+        Self {
+            table: HashTable::with_capacity(entries),
+            cells: Vec::with_capacity(entries),
+            hits: Hits::new(policy.recording()),
+            free: Vec::new(),
+            policy: Mutex::new(policy),
+            strangers: 0,
+        }
+    }
+
+    /// The slot of the entry under `key`.
+    #[inline]
+    pub(super) fn find<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(
+        &self,
+        hash: u64,
+        key: &Q,
+    ) -> Option<u32> {
+        let is_it = |slot: &u32| match &self.cells[*slot as usize].resident {
+            Some(resident) => key.equivalent(&resident.key),
+            None => false,
+        };
+        self.table.find(hash, is_it).copied()
+    }
+
+    /// The slot of an entry whose key has this hash.
+    pub(super) fn find_hash(&self, hash: u64) -> Option<u32> {
+        self.table.find(hash, |slot| self.hash_of(*slot) == hash).copied()
+    }
+
+    #[inline]
+    pub(super) fn entry(&self, slot: u32) -> Option<&Arc<Entry<V>>> {
+        self.cells[slot as usize].resident.as_ref().map(|resident| &resident.entry)
+    }
+
+    /// Notes a hit.
+    #[inline]
+    pub(super) fn note(&self, slot: u32) {
+        let cell = &self.cells[slot as usize];
+        if cell.standing != Standing::Full {
+            return;
+        }
+        match &self.hits {
+            Hits::Nothing => {}
+            Hits::Marks(max) => cell.count_hit(*max),
+            Hits::Queue(ring) => ring.note(slot),
+        }
+    }
+
+    /// All entries, in no order.
+    pub(super) fn residents(&self) -> impl Iterator<Item = (&Scoped<K>, &Arc<Entry<V>>)> {
+        self.cells
+            .iter()
+            .filter_map(|cell| cell.resident.as_ref())
+            .map(|resident| (&resident.key, &resident.entry))
+    }
+
+    pub(super) fn has_many_hits(&self) -> bool {
+        self.hits.is_filling()
+    }
+
+    /// Tells the policy of the hits since the last write.
+    pub(super) fn settle(&mut self) {
+        if let Hits::Queue(ring) = &mut self.hits {
+            let policy = self.policy.get_mut();
+            ring.drain(|slot| policy.hit(slot));
+        }
+    }
+
+    /// Puts the newcomer in, if its policy lets it and other shards need not help.
+    pub(super) fn put(&mut self, mut newcomer: Newcomer<K, V>, way: &mut Way<'_, K, V>) -> Put<K, V>
+    where
+        Scoped<K>: Hash + Eq,
+    {
+        self.settle();
+        let candidate = self.candidate(&newcomer);
+        let mut held = self.find(newcomer.hash, &newcomer.key);
+        loop {
+            if let (None, false, Some(candidate)) = (held, newcomer.has_arrived, &candidate) {
+                newcomer.has_arrived = true;
+                self.policy.get_mut().arrive(candidate);
+            }
+            let standing = held.map_or(0, |slot| self.weight_of(slot, way.room));
+            let missing = newcomer.weight.saturating_sub(standing);
+            if way.room.take(missing) {
+                way.room.give_back(standing.saturating_sub(newcomer.weight));
+                self.place(held, newcomer, candidate.as_ref(), way);
+                return Put::In;
+            }
+            let kept = way.room.share(way.shards) / 4 * KEPT_QUARTERS;
+            let evictable = way.gauge.evictable();
+            if evictable == 0 || way.shards > 1 && evictable < kept {
+                return Put::Short(newcomer, missing);
+            }
+            // For an entry that is there already only its growth needs room: it is not refused.
+            let asking = if held.is_some() { None } else { candidate.as_ref() };
+            match self.verdict(asking) {
+                Some(slot) => {
+                    self.take_out(slot, RemovalCause::Evicted, way);
+                    held = held.filter(|held| *held != slot);
+                }
+                None => return Put::Refused(newcomer),
+            }
+        }
+    }
+
+    /// Takes the entry out of a slot and hands it to whom it may concern.
+    pub(super) fn take_out(
+        &mut self,
+        slot: u32,
+        cause: RemovalCause,
+        way: &mut Way<'_, K, V>,
+    ) -> Option<Arc<Entry<V>>> {
+        let cell = self.cells.get_mut(slot as usize)?;
+        let Resident { key, entry, hash } = cell.resident.take()?;
+        let standing = cell.standing;
+        if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
+            found.remove();
+        }
+        self.free.push(slot);
+        self.forget(slot, &entry, standing, cause, way);
+        way.room.give_back(way.room.weight(&entry));
+        way.gauge.entries.store(way.gauge.entries() - 1, Ordering::Relaxed);
+        way.exit.depart(key, Arc::clone(&entry), cause, way.leaving);
+        Some(entry)
+    }
+
+    /// Takes out all that `keep` does not want.
+    pub(super) fn retain(
+        &mut self,
+        keep: impl Fn(&Scoped<K>, &Arc<Entry<V>>) -> bool,
+        cause: RemovalCause,
+        way: &mut Way<'_, K, V>,
+    ) {
+        self.settle();
+        for slot in 0..self.cells.len() as u32 {
+            let resident = self.cells[slot as usize].resident.as_ref();
+            if resident.is_some_and(|resident| !keep(&resident.key, &resident.entry)) {
+                self.take_out(slot, cause, way);
+            }
+        }
+    }
+
+    /// Evicts until `wanted` is free, at most `most` entries.
+    pub(super) fn shrink(&mut self, wanted: u64, most: usize, way: &mut Way<'_, K, V>) {
+        self.settle();
+        let mut freed = 0;
+        for _ in 0..most {
+            if freed >= wanted || way.gauge.evictable() == 0 {
+                return;
+            }
+            let Some(slot) = self.verdict(None) else { return };
+            freed += self.weight_of(slot, way.room);
+            self.take_out(slot, RemovalCause::Evicted, way);
+        }
+    }
+
+    /// Tells the policy what the shard may hold now.
+    pub(super) fn resize(&mut self, capacity: u64) {
+        self.settle();
+        self.policy.get_mut().resize(capacity);
+    }
+
+    /// Whom the policy sends away. A policy that names nobody although somebody is there, or an
+    /// empty slot, is overruled: the store must not fail with it.
+    fn verdict(&mut self, newcomer: Option<&Candidate>) -> Option<u32> {
+        let Self { policy, cells, .. } = self;
+        match policy.get_mut().victim(newcomer, &Marks(cells)) {
+            Verdict::Evict(slot) if cells.get(slot.index()).is_some_and(Cell::is_candidate) => {
+                Some(slot.0)
+            }
+            Verdict::Refuse if newcomer.is_some() => None,
+            _ => cells.iter().position(Cell::is_candidate).map(|slot| slot as u32),
+        }
+    }
+
+    /// Puts the entry into the slot it stands in already, or into an empty one.
+    fn place(
+        &mut self,
+        held: Option<u32>,
+        newcomer: Newcomer<K, V>,
+        candidate: Option<&Candidate>,
+        way: &mut Way<'_, K, V>,
+    ) {
+        let Newcomer { key, entry, hash, weight, .. } = newcomer;
+        let standing = Standing::of(entry.priority());
+        let is_high = entry.priority() == Priority::High;
+        let resident = Resident { key, entry, hash };
+        let slot = match held {
+            Some(slot) => {
+                self.replace(slot, resident, candidate, way);
+                slot
+            }
+            None => {
+                let slot = self.enter(resident, way);
+                if let Some(candidate) = candidate {
+                    self.policy.get_mut().insert(Slot(slot), candidate);
+                }
+                slot
+            }
+        };
+        self.cells[slot as usize].standing = standing;
+        if standing != Standing::Untold {
+            way.gauge.evictable.store(way.gauge.evictable() + weight, Ordering::Relaxed);
+        }
+        if is_high {
+            self.note(slot);
+        }
+    }
+
+    fn enter(&mut self, resident: Resident<K, V>, way: &Way<'_, K, V>) -> u32 {
+        let hash = resident.hash;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.cells.push(Cell::empty());
+            u32::try_from(self.cells.len() - 1).expect("a shard of 2^32 entries fits in no memory")
+        });
+        let cell = &mut self.cells[slot as usize];
+        cell.resident = Some(resident);
+        cell.mark.store(0, Ordering::Relaxed);
+        let Self { table, cells, .. } = self;
+        let hash_of = |slot: &u32| cells[*slot as usize].resident.as_ref().map_or(0, |r| r.hash);
+        table.insert_unique(hash, slot, hash_of);
+        way.gauge.entries.store(way.gauge.entries() + 1, Ordering::Relaxed);
+        slot
+    }
+
+    /// The slot's entry gives way to a new one of the same key; its mark stays.
+    fn replace(
+        &mut self,
+        slot: u32,
+        resident: Resident<K, V>,
+        candidate: Option<&Candidate>,
+        way: &mut Way<'_, K, V>,
+    ) {
+        let cell = &mut self.cells[slot as usize];
+        let was = cell.standing;
+        if was == Standing::Untold {
+            cell.mark.store(0, Ordering::Relaxed);
+        }
+        let old = cell.resident.replace(resident).expect("the slot was found in the table");
+        match candidate {
+            Some(candidate) if was != Standing::Untold => {
+                self.uncount(&old.entry, was, way);
+                self.policy.get_mut().update(Slot(slot), candidate);
+            }
+            Some(candidate) => {
+                self.uncount(&old.entry, was, way);
+                let policy = self.policy.get_mut();
+                policy.arrive(candidate);
+                policy.insert(Slot(slot), candidate);
+            }
+            None => self.forget(slot, &old.entry, was, RemovalCause::Replaced, way),
+        }
+        way.exit.depart(old.key, old.entry, RemovalCause::Replaced, way.leaving);
+    }
+
+    /// Tells the policy that an entry left, and takes it off the gauges.
+    fn forget(
+        &mut self,
+        slot: u32,
+        entry: &Arc<Entry<V>>,
+        standing: Standing,
+        cause: RemovalCause,
+        way: &Way<'_, K, V>,
+    ) {
+        self.uncount(entry, standing, way);
+        if standing != Standing::Untold {
+            self.policy.get_mut().remove(Slot(slot), cause);
+        }
+    }
+
+    fn uncount(&self, entry: &Arc<Entry<V>>, standing: Standing, way: &Way<'_, K, V>) {
+        let weight = way.room.weight(entry);
+        if standing == Standing::Untold {
+            way.room.unpin(weight);
+        } else {
+            way.gauge.evictable.store(way.gauge.evictable() - weight, Ordering::Relaxed);
+        }
+    }
+
+    /// What the policy is told of a newcomer; nothing of a pinned one.
+    fn candidate(&mut self, newcomer: &Newcomer<K, V>) -> Option<Candidate> {
+        let name = mixed(newcomer.hash);
+        let candidate = |hash| Candidate::new(hash, newcomer.weight).ends_at(newcomer.ends_at);
+        Some(match newcomer.entry.priority() {
+            Priority::Pinned => return None,
+            Priority::Normal => candidate(name),
+            Priority::High => candidate(name).worth(HIGH_WORTH, 0),
+            Priority::Low => {
+                self.strangers += 1;
+                candidate(mixed(name ^ self.strangers)).worth(1.0 / HIGH_WORTH, 0)
+            }
+        })
+    }
+
+    fn weight_of(&self, slot: u32, room: &Room) -> u64 {
+        self.entry(slot).map_or(0, |entry| room.weight(entry))
+    }
+
+    fn hash_of(&self, slot: u32) -> u64 {
+        self.cells[slot as usize].resident.as_ref().map_or(0, |resident| resident.hash)
+    }
+}
+
+/// Another hash of the same key: the table and the choice of the shard use the bits of the first,
+/// and a policy that samples by hash must not draw by those. The finish of MurmurHash3.
+fn mixed(hash: u64) -> u64 {
+    let hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ hash >> 33
+}
