@@ -2,5 +2,18 @@
 //!
 //! * [`eviction`]: policies that choose what leaves level 1, each behind core's
 //!   [`EvictionPolicy`](cache_enterprise_core::EvictionPolicy).
+//! * [`admission`]: whether a value comes in, and whether it climbs.
+//! * [`lifetime`]: for how long a value is fresh.
+//! * [`CacheStrategy`]: what people write themselves, by name in a [`StrategyRegistry`].
 
+pub mod admission;
+mod bounds;
+mod context;
+mod custom;
 pub mod eviction;
+mod hash;
+pub mod lifetime;
+mod sketch;
+
+pub use context::StrategyContext;
+pub use custom::{CacheStrategy, Composite, StrategyRegistry, WithAdmission, WithLifetime};
