@@ -66,6 +66,11 @@ pub enum TraceError {
         /// What is wrong with it; names the columns.
         problem: String,
     },
+    /// There are more requests than a replay numbers.
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
     /// More than a tenth of the lines could not be read.
     TooManySkipped {
         /// The file.
@@ -119,6 +124,9 @@ impl fmt::Display for TraceError {
                     "the header of {} {problem}; expected key[,time,size,tenant]",
                     path.display()
                 )
+            }
+            Self::TooLong { path } => {
+                write!(f, "{} holds more than 4294967295 requests", path.display())
             }
             Self::TooManySkipped { path, skipped, lines, first_line, reason } => {
                 // Rounded up, so that a share just over the limit never reads as the limit itself.

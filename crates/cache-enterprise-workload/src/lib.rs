@@ -14,6 +14,9 @@
 //! Generated requests come from [`Catalogue`]: tenants of unequal size whose keys follow a [`Zipf`]
 //! law, the same for the same seed.
 //!
+//! [`simulate`] runs requests through an eviction policy, and computes what perfect foresight and
+//! the least recently used would have missed.
+//!
 //! The crate holds no cache, no policy and no peer to compare with; those who replay the requests
 //! bring them.
 //!
@@ -39,6 +42,7 @@ pub mod csv;
 pub mod trace;
 
 pub mod scenario;
+pub mod simulate;
 pub mod zipf;
 
 mod error;

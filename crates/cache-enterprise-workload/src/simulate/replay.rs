@@ -1,0 +1,189 @@
+//! Requests in memory, ready to be run many times.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::{Request, TraceError, hash};
+
+/// An object that is not asked for again.
+pub(super) const NEVER: u32 = u32::MAX;
+
+/// The requests of one source, in order: of each the hash of its object and its size, 16 bytes a
+/// request, and 4 more once [`opt`](super::opt) has looked at it.
+///
+/// ```
+/// use cache_enterprise_workload::simulate::Replay;
+///
+/// let replay = Replay::of_ids("visits", [7, 8, 7]);
+/// assert_eq!((replay.name(), replay.len(), replay.unique()), ("visits", 3, 2));
+/// assert_eq!(replay.hashes()[0], replay.hashes()[2]);
+/// ```
+#[derive(Debug)]
+pub struct Replay {
+    name: String,
+    hashes: Vec<u64>,
+    sizes: Vec<u32>,
+    /// The objects numbered from 0 in order of their first request.
+    ids: Vec<u32>,
+    unique: usize,
+    next_uses: OnceLock<Vec<u32>>,
+}
+
+impl Replay {
+    /// Reads the file at `path`, which may be of any format that [`open`](crate::open) knows. Its
+    /// name is the file's without the endings.
+    ///
+    /// # Errors
+    /// As [`scan`](crate::scan); [`TraceError::TooLong`] from 2^32 - 1 requests on.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, TraceError> {
+        let path = path.as_ref();
+        let mut requests = crate::open(path)?;
+        let mut replay = Builder::default();
+        for request in requests.by_ref() {
+            if replay.hashes.len() == NEVER as usize {
+                return Err(TraceError::TooLong { path: path.to_owned() });
+            }
+            replay.push(&request?);
+        }
+        requests.report().check()?;
+        Ok(replay.finish(name_of(path)))
+    }
+
+    /// The objects with these ids, asked for in this order, each of size 1.
+    ///
+    /// # Panics
+    /// From 2^32 - 1 requests on.
+    pub fn of_ids(name: &str, ids: impl IntoIterator<Item = u64>) -> Self {
+        let mut replay = Builder::default();
+        for id in ids {
+            assert!(
+                replay.hashes.len() < NEVER as usize,
+                "a replay numbers its requests in 32 bits"
+            );
+            replay.push(&Request::new(id.into()));
+        }
+        replay.finish(name.to_owned())
+    }
+
+    /// What the source is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many requests there are.
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether there is no request.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// How many different objects are asked for.
+    pub fn unique(&self) -> usize {
+        self.unique
+    }
+
+    /// The hash of each request's object, well mixed.
+    pub fn hashes(&self) -> &[u64] {
+        &self.hashes
+    }
+
+    /// The size in bytes of each request's object; 1 where the source does not know it.
+    pub fn sizes(&self) -> &[u32] {
+        &self.sizes
+    }
+
+    /// The objects in order of their requests, numbered from 0.
+    pub(super) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// For each request the number of the next one for the same object, or [`NEVER`].
+    pub(super) fn next_uses(&self) -> &[u32] {
+        self.next_uses.get_or_init(|| {
+            let mut seen = vec![NEVER; self.unique];
+            let mut next_uses = vec![NEVER; self.ids.len()];
+            for (at, id) in self.ids.iter().enumerate().rev() {
+                next_uses[at] = std::mem::replace(&mut seen[*id as usize], at as u32);
+            }
+            next_uses
+        })
+    }
+}
+
+/// The file's name up to `.ctr.zst`, else up to its last ending.
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match name.strip_suffix(".ctr.zst") {
+        Some(stem) => stem.to_owned(),
+        None => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    hashes: Vec<u64>,
+    sizes: Vec<u32>,
+    ids: Vec<u32>,
+    numbers: HashMap<u64, u32, BuildHasherDefault<Mixed>>,
+}
+
+impl Builder {
+    fn push(&mut self, request: &Request) {
+        let hash = hash::number(request.object_id());
+        let next = self.numbers.len() as u32;
+        self.ids.push(*self.numbers.entry(hash).or_insert(next));
+        self.hashes.push(hash);
+        self.sizes.push(request.size);
+    }
+
+    fn finish(self, name: String) -> Replay {
+        let unique = self.numbers.len();
+        let Self { hashes, sizes, ids, .. } = self;
+        Replay { name, hashes, sizes, ids, unique, next_uses: OnceLock::new() }
+    }
+}
+
+/// The keys of the table are hashes already.
+#[derive(Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_knows_the_next_one_for_its_object() {
+        let replay = Replay::of_ids("few", [5, 9, 5, 5, 9, 1]);
+        assert_eq!(replay.ids(), [0, 1, 0, 0, 1, 2]);
+        assert_eq!(replay.next_uses(), [2, 4, 3, NEVER, NEVER, NEVER]);
+    }
+
+    #[test]
+    fn a_name_loses_its_endings() {
+        let name = |path: &str| name_of(Path::new(path));
+        assert_eq!(name("traces/arc-p3.ctr.zst"), "arc-p3");
+        assert_eq!(name("access.log"), "access");
+        assert_eq!(name("visits"), "visits");
+    }
+}

@@ -1,0 +1,296 @@
+//! Requests through one policy.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use cache_enterprise_core::{
+    Candidate, EvictionPolicy, HitMarks, PolicyFactory, PolicyShape, Recording, RemovalCause, Slot,
+    Verdict,
+};
+
+use super::index::SlotIndex;
+use super::{CpuTimer, Replay};
+
+/// Every policy is made from this seed: a run can be repeated.
+const SEED: u64 = 0x005e_eded;
+
+/// Slots that are made at once even for a capacity given in bytes.
+const ENTRIES_MAX: usize = 1 << 20;
+
+/// What a run over requests came to.
+///
+/// ```
+/// use cache_enterprise_workload::simulate::{Replay, lru};
+///
+/// let run = lru(&Replay::of_ids("two", [1, 1]), 1);
+/// assert_eq!(run.miss_ratio(), 0.5);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// All requests.
+    pub requests: u64,
+    /// Those that were not answered from the cache.
+    pub misses: u64,
+    /// Processor time of all requests, look-up included.
+    pub cpu: Duration,
+}
+
+impl Run {
+    /// Misses as a share of the requests; 0 without any.
+    pub fn miss_ratio(&self) -> f64 {
+        self.misses as f64 / self.requests.max(1) as f64
+    }
+
+    /// Processor time of one request in nanoseconds; 0 without any.
+    pub fn ns_per_request(&self) -> f64 {
+        self.cpu.as_nanos() as f64 / self.requests.max(1) as f64
+    }
+}
+
+/// A cache without values: hashes in slots, and a policy that says which leaves.
+///
+/// It calls the policy as a store would: [`arrive`](EvictionPolicy::arrive) on a miss,
+/// [`victim`](EvictionPolicy::victim) while room is missing, [`insert`](EvictionPolicy::insert)
+/// unless the newcomer is refused. Hits are told at once, or counted in marks. A request costs one
+/// probe of a table besides what the policy does, and no allocation once the cache is full.
+///
+/// ```
+/// use cache_enterprise_core::{Candidate, EvictionPolicy, HitMarks, Recording, RemovalCause, Slot, Verdict};
+/// use cache_enterprise_workload::simulate::Simulator;
+///
+/// /// Keeps what came first for ever.
+/// #[derive(Debug)]
+/// struct Frozen;
+///
+/// impl EvictionPolicy for Frozen {
+///     fn recording(&self) -> Recording {
+///         Recording::Nothing
+///     }
+///     fn victim(&mut self, _: Option<&Candidate>, _: &dyn HitMarks) -> Verdict {
+///         Verdict::Refuse
+///     }
+///     fn insert(&mut self, _: Slot, _: &Candidate) {}
+///     fn remove(&mut self, _: Slot, _: RemovalCause) {}
+/// }
+///
+/// let mut cache = Simulator::of_policy(Box::new(Frozen), 2);
+/// let hits: Vec<bool> =
+///     [1, 2, 3, 1, 3].map(|hash| cache.request(hash)).into_iter().collect::<Result<_, _>>()?;
+/// assert_eq!(hits, [false, false, false, true, false]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Simulator {
+    policy: Box<dyn EvictionPolicy>,
+    recording: Recording,
+    index: SlotIndex,
+    entries: Entries,
+    marks: Marks,
+    capacity: u64,
+    weight: u64,
+    requests: u64,
+    misses: u64,
+}
+
+impl Simulator {
+    /// A cache of `capacity` objects with a policy from this factory.
+    pub fn new(factory: &dyn PolicyFactory, capacity: u64) -> Self {
+        let shape = PolicyShape::new(capacity, expected(capacity), SEED);
+        Self::of_policy(factory.create(&shape), capacity)
+    }
+
+    /// A cache that holds a weight of `capacity` under this policy.
+    pub fn of_policy(policy: Box<dyn EvictionPolicy>, capacity: u64) -> Self {
+        let entries = expected(capacity);
+        Self {
+            recording: policy.recording(),
+            policy,
+            index: SlotIndex::new(entries),
+            entries: Entries::with_capacity(entries),
+            marks: Marks(Vec::with_capacity(entries)),
+            capacity,
+            weight: 0,
+            requests: 0,
+            misses: 0,
+        }
+    }
+
+    /// Asks for the object of this hash, which weighs 1, and puts it in where it was missing.
+    /// Whether it was there.
+    ///
+    /// # Errors
+    /// A [`PolicyFault`]; the cache is of no use afterwards.
+    #[inline]
+    pub fn request(&mut self, hash: u64) -> Result<bool, PolicyFault> {
+        self.ask(&Candidate::new(hash, 1))
+    }
+
+    /// Asks for the object of which all this is known. One that weighs more than the capacity is
+    /// never put in. The weight of an object that is there stays what it was.
+    ///
+    /// # Errors
+    /// A [`PolicyFault`]; the cache is of no use afterwards.
+    #[inline]
+    pub fn ask(&mut self, candidate: &Candidate) -> Result<bool, PolicyFault> {
+        self.requests += 1;
+        let Some(slot) = self.index.get(candidate.hash) else {
+            self.misses += 1;
+            return self.fill(candidate).map(|()| false);
+        };
+        match self.recording {
+            Recording::Nothing => {}
+            Recording::Marks { max } => self.marks.count(slot, max),
+            Recording::Queue => self.policy.hit(slot),
+        }
+        Ok(true)
+    }
+
+    /// All requests of a replay, each of weight 1.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub fn run(&mut self, replay: &Replay) -> Result<Run, PolicyFault> {
+        let (requests, misses) = (self.requests, self.misses);
+        let timer = CpuTimer::start();
+        for hash in replay.hashes() {
+            self.request(*hash)?;
+        }
+        let cpu = timer.elapsed();
+        Ok(Run { requests: self.requests - requests, misses: self.misses - misses, cpu })
+    }
+
+    /// Requests so far.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Misses so far.
+    pub fn misses(&self) -> u64 {
+        self.misses
+    }
+
+    fn fill(&mut self, newcomer: &Candidate) -> Result<(), PolicyFault> {
+        self.policy.arrive(newcomer);
+        if newcomer.weight > self.capacity {
+            return Ok(());
+        }
+        while self.weight + newcomer.weight > self.capacity {
+            match self.policy.victim(Some(newcomer), &self.marks) {
+                Verdict::Evict(slot) => self.evict(slot)?,
+                Verdict::Refuse => return Ok(()),
+            }
+        }
+        let slot = self.entries.put(newcomer.hash, newcomer.weight);
+        self.marks.reset(slot);
+        self.weight += newcomer.weight;
+        self.index.insert(newcomer.hash, slot);
+        self.policy.insert(slot, newcomer);
+        Ok(())
+    }
+
+    fn evict(&mut self, slot: Slot) -> Result<(), PolicyFault> {
+        let Some((hash, weight)) = self.entries.take(slot) else {
+            return Err(PolicyFault { slot, request: self.requests });
+        };
+        self.index.remove(hash);
+        self.weight -= weight;
+        self.policy.remove(slot, RemovalCause::Evicted);
+        Ok(())
+    }
+}
+
+fn expected(capacity: u64) -> usize {
+    usize::try_from(capacity).unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX)
+}
+
+/// What lies in each slot. Slots are dense: one that became free is the next to be used.
+#[derive(Debug, Default)]
+struct Entries {
+    /// Hash and weight; a weight of 0 is a free slot.
+    entries: Vec<(u64, u64)>,
+    free: Vec<u32>,
+}
+
+impl Entries {
+    fn with_capacity(entries: usize) -> Self {
+        Self { entries: Vec::with_capacity(entries), free: Vec::new() }
+    }
+
+    fn put(&mut self, hash: u64, weight: u64) -> Slot {
+        let weight = weight.max(1);
+        if let Some(free) = self.free.pop() {
+            self.entries[free as usize] = (hash, weight);
+            return Slot(free);
+        }
+        self.entries.push((hash, weight));
+        Slot((self.entries.len() - 1) as u32)
+    }
+
+    fn take(&mut self, slot: Slot) -> Option<(u64, u64)> {
+        let entry = self.entries.get_mut(slot.index())?;
+        let (hash, weight) = *entry;
+        if weight == 0 {
+            return None;
+        }
+        entry.1 = 0;
+        self.free.push(slot.0);
+        Some((hash, weight))
+    }
+}
+
+/// The hits of each slot since the policy last looked.
+#[derive(Debug)]
+struct Marks(Vec<Cell<u8>>);
+
+impl Marks {
+    #[inline]
+    fn count(&self, slot: Slot, max: u8) {
+        let mark = &self.0[slot.index()];
+        if mark.get() < max {
+            mark.set(mark.get() + 1);
+        }
+    }
+
+    fn reset(&mut self, slot: Slot) {
+        if slot.index() >= self.0.len() {
+            self.0.resize(slot.index() + 1, Cell::new(0));
+        }
+        self.0[slot.index()].set(0);
+    }
+}
+
+impl HitMarks for Marks {
+    fn take(&self, slot: Slot) -> u8 {
+        self.0.get(slot.index()).map_or(0, Cell::take)
+    }
+
+    fn set(&self, slot: Slot, count: u8) {
+        if let Some(mark) = self.0.get(slot.index()) {
+            mark.set(count);
+        }
+    }
+}
+
+/// The policy named a slot that holds nothing: it has lost track of what is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PolicyFault {
+    /// The slot it named.
+    pub slot: Slot,
+    /// At which request, counted from 1.
+    pub request: u64,
+}
+
+impl fmt::Display for PolicyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "at request {} the policy evicts from slot {}, which holds nothing",
+            self.request, self.slot.0
+        )
+    }
+}
+
+impl Error for PolicyFault {}
