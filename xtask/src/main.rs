@@ -18,6 +18,7 @@ mod metadata;
 mod model;
 mod mutants;
 mod servers;
+mod simulate;
 mod test;
 mod tidy;
 mod workspace;
@@ -40,6 +41,8 @@ cargo xtask COMMAND
   model [STORY]             the engine under a scheduler that tries interleavings
   chaos --seeds A..B        the engine in a simulated world, a schedule a seed; [--json] [--trace]
   chaos --mutants [RULE]    each rule of coherence broken, and who finds it; [--json]
+  simulate --traces DIR     recorded requests through every policy; [--strategy A,B] [--json];
+                            `simulate --help` lists the rest
   bench [GROUP] [--json]    peers beside us in one run; JSON lines on stdout
   bench rivals [--json]     five scenarios of coherence and loading: which library passes
   help                      this text
@@ -68,6 +71,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "bench" => return bench::run(&workspace, rest),
         "chaos" => return chaos::run(&workspace, rest),
         "model" => return model::run(&workspace, rest),
+        "simulate" => return simulate::run(&workspace, rest),
         _ => {}
     }
     if let Some(extra) = rest.first() {

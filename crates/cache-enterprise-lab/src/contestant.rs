@@ -1,0 +1,90 @@
+//! Who takes part: policies by name, the two ends of the scale, and the store as it serves.
+
+use std::sync::Arc;
+
+use cache_enterprise_core::PolicyFactory;
+use cache_enterprise_strategies::eviction;
+use cache_enterprise_workload::simulate::{Replay, Run, Simulator, opt};
+
+use crate::{Outcome, store};
+
+/// The store on quick_cache, which has a policy of its own.
+const QUICK: &str = "quick";
+
+/// What serves where nobody chose, on a line of its own.
+const DEFAULT: &str = "default";
+
+/// The strategy that stands behind [`DEFAULT`].
+const DEFAULT_STRATEGY: &str = QUICK;
+
+/// Perfect foresight, which no store can have.
+const OPT: &str = "opt";
+
+/// One line of the results.
+#[derive(Clone, Debug)]
+pub(crate) struct Contestant {
+    /// As it was asked for.
+    pub(crate) name: String,
+    means: Means,
+}
+
+#[derive(Clone, Debug)]
+enum Means {
+    /// Perfect foresight.
+    Opt,
+    /// The store on quick_cache.
+    Quick,
+    /// A policy, bare.
+    Bare(Arc<dyn PolicyFactory>),
+}
+
+impl Contestant {
+    /// Everybody: perfect foresight, every policy, `quick` and `default`.
+    pub(crate) fn all() -> Outcome<Vec<Self>> {
+        let mut names = vec![OPT.to_owned()];
+        names.extend(eviction::all().iter().map(|policy| policy.name().to_owned()));
+        names.extend([QUICK.to_owned(), DEFAULT.to_owned()]);
+        Self::named(&names)
+    }
+
+    /// Those with these names, each once.
+    ///
+    /// # Errors
+    /// A sentence that lists the known names when one is unknown.
+    pub(crate) fn named(names: &[String]) -> Outcome<Vec<Self>> {
+        let mut contestants: Vec<Self> = Vec::new();
+        for name in names {
+            if contestants.iter().all(|other| other.name != *name) {
+                contestants.push(Self { name: name.clone(), means: Means::of(name)? });
+            }
+        }
+        Ok(contestants)
+    }
+
+    /// Replays the requests through a cache of `capacity` objects.
+    ///
+    /// # Errors
+    /// When the policy breaks its contract.
+    pub(crate) fn run(&self, replay: &Replay, capacity: usize) -> Outcome<Run> {
+        match &self.means {
+            Means::Opt => Ok(opt(replay, capacity)),
+            Means::Quick => Ok(store::run_quick(replay, capacity)),
+            Means::Bare(policy) => Simulator::new(policy.as_ref(), capacity as u64)
+                .run(replay)
+                .map_err(|fault| format!("{} on {}: {fault}", self.name, replay.name()).into()),
+        }
+    }
+}
+
+impl Means {
+    fn of(name: &str) -> Outcome<Self> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            OPT => Ok(Self::Opt),
+            QUICK => Ok(Self::Quick),
+            DEFAULT => Self::of(DEFAULT_STRATEGY),
+            _ => eviction::resolve(name).map(Self::Bare).map_err(|error| {
+                format!("`{name}`: {error}; besides there are {OPT}, {QUICK} and {DEFAULT}").into()
+            }),
+        }
+    }
+}
