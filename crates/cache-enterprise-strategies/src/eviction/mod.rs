@@ -7,22 +7,29 @@
 //! | `clock` | [`Clock`] | a mark |
 //! | `sieve` | [`Sieve`] | a mark |
 //! | `s3-fifo` | [`S3Fifo`] | a count up to 3 |
+//! | `adaptive` | [`Adaptive`] | count and gap |
+//! | `learned` | [`Learned`] | count and two gaps |
 //!
 //! [`resolve`] finds one by its name. Queues of policies that have several are bounded by weight,
 //! so that they mean the same whether the capacity counts entries or bytes.
 
+mod adaptive;
 mod clock;
 mod fifo;
 mod ghosts;
+mod learned;
 mod lists;
 mod lru;
 mod names;
 mod parameters;
+mod reuse;
 mod s3_fifo;
 mod sieve;
 
+pub use adaptive::Adaptive;
 pub use clock::Clock;
 pub use fifo::Fifo;
+pub use learned::{Learned, LearnedStatus};
 pub use lru::Lru;
 pub use names::resolve;
 pub use s3_fifo::S3Fifo;
@@ -48,5 +55,7 @@ pub fn all() -> Vec<Arc<dyn PolicyFactory>> {
         Arc::new(Clock::default()),
         Arc::new(Sieve),
         Arc::new(S3Fifo::default()),
+        Arc::new(Adaptive::default()),
+        Arc::new(Learned::default()),
     ]
 }

@@ -1,0 +1,73 @@
+//! Adapts to what comes back, and how soon.
+
+use std::sync::Arc;
+
+use cache_enterprise_core::{EvictionPolicy, PolicyFactory, PolicyShape, Result};
+
+use super::parameters::number;
+use super::reuse::{Progress, ReusePolicy, Settings};
+
+const NAME: &str = "adaptive";
+
+/// Values residents by how soon keys of their count and last gap came back of late (`adaptive`),
+/// and refuses newcomers that promise less than who would leave for them.
+///
+/// Needs no training: before it has seen anything it keeps what was used last. The smaller sister
+/// of [`Learned`](super::Learned), with fewer classes and half the history: the past of at most
+/// 4 times as many keys as entries (at least 4,096), at most 16 bytes each, 36 bytes a slot, and
+/// 0.3 MiB of tables for each shard. A hit takes a constant number of steps, a victim looks at
+/// ten entries. Values weigh by use per unit of weight, and per load time where it is known.
+///
+/// ```
+/// use cache_enterprise_core::{Error, PolicyFactory};
+/// use cache_enterprise_strategies::eviction::Adaptive;
+///
+/// assert_eq!(Adaptive::default().name(), "adaptive");
+/// let fast = Adaptive::default().learning_rate(0.3)?;
+/// assert!(fast.learning_rate(f64::NAN).is_err());
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Adaptive {
+    learning_rate: f64,
+}
+
+impl Default for Adaptive {
+    fn default() -> Self {
+        Self { learning_rate: 0.15 }
+    }
+}
+
+impl Adaptive {
+    /// The weight of what the last interval (twice the entries, at least 2,048 requests) showed
+    /// against all before, 0.001 to 0.9. Default: 0.15.
+    ///
+    /// # Errors
+    /// [`Config`](cache_enterprise_core::ErrorKind::Config) outside of the range.
+    pub fn learning_rate(mut self, rate: f64) -> Result<Self> {
+        self.learning_rate = number(NAME, "learning_rate", rate, 0.001..=0.9)?;
+        Ok(self)
+    }
+
+    pub(super) fn settings(self) -> Settings {
+        Settings {
+            history: 4,
+            history_least: 4_096,
+            drawn: 8,
+            trends: false,
+            learning_rate: self.learning_rate,
+            interval: None,
+            min_data_points: 0,
+        }
+    }
+}
+
+impl PolicyFactory for Adaptive {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
+        Box::new(ReusePolicy::new(self.settings(), shape, Arc::new(Progress::default())))
+    }
+}
