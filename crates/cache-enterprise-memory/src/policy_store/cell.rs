@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use cache_enterprise_core::sync::atomic::{AtomicU8, Ordering};
+use cache_enterprise_core::sync::atomic::{AtomicU16, Ordering};
 use cache_enterprise_core::{Entry, HitMarks, Priority, Scoped, Slot};
 
 /// The place behind a slot number; empty between two entries.
 #[derive(Debug)]
 pub(super) struct Cell<K, V> {
     pub(super) resident: Option<Resident<K, V>>,
-    /// Hits since the policy looked last, for policies that count them.
-    pub(super) mark: AtomicU8,
+    /// Hits since the policy looked last, or the stamp of the shard's list of hits.
+    pub(super) mark: AtomicU16,
     pub(super) standing: Standing,
 }
 
@@ -46,7 +46,7 @@ impl Standing {
 
 impl<K, V> Cell<K, V> {
     pub(super) fn empty() -> Self {
-        Self { resident: None, mark: AtomicU8::new(0), standing: Standing::Untold }
+        Self { resident: None, mark: AtomicU16::new(0), standing: Standing::Untold }
     }
 
     /// Whether the policy may name this cell.
@@ -58,7 +58,7 @@ impl<K, V> Cell<K, V> {
     #[inline]
     pub(super) fn count_hit(&self, max: u8) {
         let mark = self.mark.load(Ordering::Relaxed);
-        if mark < max {
+        if mark < u16::from(max) {
             self.mark.store(mark + 1, Ordering::Relaxed);
         }
     }
@@ -75,12 +75,13 @@ impl<K, V> HitMarks for Marks<'_, K, V> {
         if mark > 0 {
             cell.mark.store(0, Ordering::Relaxed);
         }
-        mark
+        // Nothing but counts up to a maximum of this type is stored for a policy that takes marks.
+        mark as u8
     }
 
     fn set(&self, slot: Slot, count: u8) {
         if let Some(cell) = self.0.get(slot.index()) {
-            cell.mark.store(count, Ordering::Relaxed);
+            cell.mark.store(count.into(), Ordering::Relaxed);
         }
     }
 }

@@ -134,7 +134,7 @@ impl<K, V> Shard<K, V> {
         match &self.hits {
             Hits::Nothing => {}
             Hits::Marks(max) => cell.count_hit(*max),
-            Hits::Queue(ring) => ring.note(slot),
+            Hits::Queue(ring) => ring.note(slot, &cell.mark),
         }
     }
 
@@ -153,8 +153,8 @@ impl<K, V> Shard<K, V> {
     /// Tells the policy of the hits since the last write.
     pub(super) fn settle(&mut self) {
         if let Hits::Queue(ring) = &mut self.hits {
-            let policy = self.policy.get_mut();
-            ring.drain(|slot| policy.hit(slot));
+            let (policy, cells) = (self.policy.get_mut(), &self.cells);
+            ring.drain(|slot| Some(&cells.get(slot.index())?.mark), |slot| policy.hit(slot));
         }
     }
 
