@@ -92,8 +92,9 @@ pub enum RemovalCause {
 pub enum SetOutcome {
     /// Readable at once in level 1 and, when asked, below.
     Stored,
-    /// Level 1 did not take it: it is heavier than a quarter of the capacity, or pinned entries
-    /// fill the store. Nothing older is left under the key.
+    /// Level 1 did not take it: it is heavier than a quarter of the capacity, pinned entries fill
+    /// the store, or its eviction policy finds the others worth more. Nothing older is left under
+    /// the key.
     Refused,
     /// A removal or a newer value came first; nothing was changed.
     Fenced,

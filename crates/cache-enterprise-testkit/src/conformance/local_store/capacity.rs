@@ -51,7 +51,7 @@ fn the_capacity_is_never_passed<S: Store>(subject: &Subject<'_, S>) -> Verdict {
 fn what_was_just_stored_is_found_under_pressure<S: Store>(subject: &Subject<'_, S>) -> Verdict {
     let store = subject.bytes(CAPACITY);
     for number in 0..5_000 {
-        store.set_stored(&format!("key-{number}"), entry(number, 1_000))?;
+        subject.set_under_pressure(&store, &format!("key-{number}"), entry(number, 1_000))?;
     }
     Ok(())
 }
@@ -63,7 +63,9 @@ fn an_eviction_is_counted_and_released<S: Store>(subject: &Subject<'_, S>) -> Ve
         store.set(&format!("key-{number}"), Arc::clone(entry));
     }
     let stats = store.stats();
-    ensure_eq!(stats.evictions + stats.entries, 5_000, "entries evicted and held");
+    let accounted = stats.evictions + stats.refusals + stats.entries;
+    ensure_eq!(accounted, 5_000, "entries evicted, refused and held");
+    ensure!(subject.is_selective || stats.refusals == 0, "{} refusals", stats.refusals);
     let held = entries.iter().filter(|entry| Arc::strong_count(entry) > 1).count();
     ensure_eq!(held as u64, stats.entries, "entries that somebody still holds");
     Ok(())
@@ -83,7 +85,8 @@ fn an_entry_of_a_quarter_of_the_capacity_is_taken<S: Store>(subject: &Subject<'_
     let store = subject.bytes(CAPACITY);
     fill(&store, 2_000, 1_000);
     for number in 0..40 {
-        store.set_stored(&format!("big-{number}"), entry(number, CAPACITY as usize / 4))?;
+        let big = entry(number, CAPACITY as usize / 4);
+        subject.set_under_pressure(&store, &format!("big-{number}"), big)?;
         store.expect_exact()?;
     }
     Ok(())
@@ -215,7 +218,7 @@ fn heavy_and_light_entries_share_the_room<S: Store>(subject: &Subject<'_, S>) ->
     let mut rng = subject.seed.rng();
     for step in 0..4_000 {
         let weight = if step % 10 == 0 { CAPACITY as usize / 5 } else { rng.random_range(1..500) };
-        store.set_stored(&format!("key-{step}"), entry(step, weight))?;
+        subject.set_under_pressure(&store, &format!("key-{step}"), entry(step, weight))?;
         store.expect_exact()?;
     }
     Ok(())

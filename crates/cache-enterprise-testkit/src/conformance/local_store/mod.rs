@@ -50,7 +50,17 @@ where
     S: LocalStore<String, Vec<u8>>,
     M: Fn(Capacity) -> S,
 {
-    run_where(name, |_| true, open)
+    run_where(name, |_| true, false, open)
+}
+
+/// As [`run`], for a store that may refuse a newcomer because it finds what it holds worth more.
+/// What it refuses must leave no trace; what it takes is held to every rule.
+pub fn run_selective<S, M>(name: &str, open: M) -> Report
+where
+    S: LocalStore<String, Vec<u8>>,
+    M: Fn(Capacity) -> S,
+{
+    run_where(name, |_| true, true, open)
 }
 
 /// Runs the one case called `case`, for a look at a failure.
@@ -62,12 +72,12 @@ where
     S: LocalStore<String, Vec<u8>>,
     M: Fn(Capacity) -> S,
 {
-    let report = run_where(name, |known| known == case, open);
+    let report = run_where(name, |known| known == case, false, open);
     assert!(!report.results().is_empty(), "there is no case called {case}");
     report
 }
 
-fn run_where<S, M>(name: &str, wanted: impl Fn(&str) -> bool, open: M) -> Report
+fn run_where<S, M>(name: &str, wanted: impl Fn(&str) -> bool, is_selective: bool, open: M) -> Report
 where
     S: LocalStore<String, Vec<u8>>,
     M: Fn(Capacity) -> S,
@@ -76,7 +86,7 @@ where
     let mut report = Report::new("local store", name.to_owned(), seed);
     let themes = [basics::cases::<S>(), capacity::cases(), lives::cases(), concurrency::cases()];
     for (name, case) in themes.into_iter().flatten().filter(|(name, _)| wanted(name)) {
-        let subject = Subject { open: &open, seed: seed.part(name) };
+        let subject = Subject { open: &open, seed: seed.part(name), is_selective };
         report.add(name, run_here(|| case(&subject)));
     }
     report

@@ -16,12 +16,26 @@ pub(super) type Value = Arc<Entry<Vec<u8>>>;
 pub(super) struct Subject<'a, S> {
     pub(super) open: &'a dyn Fn(Capacity) -> S,
     pub(super) seed: Seed,
+    /// Whether the store may refuse what it could take.
+    pub(super) is_selective: bool,
 }
 
 impl<S: Store> Subject<'_, S> {
     /// A store with room for all that a case without pressure puts.
     pub(super) fn roomy(&self) -> S {
         (self.open)(Capacity::bytes(64 << 20))
+    }
+
+    /// Sets where others must leave, and expects it stored and readable, or refused and not.
+    pub(super) fn set_under_pressure(&self, store: &S, name: &str, entry: Value) -> Verdict {
+        if !self.is_selective {
+            return store.set_stored(name, entry);
+        }
+        let number = number_of(&entry);
+        let outcome = store.set(name, entry);
+        let expected = if outcome == SetOutcome::Stored { number } else { None };
+        ensure_eq!(store.find(name), expected, "{name:?} right after {outcome:?}");
+        Ok(())
     }
 
     pub(super) fn bytes(&self, capacity: u64) -> S {
