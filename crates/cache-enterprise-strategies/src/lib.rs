@@ -4,15 +4,20 @@
 //!   [`EvictionPolicy`](cache_enterprise_core::EvictionPolicy).
 //! * [`admission`]: whether a value comes in, and whether it climbs.
 //! * [`lifetime`]: for how long a value is fresh.
+//! * [`predict`]: what will be asked next, and the models behind warming up.
+//! * [`anomaly`] and [`forecast`]: how unusual a measurement is, and what the next will be.
 //! * [`CacheStrategy`]: what people write themselves, by name in a [`StrategyRegistry`].
 
 pub mod admission;
+pub mod anomaly;
 mod bounds;
 mod context;
 mod custom;
 pub mod eviction;
+pub mod forecast;
 mod hash;
 pub mod lifetime;
+pub mod predict;
 mod sketch;
 
 pub use context::StrategyContext;
