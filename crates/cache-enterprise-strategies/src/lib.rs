@@ -2,6 +2,7 @@
 //!
 //! * [`eviction`]: policies that choose what leaves level 1, each behind core's
 //!   [`EvictionPolicy`](cache_enterprise_core::EvictionPolicy).
+//! * [`insight`]: what the requests say: misses by size, hot keys, reuse times.
 //! * [`admission`]: whether a value comes in, and whether it climbs.
 //! * [`lifetime`]: for how long a value is fresh.
 //! * [`predict`]: what will be asked next, and the models behind warming up.
@@ -16,6 +17,7 @@ mod custom;
 pub mod eviction;
 pub mod forecast;
 mod hash;
+pub mod insight;
 pub mod lifetime;
 pub mod predict;
 mod sketch;
