@@ -52,13 +52,13 @@ impl PolicyFactory for Clock {
     }
 
     fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
-        Box::new(Rounds { queue: Lists::with_capacity(shape.entries), most: self.rounds })
+        Box::new(Rounds { queue: Lists::new(1, shape.entries), most: self.rounds })
     }
 }
 
 #[derive(Debug)]
 struct Rounds {
-    queue: Lists<(), 1>,
+    queue: Lists<()>,
     most: u8,
 }
 

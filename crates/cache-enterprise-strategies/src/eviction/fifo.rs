@@ -25,12 +25,12 @@ impl PolicyFactory for Fifo {
     }
 
     fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
-        Box::new(Queue(Lists::with_capacity(shape.entries)))
+        Box::new(Queue(Lists::new(1, shape.entries)))
     }
 }
 
 #[derive(Debug)]
-struct Queue(Lists<(), 1>);
+struct Queue(Lists<()>);
 
 impl EvictionPolicy for Queue {
     fn recording(&self) -> Recording {

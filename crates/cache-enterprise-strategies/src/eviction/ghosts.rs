@@ -2,60 +2,67 @@
 //!
 //! A name is 32 bits of the key's hash. Among a million remembered names a key that was never here
 //! finds its own with a chance of one in 4 000, and is then taken for one that comes back, which
-//! costs nothing but its place in a queue. The names lie in a ring and an open-addressed table
-//! finds them: 8 bytes for each place, and at most two places for each name that may be
-//! remembered, which makes 16 bytes a name.
+//! costs nothing but its place in a queue. The names lie in a ring, each with a note of up to four
+//! bytes, and an open-addressed table finds them. Ring and table together take at most 16 bytes
+//! for each name that may be remembered.
+
+use std::mem::size_of;
 
 /// A name that is nobody's: a hole in the ring.
 const HOLE: u32 = 0;
 const FEWEST_PLACES: usize = 64;
 
+#[derive(Clone, Copy, Debug, Default)]
+struct Ghost<N> {
+    name: u32,
+    note: N,
+}
+
 /// A bounded set of hashes that forgets the oldest.
 #[derive(Debug, Default)]
-pub(super) struct Ghosts {
+pub(super) struct Ghosts<N> {
     /// Names in the order they came. Those taken out leave holes until the ring is packed.
-    ring: Vec<u32>,
+    ring: Vec<Ghost<N>>,
     /// Where the oldest place of the ring is, and how many places are in use.
     oldest: usize,
     used: usize,
     live: usize,
-    /// One more than the place in the ring; 0 is empty. As many cells as the ring has places.
+    /// One more than the place in the ring; 0 is empty.
     index: Vec<u32>,
 }
 
-impl Ghosts {
+impl<N: Copy + Default> Ghosts<N> {
     /// How many names are remembered.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.live
     }
 
-    /// Whether the hash is remembered.
-    #[cfg(test)]
-    pub(super) fn contains(&self, hash: u64) -> bool {
-        self.find(name(hash)).is_some()
-    }
-
-    /// Forgets the hash; says whether it was remembered.
-    pub(super) fn take(&mut self, hash: u64) -> bool {
+    /// Forgets the hash; gives its note if it was remembered.
+    pub(super) fn take(&mut self, hash: u64) -> Option<N> {
         self.forget(name(hash))
     }
 
+    /// The note of what left first.
+    pub(super) fn oldest(&mut self) -> Option<N> {
+        self.skip_holes();
+        (self.used > 0).then(|| self.ring[self.oldest].note)
+    }
+
     /// Remembers the hash as the newest, and forgets the oldest beyond `limit`.
-    pub(super) fn push(&mut self, hash: u64, limit: usize) {
+    pub(super) fn push(&mut self, hash: u64, note: N, limit: usize) {
         let name = name(hash);
         self.forget(name);
         self.shrink(limit.saturating_sub(1));
         if limit == 0 {
             return;
         }
-        if self.used == self.ring.len() || (self.live + 1) * 4 > self.ring.len() * 3 {
+        if self.used == self.ring.len() {
             self.pack(limit);
         }
         let place = wrapped(self.oldest + self.used, self.ring.len());
         self.used += 1;
         self.live += 1;
-        self.ring[place] = name;
+        self.ring[place] = Ghost { name, note };
         self.enter(place);
     }
 
@@ -68,42 +75,50 @@ impl Ghosts {
 
     /// Forgets what left first.
     pub(super) fn forget_oldest(&mut self) {
-        while self.used > 0 {
-            let name = self.ring[self.oldest];
-            if name != HOLE {
-                // Leaves a hole, which the next turn of the loop or call steps over.
-                self.forget(name);
-                return;
-            }
+        self.skip_holes();
+        if self.used > 0 {
+            let name = self.ring[self.oldest].name;
+            self.forget(name);
+        }
+    }
+
+    fn skip_holes(&mut self) {
+        while self.used > 0 && self.ring[self.oldest].name == HOLE {
             self.oldest = wrapped(self.oldest + 1, self.ring.len());
             self.used -= 1;
         }
     }
 
-    /// Closes the holes; where that would not free half of the places, makes more of them, up to
-    /// twice the limit. Each name is moved once for at least one name that came since.
+    /// Closes the holes, and makes more places where that frees few. A ring of full size has a
+    /// quarter or half more places than names, so that a name is moved at most four times for one
+    /// that comes.
     fn pack(&mut self, limit: usize) {
-        let places = self.ring.len();
-        let most = limit.saturating_mul(2).max(FEWEST_PLACES);
+        let had = self.ring.len();
         self.ring.rotate_left(self.oldest);
         self.ring.truncate(self.used);
-        self.ring.retain(|name| *name != HOLE);
-        let places =
-            if self.live * 2 < places { places } else { (places * 2).clamp(FEWEST_PLACES, most) };
-        // A limit that fell may leave fewer places than the ring had: they stay.
-        let places = places.max(self.live * 4 / 3 + 2);
-        self.ring.resize(places, HOLE);
+        self.ring.retain(|ghost| ghost.name != HOLE);
+        let most = (limit * if Self::NOTED { 5 } else { 6 } / 4).max(FEWEST_PLACES);
+        let crowded = self.live > had / 4 * 3;
+        let places = if crowded { (had * 2).min(most).max(had) } else { had }.max(FEWEST_PLACES);
+        let cells = places * if Self::NOTED { 6 } else { 7 } / 5;
+        // To the byte: what grows by itself doubles.
+        self.ring.reserve_exact(places - self.live);
+        self.ring.resize(places, Ghost::default());
         self.oldest = 0;
         self.used = self.live;
         self.index.clear();
-        self.index.resize(places, 0);
+        self.index.reserve_exact(cells);
+        self.index.resize(cells, 0);
         for place in 0..self.live {
             self.enter(place);
         }
     }
 
+    /// Whether a note takes room beside the name.
+    const NOTED: bool = size_of::<N>() > 0;
+
     fn enter(&mut self, place: usize) {
-        let mut cell = self.home(self.ring[place]);
+        let mut cell = self.home(self.ring[place].name);
         while self.index[cell] != 0 {
             cell = wrapped(cell + 1, self.index.len());
         }
@@ -118,15 +133,17 @@ impl Ghosts {
         loop {
             match self.index[cell] {
                 0 => return None,
-                place if self.ring[place as usize - 1] == name => return Some(cell),
+                place if self.ring[place as usize - 1].name == name => return Some(cell),
                 _ => cell = wrapped(cell + 1, self.index.len()),
             }
         }
     }
 
-    fn forget(&mut self, name: u32) -> bool {
-        let Some(mut empty) = self.find(name) else { return false };
-        self.ring[self.index[empty] as usize - 1] = HOLE;
+    fn forget(&mut self, name: u32) -> Option<N> {
+        let mut empty = self.find(name)?;
+        let ghost = &mut self.ring[self.index[empty] as usize - 1];
+        ghost.name = HOLE;
+        let note = ghost.note;
         self.live -= 1;
         // Whoever stood further from home because of this cell moves up, so that no search ends
         // at a gap too early.
@@ -138,14 +155,14 @@ impl Ghosts {
             if place == 0 {
                 break;
             }
-            let home = self.home(self.ring[place as usize - 1]);
+            let home = self.home(self.ring[place as usize - 1].name);
             if distance(home, cell, cells) >= distance(empty, cell, cells) {
                 self.index[empty] = place;
                 empty = cell;
             }
         }
         self.index[empty] = 0;
-        true
+        Some(note)
     }
 
     fn home(&self, name: u32) -> usize {
@@ -176,53 +193,59 @@ mod tests {
 
     use super::*;
 
+    const SPREAD: u64 = 0x2545_f491_4f6c_dd1d;
+
     proptest! {
         #[test]
         fn remembers_what_a_plain_list_remembers(
             steps in prop::collection::vec((0u64..300, 0u8..4, 0usize..200), 1..2_000),
         ) {
             let mut ghosts = Ghosts::default();
-            let mut plain = VecDeque::new();
+            let mut plain: VecDeque<(u64, u32)> = VecDeque::new();
             let mut limit = 100;
-            for (key, action, number) in steps {
-                let hash = key.wrapping_mul(0x2545_f491_4f6c_dd1d);
-                let known = plain.iter().position(|other| *other == hash);
+            for (at, (key, action, number)) in steps.into_iter().enumerate() {
+                let hash = key.wrapping_mul(SPREAD);
+                let known = plain.iter().position(|(other, _)| *other == hash);
                 match action {
-                    0 => prop_assert_eq!(ghosts.take(hash), plain_take(&mut plain, known)),
+                    0 => {
+                        let note = known.and_then(|at| plain.remove(at)).map(|(_, note)| note);
+                        prop_assert_eq!(ghosts.take(hash), note);
+                    }
                     1 if number < 20 => limit = number * 10,
                     _ => {
-                        plain_take(&mut plain, known);
-                        plain.push_back(hash);
+                        known.and_then(|at| plain.remove(at));
+                        plain.push_back((hash, at as u32));
                         while plain.len() > limit {
                             plain.pop_front();
                         }
-                        ghosts.push(hash, limit);
+                        ghosts.push(hash, at as u32, limit);
                     }
                 }
                 prop_assert_eq!(ghosts.len(), plain.len());
-                prop_assert_eq!(ghosts.contains(hash), plain.contains(&hash));
+                prop_assert_eq!(ghosts.oldest(), plain.front().map(|(_, note)| *note));
             }
-            for hash in &plain {
-                prop_assert!(ghosts.contains(*hash));
+            for (hash, note) in plain {
+                prop_assert_eq!(ghosts.take(hash), Some(note));
             }
         }
-    }
-
-    fn plain_take(plain: &mut VecDeque<u64>, at: Option<usize>) -> bool {
-        at.and_then(|at| plain.remove(at)).is_some()
     }
 
     #[test]
     fn a_name_costs_at_most_sixteen_bytes() {
-        let mut ghosts = Ghosts::default();
+        let mut noted = Ghosts::<u32>::default();
+        let mut plain = Ghosts::<()>::default();
         let limit = 10_000;
         for key in 0..100_000u64 {
-            ghosts.push(key.wrapping_mul(0x2545_f491_4f6c_dd1d), limit);
+            noted.push(key.wrapping_mul(SPREAD), 0, limit);
+            plain.push(key.wrapping_mul(SPREAD), (), limit);
             if key % 3 == 0 {
-                ghosts.take((key / 2).wrapping_mul(0x2545_f491_4f6c_dd1d));
+                noted.take((key / 2).wrapping_mul(SPREAD));
+                plain.take((key / 2).wrapping_mul(SPREAD));
             }
         }
-        let bytes = (ghosts.ring.capacity() + ghosts.index.capacity()) * 4;
+        let bytes = noted.ring.capacity() * 8 + noted.index.capacity() * 4;
+        assert!(bytes <= 16 * limit, "{bytes} bytes for {limit} names with notes");
+        let bytes = plain.ring.capacity() * 4 + plain.index.capacity() * 4;
         assert!(bytes <= 16 * limit, "{bytes} bytes for {limit} names");
     }
 }

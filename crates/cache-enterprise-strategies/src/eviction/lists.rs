@@ -1,13 +1,13 @@
 //! Doubly linked lists of slots whose links lie in one array.
 //!
 //! A store numbers its entries densely, so the number of an entry is the index of its node: no
-//! allocation and no look-up for each entry, and any entry leaves its list in a few writes. `N`
-//! lists share the array, since an entry stands in one list at a time; the node says in which.
+//! allocation and no look-up for each entry, and any entry leaves its list in a few writes. All lists
+//! of a policy share the array, since an entry stands in one list at a time; the node says in which.
 
 use cache_enterprise_core::{Candidate, Slot};
 
 const NOBODY: u32 = u32::MAX;
-const NO_LIST: u8 = u8::MAX;
+const NO_LIST: u32 = u32::MAX;
 
 /// What a node carries beside its links.
 pub(super) trait Weighed: Copy + Default {
@@ -45,7 +45,7 @@ impl From<&Candidate> for Resident {
 struct Node<T> {
     before: u32,
     after: u32,
-    list: u8,
+    list: u32,
     value: T,
 }
 
@@ -57,18 +57,27 @@ struct Ends {
     weight: u64,
 }
 
-/// `N` lists. The front is what came first, the back what came last.
-#[derive(Debug)]
-pub(super) struct Lists<T, const N: usize> {
-    nodes: Vec<Node<T>>,
-    ends: [Ends; N],
+impl Ends {
+    const EMPTY: Self = Self { front: NOBODY, back: NOBODY, len: 0, weight: 0 };
 }
 
-impl<T: Weighed, const N: usize> Lists<T, N> {
-    /// Empty lists with room for so many slots.
-    pub(super) fn with_capacity(entries: usize) -> Self {
-        let empty = Ends { front: NOBODY, back: NOBODY, len: 0, weight: 0 };
-        Self { nodes: Vec::with_capacity(entries), ends: [empty; N] }
+/// Some lists. The front is what came first, the back what came last.
+#[derive(Debug)]
+pub(super) struct Lists<T> {
+    nodes: Vec<Node<T>>,
+    ends: Vec<Ends>,
+}
+
+impl<T: Weighed> Lists<T> {
+    /// So many empty lists, with room for so many slots.
+    pub(super) fn new(lists: usize, entries: usize) -> Self {
+        Self { nodes: Vec::with_capacity(entries), ends: vec![Ends::EMPTY; lists] }
+    }
+
+    /// One more list, and its number.
+    pub(super) fn add(&mut self) -> usize {
+        self.ends.push(Ends::EMPTY);
+        self.ends.len() - 1
     }
 
     /// Entries of a list.
@@ -93,7 +102,12 @@ impl<T: Weighed, const N: usize> Lists<T, N> {
 
     /// The list in which the slot stands.
     pub(super) fn list_of(&self, slot: Slot) -> Option<usize> {
-        self.linked(slot).map(|node| usize::from(node.list))
+        self.linked(slot).map(|node| node.list as usize)
+    }
+
+    /// What is kept of the entry.
+    pub(super) fn get(&self, slot: Slot) -> Option<&T> {
+        self.linked(slot).map(|node| &node.value)
     }
 
     /// Puts the slot at the back of a list, and takes it out of where it stood.
@@ -106,7 +120,7 @@ impl<T: Weighed, const N: usize> Lists<T, N> {
         }
         let ends = &mut self.ends[list];
         let before = ends.back;
-        self.nodes[index] = Node { before, after: NOBODY, list: list as u8, value };
+        self.nodes[index] = Node { before, after: NOBODY, list: list as u32, value };
         ends.back = slot.0;
         ends.len += 1;
         ends.weight = ends.weight.saturating_add(value.weight());
@@ -139,7 +153,7 @@ impl<T: Weighed, const N: usize> Lists<T, N> {
     /// Takes the slot out of its list; says which that was and what was kept.
     pub(super) fn remove(&mut self, slot: Slot) -> Option<(usize, T)> {
         let Node { before, after, list, value } = *self.linked(slot)?;
-        let list = usize::from(list);
+        let list = list as usize;
         self.nodes[slot.index()].list = NO_LIST;
         let ends = &mut self.ends[list];
         ends.len -= 1;
@@ -168,7 +182,7 @@ fn named(index: u32) -> Option<Slot> {
 mod tests {
     use super::*;
 
-    fn in_order(lists: &Lists<Resident, 2>, list: usize) -> Vec<u32> {
+    fn in_order(lists: &Lists<Resident>, list: usize) -> Vec<u32> {
         std::iter::successors(lists.front(list), |slot| lists.after(*slot))
             .map(|slot| slot.0)
             .collect()
@@ -176,7 +190,7 @@ mod tests {
 
     #[test]
     fn slots_move_between_lists_and_take_their_weight_along() {
-        let mut lists = Lists::with_capacity(0);
+        let mut lists = Lists::new(2, 0);
         for (slot, weight) in [(4, 10), (0, 1), (2, 5)] {
             lists.push_back(0, Slot(slot), Resident { hash: 0, weight });
         }
@@ -192,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_slot_that_stands_nowhere_changes_nothing() {
-        let mut lists = Lists::<Resident, 2>::with_capacity(0);
+        let mut lists = Lists::<Resident>::new(2, 0);
         lists.move_to_back(1, Slot(9));
         lists.set(Slot(9), Resident { hash: 1, weight: 1 });
         assert!(lists.remove(Slot(9)).is_none() && lists.list_of(Slot(9)).is_none());
@@ -201,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_slot_that_is_pushed_twice_stands_once() {
-        let mut lists = Lists::<Resident, 2>::with_capacity(4);
+        let mut lists = Lists::<Resident>::new(2, 4);
         lists.push_back(0, Slot(1), Resident { hash: 1, weight: 2 });
         lists.push_back(1, Slot(1), Resident { hash: 1, weight: 3 });
         assert_eq!((lists.len(0), lists.weight(0), lists.weight(1)), (0, 0, 3));

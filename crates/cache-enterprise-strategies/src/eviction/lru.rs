@@ -26,13 +26,13 @@ impl PolicyFactory for Lru {
     }
 
     fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
-        Box::new(ByUse(Lists::with_capacity(shape.entries)))
+        Box::new(ByUse(Lists::new(1, shape.entries)))
     }
 }
 
 /// The front was used longest ago.
 #[derive(Debug)]
-struct ByUse(Lists<(), 1>);
+struct ByUse(Lists<()>);
 
 impl EvictionPolicy for ByUse {
     fn recording(&self) -> Recording {

@@ -4,25 +4,29 @@ use std::sync::Arc;
 
 use cache_enterprise_core::{Error, PolicyFactory, Result};
 
-use super::all;
+use super::{Composite, all};
 
 /// Other spellings of names, as users of other libraries and the requirements write them.
-const ALIASES: [(&str, &str); 5] = [
+const ALIASES: [(&str, &str); 7] = [
     ("twoq", "2q"),
     ("s3fifo", "s3-fifo"),
     ("wtinylfu", "w-tinylfu"),
     ("ml-predictive", "learned"),
     ("second-chance", "clock"),
+    ("business", "business-priority"),
+    ("business-logic", "business-priority"),
 ];
 
 /// The policy of this name with its usual parameters. Case does not matter, `_` stands for `-`,
-/// and `twoq`, `s3fifo`, `wtinylfu` and `ml_predictive` are understood too.
+/// and `twoq`, `s3fifo`, `wtinylfu` and `ml_predictive` are understood too. Several names joined by
+/// `+` make a [`Composite`] in this order of rank.
 ///
 /// ```
 /// use cache_enterprise_core::PolicyFactory;
 /// use cache_enterprise_strategies::eviction;
 ///
 /// assert_eq!(eviction::resolve("S3_FIFO")?.name(), "s3-fifo");
+/// assert_eq!(eviction::resolve("business_priority + lru")?.name(), "business-priority+lru");
 /// let error = eviction::resolve("s4-fifo").expect_err("there is none of that name");
 /// assert!(error.to_string().contains("nearest: s3-fifo"));
 /// # Ok::<(), cache_enterprise_core::Error>(())
@@ -32,8 +36,15 @@ const ALIASES: [(&str, &str); 5] = [
 /// [`Config`](cache_enterprise_core::ErrorKind::Config) if there is no policy of this name; the
 /// context lists the known ones and the nearest by spelling.
 pub fn resolve(name: &str) -> Result<Arc<dyn PolicyFactory>> {
-    let plain = name.trim().to_ascii_lowercase().replace('_', "-");
-    let wanted = ALIASES.iter().find(|(alias, _)| *alias == plain).map_or(&*plain, |(_, to)| to);
+    if !name.contains('+') {
+        return single(name);
+    }
+    let members = name.split('+').map(single).collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(Composite::new(members)?))
+}
+
+fn single(name: &str) -> Result<Arc<dyn PolicyFactory>> {
+    let wanted = canonical(name);
     let mut known = all();
     if let Some(at) = known.iter().position(|policy| policy.name() == wanted) {
         return Ok(known.swap_remove(at));
@@ -42,13 +53,20 @@ pub fn resolve(name: &str) -> Result<Arc<dyn PolicyFactory>> {
     let mut error = Error::config("no eviction policy has this name")
         .operation("choose the eviction policy")
         .with("known", names.join(", "));
-    let nearest = names.iter().map(|known| (edits(&plain, known), known)).min();
+    let nearest = names.iter().map(|known| (edits(&wanted, known), known)).min();
     if let Some((edits, nearest)) = nearest
         && edits * 2 <= nearest.len()
     {
         error = error.with("nearest", nearest);
     }
     Err(error)
+}
+
+/// The name in the spelling of the list.
+pub(super) fn canonical(name: &str) -> String {
+    let plain = name.trim().to_ascii_lowercase().replace('_', "-");
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == plain);
+    alias.map_or(plain, |(_, name)| (*name).to_owned())
 }
 
 /// How many bytes must be put in, left out or replaced to make one word of the other.
@@ -94,6 +112,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Config);
         let text = error.to_string();
         assert!(text.contains("fifo, lru") && !text.contains("nearest"), "{text}");
+        assert!(resolve("lru+").is_err() && resolve(&"lru+".repeat(50)).is_err());
         assert!(resolve("").is_err() && resolve(&"x".repeat(100_000)).is_err());
     }
 

@@ -85,7 +85,7 @@ impl PolicyFactory for S3Fifo {
     fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
         let mut queues = Queues {
             parameters: *self,
-            queues: Lists::with_capacity(shape.entries),
+            queues: Lists::new(2, shape.entries),
             ghosts: Ghosts::default(),
             small_max: 0,
             main_max: 0,
@@ -103,8 +103,8 @@ const MAIN: usize = 1;
 #[derive(Debug)]
 struct Queues {
     parameters: S3Fifo,
-    queues: Lists<Resident, 2>,
-    ghosts: Ghosts,
+    queues: Lists<Resident>,
+    ghosts: Ghosts<()>,
     small_max: u64,
     main_max: u64,
     /// Nothing was evicted yet, or not since the capacity grew.
@@ -120,7 +120,7 @@ impl EvictionPolicy for Queues {
 
     fn arrive(&mut self, newcomer: &Candidate) {
         // Now, not when it is in: making room for it may push its name out.
-        self.returning = self.ghosts.take(newcomer.hash).then_some(newcomer.hash);
+        self.returning = self.ghosts.take(newcomer.hash).map(|()| newcomer.hash);
     }
 
     fn victim(&mut self, _: Option<&Candidate>, marks: &dyn HitMarks) -> Verdict {
@@ -161,7 +161,7 @@ impl EvictionPolicy for Queues {
         let Some((list, resident)) = self.queues.remove(slot) else { return };
         if list == SMALL && cause == RemovalCause::Evicted {
             let limit = (entries as f64 * self.parameters.ghost_share) as usize;
-            self.ghosts.push(resident.hash, limit);
+            self.ghosts.push(resident.hash, (), limit);
         }
     }
 

@@ -29,13 +29,13 @@ impl PolicyFactory for Sieve {
     }
 
     fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
-        Box::new(Sieved { queue: Lists::with_capacity(shape.entries), hand: None })
+        Box::new(Sieved { queue: Lists::new(1, shape.entries), hand: None })
     }
 }
 
 #[derive(Debug)]
 struct Sieved {
-    queue: Lists<(), 1>,
+    queue: Lists<()>,
     /// Where the next look goes; the oldest where there is none.
     hand: Option<Slot>,
 }
