@@ -13,10 +13,12 @@ use hashbrown::HashMap;
 
 use crate::events::{Hub, Tee};
 use crate::failover::Failover;
+use crate::level1::Memory;
 use crate::manager::CacheManager;
 use crate::options::{Options, Origin, Origins};
 use crate::placement;
 use crate::shared::Shared;
+use crate::strategy::Strategy;
 use crate::ticker;
 
 /// Builds a [`CacheManager`]. Calls may come in any order; `build` checks them together.
@@ -27,6 +29,7 @@ use crate::ticker;
 pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) name: String,
     pub(crate) capacity: Capacity,
+    pub(crate) strategy: Strategy,
     pub(crate) options: Options,
     pub(crate) data_types: HashMap<String, Duration>,
     pub(crate) clock: Clock,
@@ -57,6 +60,7 @@ impl ManagerBuilder {
         Self {
             name: name.into(),
             capacity: Capacity::bytes(64 * cache_enterprise_core::MIB),
+            strategy: Strategy::USUAL,
             options: Options::NONE,
             data_types: HashMap::new(),
             clock: Clock::system(),
@@ -77,11 +81,16 @@ impl ManagerBuilder {
 }
 
 impl<C, T> ManagerBuilder<C, T> {
-    /// What level 1 may hold: bytes for all caches together, or entries for each cache; see
-    /// [`Memory`](crate::Memory). Default: 64 MiB.
+    /// What level 1 may hold, and how it chooses what leaves: bytes for all caches together, or
+    /// entries for each cache; see [`Memory`]. Default: 64 MiB.
     #[must_use]
-    pub fn l1(mut self, capacity: impl Into<Capacity>) -> Self {
-        self.capacity = capacity.into();
+    pub fn l1(mut self, memory: impl Into<Memory>) -> Self {
+        let Memory { capacity, strategy } = memory.into();
+        self.capacity = capacity;
+        if let Some(strategy) = strategy {
+            self.strategy = strategy;
+            self.origins.note("l1.strategy", Origin::Manager);
+        }
         self.origin("l1.max_size", Origin::Manager)
     }
 
@@ -182,6 +191,7 @@ impl<C, T> ManagerBuilder<C, T> {
         ManagerBuilder {
             name: self.name,
             capacity: self.capacity,
+            strategy: self.strategy,
             options: self.options,
             data_types: self.data_types,
             clock: self.clock,
@@ -205,6 +215,7 @@ impl<C, T> ManagerBuilder<C, T> {
         let builder = ManagerBuilder {
             name: self.name,
             capacity: self.capacity,
+            strategy: self.strategy,
             options: self.options,
             data_types: self.data_types,
             clock: self.clock,
@@ -229,6 +240,7 @@ impl<C, T> ManagerBuilder<C, T> {
         if self.capacity.limit() == 0 {
             return Err(Error::config("level 1 has a capacity of zero; give it room"));
         }
+        self.strategy.resolve()?;
         if self.options.jitter.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err(Error::config("jitter is a share of the life; set it from 0 to 1"));
         }
@@ -240,7 +252,7 @@ impl<C> ManagerBuilder<C, NoTiers> {
     /// Builds a manager with level 1 alone, without a runtime.
     ///
     /// # Errors
-    /// When the name is empty, the capacity is zero, or the ticker thread cannot be started.
+    /// When the name is empty, the capacity is zero, the strategy is unknown, or the ticker thread cannot be started.
     pub fn build_in_memory(self) -> Result<CacheManager<C>> {
         self.check()?;
         let (shared, codec) = Shared::new(

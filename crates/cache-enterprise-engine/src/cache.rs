@@ -9,7 +9,7 @@ use cache_enterprise_core::{
     CacheKey, Clock, Counter, KeySpace, LocalStore, Millis, RemovalCause, ResolvedCodec, ScopedRef,
     Sequence, StoreStats, StoredKey,
 };
-use cache_enterprise_memory::MemoryStore;
+use cache_enterprise_memory::Level1Store;
 use hashbrown::HashMap;
 
 use crate::failures::Failures;
@@ -26,7 +26,7 @@ use crate::sketch::Sketch;
 use crate::tenant::TenantUsage;
 
 /// What leaves level 1 on a call; dropped when no lock is held.
-pub(crate) type Leaving<K, V> = <MemoryStore<K, V> as LocalStore<K, V>>::Leaving;
+pub(crate) type Leaving<K, V> = <Level1Store<K, V> as LocalStore<K, V>>::Leaving;
 
 /// A typed, named cache of one tenant. A clone costs two reference counts; handles are
 /// `Send + Sync` and meant to be kept.
@@ -50,7 +50,7 @@ pub(crate) type Leaving<K, V> = <MemoryStore<K, V> as LocalStore<K, V>>::Leaving
 pub struct Cache<K: CacheKey, V: Send + Sync + 'static> {
     /// With the number of the tenant, where the look-up of a hit begins: one step from the handle,
     /// since each further step is waited for before the key is hashed.
-    pub(crate) store: Arc<MemoryStore<K, V>>,
+    pub(crate) store: Arc<Level1Store<K, V>>,
     pub(crate) tenant_id: u32,
     pub(crate) view: Arc<View<K, V>>,
 }

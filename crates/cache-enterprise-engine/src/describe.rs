@@ -84,6 +84,7 @@ impl<C> CacheManager<C> {
         description.push("l1.enabled", !is_off, of("l1.ttl_max"));
         if !is_off {
             description.push("l1.max_size", shared.capacity, of("l1.max_size"));
+            description.push("l1.strategy", &shared.strategy, of("l1.strategy"));
             description.push("l1.ttl_max", time_or_off(shared.l1_ttl_max), of("l1.ttl_max"));
         }
         shared.describe_below(&mut description);

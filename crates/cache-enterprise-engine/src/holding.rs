@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{CacheKey, LocalStore, Millis, Result, StoreStats};
-use cache_enterprise_memory::{Group, Leaving, Listener, MemoryStore};
+use cache_enterprise_memory::{Group, Leaving, Level1Store, Listener, MemoryStore};
 use hashbrown::HashMap;
 
 use crate::level1::{Place, Placed};
@@ -16,9 +16,9 @@ use crate::weight::Unit;
 
 /// The stores of one cache for one tenant with a quota, or for all without.
 pub(crate) struct Holding<K: CacheKey, V: Send + Sync + 'static> {
-    values: Placed<K, V>,
+    values: Placed<Level1Store<K, V>>,
     /// Keys known to be absent; made by the first load that found nothing.
-    absences: OnceLock<Placed<K, ()>>,
+    absences: OnceLock<Placed<MemoryStore<K, ()>>>,
     place: Arc<Place>,
     part: Option<(Quota, Group)>,
 }
@@ -34,7 +34,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Holding<K, V> {
         Ok(Arc::new(Self { values, absences: OnceLock::new(), place, part }))
     }
 
-    pub(crate) fn values(&self) -> &Arc<MemoryStore<K, V>> {
+    pub(crate) fn values(&self) -> &Arc<Level1Store<K, V>> {
         &self.values.store
     }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cache_enterprise_core::{CacheKey, Capacity, Clock, Error, Millis, Result};
+use cache_enterprise_core::{CacheKey, Capacity, Clock, Error, Millis, PolicyFactory, Result};
 use cache_enterprise_memory::{
-    Budget, Group, Listener, Membership, MemoryStore, Share, StoreConfig,
+    Budget, Group, Level1Store, Listener, Member, Membership, MemoryStore, Share, StoreConfig,
 };
 
+use crate::strategy::Strategy;
 use crate::tenant::Quota;
 use crate::weight::Unit;
 
@@ -23,7 +24,7 @@ const ABSENCES_START_DIVISOR: u64 = 128;
 /// What level 1 of a manager may hold.
 ///
 /// Bytes are one budget for all caches, divided by use; entries are counted for each cache by
-/// itself.
+/// itself. A [`strategy`](Self::strategy) decides what leaves when it is full.
 ///
 /// ```
 /// use cache_enterprise_core::{Capacity, MIB};
@@ -31,21 +32,36 @@ const ABSENCES_START_DIVISOR: u64 = 128;
 ///
 /// assert_eq!(Capacity::from(Memory::bytes(64 * MIB)), Capacity::bytes(64 * MIB));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Memory {
-    capacity: Capacity,
+    pub(crate) capacity: Capacity,
+    pub(crate) strategy: Option<Strategy>,
 }
 
 impl Memory {
     /// At most this many bytes of keys, values and overhead, divided over the caches by use.
     pub const fn bytes(bytes: u64) -> Self {
-        Self { capacity: Capacity::bytes(bytes) }
+        Self { capacity: Capacity::bytes(bytes), strategy: None }
     }
 
     /// At most this many entries in each cache, all its tenants together, and an eighth of that
     /// in absent keys. The number of caches is not bounded, and a tenant can have no quota.
     pub const fn entries(entries: u64) -> Self {
-        Self { capacity: Capacity::entries(entries) }
+        Self { capacity: Capacity::entries(entries), strategy: None }
+    }
+
+    /// What decides which entry leaves: the name of an eviction policy such as `s3-fifo`, or a
+    /// factory of policies of one's own. An unknown name is an error of `build`. Default: `quick`.
+    #[must_use]
+    pub fn strategy(mut self, strategy: impl Into<Strategy>) -> Self {
+        self.strategy = Some(strategy.into());
+        self
+    }
+}
+
+impl From<Capacity> for Memory {
+    fn from(capacity: Capacity) -> Self {
+        Self { capacity, strategy: None }
     }
 }
 
@@ -59,6 +75,8 @@ impl From<Memory> for Capacity {
 #[derive(Debug)]
 pub(crate) struct Level1 {
     capacity: Capacity,
+    /// Makes the policies of all stores of values; none where quick_cache decides.
+    policies: Option<Arc<dyn PolicyFactory>>,
     clock: Clock,
     /// Divides the bytes; a level 1 that counts entries has none.
     ledger: Option<Budget>,
@@ -66,12 +84,16 @@ pub(crate) struct Level1 {
 }
 
 impl Level1 {
-    pub(crate) fn new(capacity: Capacity, clock: Clock) -> Self {
+    pub(crate) fn new(
+        capacity: Capacity,
+        policies: Option<Arc<dyn PolicyFactory>>,
+        clock: Clock,
+    ) -> Self {
         let ledger = match capacity {
             Capacity::Bytes(bytes) => Some(Budget::new(bytes)),
             Capacity::Entries(_) => None,
         };
-        Self { capacity, clock, ledger, last_turn: AtomicU64::new(0) }
+        Self { capacity, policies, clock, ledger, last_turn: AtomicU64::new(0) }
     }
 
     /// Where the stores of a cache stand that has this capacity of its own, if any.
@@ -83,7 +105,7 @@ impl Level1 {
             }
             _ => Bound::Alone(own.unwrap_or(self.capacity)),
         };
-        Place { name, clock: self.clock.clone(), bound }
+        Place { name, policies: self.policies.clone(), clock: self.clock.clone(), bound }
     }
 
     /// A part of the bytes for a tenant.
@@ -110,6 +132,7 @@ impl Level1 {
 #[derive(Debug)]
 pub(crate) struct Place {
     name: &'static str,
+    policies: Option<Arc<dyn PolicyFactory>>,
     clock: Clock,
     bound: Bound,
 }
@@ -125,8 +148,8 @@ enum Bound {
 
 /// A store and its membership in the ledger, which ends with it.
 #[derive(Debug)]
-pub(crate) struct Placed<K: CacheKey, V: Send + Sync + 'static> {
-    pub(crate) store: Arc<MemoryStore<K, V>>,
+pub(crate) struct Placed<S> {
+    pub(crate) store: Arc<S>,
     _membership: Option<Membership>,
 }
 
@@ -152,10 +175,15 @@ impl Place {
         &self,
         part: Option<&(Quota, Group)>,
         listener: Option<Listener<K, V>>,
-    ) -> Result<Placed<K, V>> {
+    ) -> Result<Placed<Level1Store<K, V>>> {
         let share = Share::new(self.name);
+        let open = |capacity| {
+            let mut config = self.config(capacity);
+            config.listener = listener;
+            Level1Store::new(config, self.policies.as_deref())
+        };
         match &self.bound {
-            Bound::Alone(capacity) => Ok(self.alone(*capacity, listener)),
+            Bound::Alone(capacity) => Ok(Placed::alone(open(*capacity))),
             Bound::Shared { ledger, fixed } => {
                 let share = match (fixed, part) {
                     (Some(bytes), None) => share.floor(*bytes).ceiling(*bytes),
@@ -164,56 +192,62 @@ impl Place {
                     (None, _) => share,
                 };
                 let most = fixed.unwrap_or(u64::MAX).min(ledger.bytes());
-                self.joined(ledger, part, share, most, listener)
+                joined(ledger, part, share, most, open)
             }
         }
     }
 
     /// A store for the absent keys of the cache: at most an eighth of what its values may have.
-    pub(crate) fn absences<K: CacheKey>(&self, part: Option<&(Quota, Group)>) -> Placed<K, ()> {
+    /// They are small and alike, and quick_cache decides which leave.
+    pub(crate) fn absences<K: CacheKey>(
+        &self,
+        part: Option<&(Quota, Group)>,
+    ) -> Placed<MemoryStore<K, ()>> {
+        let open = |capacity| MemoryStore::new(self.config(capacity));
         match &self.bound {
             Bound::Alone(Capacity::Bytes(bytes)) => {
-                self.alone(Capacity::bytes((bytes / ABSENCES_DIVISOR).max(1)), None)
+                Placed::alone(open(Capacity::bytes((bytes / ABSENCES_DIVISOR).max(1))))
             }
             Bound::Alone(Capacity::Entries(entries)) => {
-                self.alone(Capacity::entries((entries / ABSENCES_DIVISOR).max(1)), None)
+                Placed::alone(open(Capacity::entries((entries / ABSENCES_DIVISOR).max(1))))
             }
             Bound::Shared { ledger, fixed } => {
                 let most = fixed.unwrap_or(u64::MAX).min(ledger.bytes()) / ABSENCES_DIVISOR;
                 let share = Share::new(format!("absent keys of {}", self.name))
                     .ceiling(most)
                     .start(ledger.bytes() / ABSENCES_START_DIVISOR);
-                self.joined(ledger, part, share, most, None)
+                joined(ledger, part, share, most, open)
                     .expect("a share without a floor always fits")
             }
         }
     }
 
-    fn joined<K: CacheKey, V: Send + Sync + 'static>(
-        &self,
-        ledger: &Budget,
-        part: Option<&(Quota, Group)>,
-        share: Share,
-        most: u64,
-        listener: Option<Listener<K, V>>,
-    ) -> Result<Placed<K, V>> {
-        let ceiling = part.and_then(|(quota, _)| quota.ceiling_bytes()).unwrap_or(u64::MAX);
-        let placed = self.alone(Capacity::bytes(most.min(ceiling).max(1)), listener);
-        let membership = match part {
-            Some((_, group)) => group.join(share, &placed.store),
-            None => ledger.join(share, &placed.store),
-        };
-        Ok(Placed { _membership: Some(membership?), ..placed })
-    }
-
-    fn alone<K: CacheKey, V: Send + Sync + 'static>(
-        &self,
-        capacity: Capacity,
-        listener: Option<Listener<K, V>>,
-    ) -> Placed<K, V> {
+    fn config<K, V>(&self, capacity: Capacity) -> StoreConfig<K, V> {
         let mut config = StoreConfig::new(capacity);
         config.clock = self.clock.clone();
-        config.listener = listener;
-        Placed { store: Arc::new(MemoryStore::new(config)), _membership: None }
+        config
     }
+}
+
+impl<S> Placed<S> {
+    fn alone(store: S) -> Self {
+        Self { store: Arc::new(store), _membership: None }
+    }
+}
+
+/// A store that `open` makes, with a part of the ledger.
+fn joined<S: Member>(
+    ledger: &Budget,
+    part: Option<&(Quota, Group)>,
+    share: Share,
+    most: u64,
+    open: impl FnOnce(Capacity) -> S,
+) -> Result<Placed<S>> {
+    let ceiling = part.and_then(|(quota, _)| quota.ceiling_bytes()).unwrap_or(u64::MAX);
+    let placed = Placed::alone(open(Capacity::bytes(most.min(ceiling).max(1))));
+    let membership = match part {
+        Some((_, group)) => group.join(share, &placed.store),
+        None => ledger.join(share, &placed.store),
+    };
+    Ok(Placed { _membership: Some(membership?), ..placed })
 }

@@ -78,6 +78,7 @@ mod settle;
 mod shared;
 mod sketch;
 mod spec;
+mod strategy;
 mod sweep;
 mod tenant;
 mod ticker;
@@ -127,6 +128,7 @@ pub use policy::{Leases, OnError, OnNoWaiters, Refresh};
 pub use read::{Hit, Source};
 pub use set::{Lenient, Set, SetFuture, SetMode, Strict};
 pub use spec::CacheSpec;
+pub use strategy::Strategy;
 pub use sweep::{Sweep, SweepReport};
 pub use tenant::{Quota, TenantUsage};
 #[cfg(feature = "tiers")]

@@ -26,6 +26,7 @@ use crate::limiter::Limiter;
 use crate::options::{Options, Origins};
 use crate::parking::Detached;
 use crate::route::{Route, Routes};
+use crate::strategy::Strategy;
 use crate::tenant::Allotment;
 use crate::ticker::Tick;
 #[cfg(feature = "tiers")]
@@ -103,6 +104,7 @@ pub(crate) struct Shared {
     /// Who set which option, and what the description tells besides.
     pub(crate) origins: Origins,
     pub(crate) capacity: Capacity,
+    pub(crate) strategy: Strategy,
     pub(crate) codec_name: Option<&'static str>,
     /// Longest life of a copy in level 1, whatever caches and calls say.
     pub(crate) l1_ttl_max: Option<Duration>,
@@ -139,6 +141,7 @@ impl Shared {
         routes: Vec<Route>,
     ) -> (Self, C) {
         let clock = builder.clock;
+        let policies = builder.strategy.resolve().expect("the builder was checked");
         let has_level1 = builder.l1_ttl_max != Some(Duration::ZERO);
         let routes = Routes::new(builder.default_backend, has_level1, routes);
         let shared = Self {
@@ -146,10 +149,11 @@ impl Shared {
             timer: Arc::new(Timer::new(clock.clone())),
             loads: builder.loads_max.map(Limiter::new),
             loads_max: builder.loads_max,
-            level1: Level1::new(builder.capacity, clock.clone()),
+            level1: Level1::new(builder.capacity, policies, clock.clone()),
             clock,
             origins: builder.origins,
             capacity: builder.capacity,
+            strategy: builder.strategy,
             codec_name: builder.codec_name,
             l1_ttl_max: builder.l1_ttl_max,
             options: builder.options,
