@@ -70,6 +70,7 @@ pub(super) fn of_manager<C>(builder: ManagerBuilder<C>, settings: &Settings) -> 
     match settings.levels() {
         [top, ..] if matches!(top.kind, LevelKind::Memory { .. }) => builder
             .origin("l1.max_size", origin(settings, &top.key("max_size")))
+            .origin("l1.strategy", origin(settings, &top.key("eviction_policy")))
             .origin("l1.ttl_max", origin(settings, &top.key("ttl"))),
         _ => builder.origin("l1.ttl_max", switched_off(settings)),
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::{BackendRegistry, Capacity, Compressor, Error};
-use cache_enterprise_engine::{Life, Options, Tier, WritePolicy};
+use cache_enterprise_core::{BackendRegistry, Compressor, Error};
+use cache_enterprise_engine::{Life, Memory, Options, Strategy, Tier, WritePolicy};
 use cache_enterprise_resilience::{
     BulkheadConfig, CircuitBreakerConfig, HedgeConfig, HedgeDelay, RetryBudget, RetryConfig,
     TimeoutConfig,
@@ -28,8 +28,8 @@ const FEATURES: [&str; 4] = ["memory", "disk", "redis", "memcached"];
 /// A manager, planned.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// What level 1 may hold; `None` when it is off.
-    pub(super) l1: Option<Capacity>,
+    /// What level 1 may hold and how it chooses; `None` when it is off.
+    pub(super) l1: Option<Memory>,
     /// Longest life of a copy in level 1; zero when it is off.
     pub(super) l1_ttl_max: Option<Duration>,
     pub(super) options: Options,
@@ -59,7 +59,10 @@ impl Plan {
         let codec = codec(settings, &mut problems);
         let mut packers = Packers::of(settings, &mut problems);
         let all = settings.levels().iter().chain(settings.backends());
-        problems.extend(all.filter_map(|level| policy(settings, level)));
+        problems.extend(all.filter_map(|level| {
+            let is_level1 = top.is_some_and(|top| std::ptr::eq(top, level));
+            policy(settings, level, is_level1)
+        }));
         let retry = retry(settings);
         let mut tier = |level: &LevelSettings| {
             let packing = packers.pack(settings, level, &mut problems);
@@ -72,10 +75,7 @@ impl Plan {
             named.filter_map(|level| Some((level.name.clone()?, tier(level)?))).collect();
         SettingsErrors::check(problems)?;
         Ok(Self {
-            l1: top.and_then(|top| match top.kind {
-                LevelKind::Memory { max_size, .. } => Some(max_size),
-                _ => None,
-            }),
+            l1: top.and_then(level1),
             l1_ttl_max: top.map_or(Some(Duration::ZERO), |top| top.ttl),
             options: options(settings.defaults()),
             codec,
@@ -94,11 +94,28 @@ fn codec(settings: &Settings, problems: &mut Vec<Problem>) -> AnySerde {
     })
 }
 
-fn policy(settings: &Settings, level: &LevelSettings) -> Option<Problem> {
-    let LevelKind::Memory { eviction_policy: Some(policy), .. } = &level.kind else { return None };
-    let what = format!("no eviction policy is named `{policy}`");
-    let fix = "remove it, or write `default`, the only one built in";
-    Some(settings.problem(&level.key("eviction_policy"), what, fix))
+/// What the top level says of level 1.
+fn level1(top: &LevelSettings) -> Option<Memory> {
+    let LevelKind::Memory { max_size, eviction_policy } = &top.kind else { return None };
+    let memory = Memory::from(*max_size);
+    Some(match eviction_policy {
+        Some(name) => memory.strategy(name.clone()),
+        None => memory,
+    })
+}
+
+/// What is wrong with the eviction policy of a level.
+fn policy(settings: &Settings, level: &LevelSettings, is_level1: bool) -> Option<Problem> {
+    let LevelKind::Memory { eviction_policy: Some(name), .. } = &level.kind else { return None };
+    let key = level.key("eviction_policy");
+    match Strategy::from(name.clone()).resolve() {
+        Err(error) => Some(settings.problem(&key, error.to_string(), "write one that is known")),
+        Ok(Some(_)) if !is_level1 => {
+            let what = "only level 1 chooses its eviction policy; a tier in memory has `quick`";
+            Some(settings.problem(&key, what, "remove it, or write it to level 1"))
+        }
+        Ok(_) => None,
+    }
 }
 
 /// The tier of one level, or a problem.

@@ -48,7 +48,19 @@ const CASES: &[Case] = &[
         ("levels.1.max_size", "8MiB"),
         ("l2.max_size", "8 MiB"),
     ),
+    case(
+        "levels.*.eviction_policy",
+        &[],
+        ("levels.0.eviction_policy", "s3-fifo"),
+        ("l1.strategy", "s3-fifo"),
+    ),
     case("levels.*.ttl", &[], ("levels.0.ttl", "1m"), ("l1.ttl_max", "60s")),
+    case(
+        "levels.*.eviction_policy",
+        &[],
+        ("levels.0.eviction_policy", "s3-fifo"),
+        ("l1.strategy", "s3-fifo"),
+    ),
     case("levels.*.ttl", &[], ("levels.1.ttl", "1m"), ("l2.ttl", "60s")),
     case("levels.*.write_policy", &[], ("levels.1.write_policy", "around"), ("l2.write", "around")),
     case(
@@ -137,10 +149,8 @@ const CASES: &[Case] = &[
     ),
 ];
 
-/// Keys with a test of their own: one is a check, one is refused, one needs a disk, one is a name
-/// for calls.
-const ELSEWHERE: [&str; 4] =
-    ["cache_levels", "levels.*.eviction_policy", "levels.*.path", "default_backend"];
+/// Keys with a test of their own: one is a check, one needs a disk, one is a name for calls.
+const ELSEWHERE: [&str; 3] = ["cache_levels", "levels.*.path", "default_backend"];
 
 fn with(base: SettingsBuilder, settings: &[(&str, &str)]) -> SettingsBuilder {
     settings.iter().fold(base, |builder, (key, value)| builder.set(key, value))
@@ -175,11 +185,27 @@ fn the_count_of_levels_is_a_check() {
 
 #[tokio::test]
 async fn an_eviction_policy_is_known_or_refused() {
-    let known = two_levels().set("l1_policy", "default");
-    World::new().manager(known).await;
-    let unknown = two_levels().set("l1_policy", "adaptive").build().unwrap();
-    let refused = World::new().wiring().check(&unknown).unwrap_err().to_string();
-    assert!(refused.contains("no eviction policy is named `adaptive`"), "{refused}");
+    for (key, name, strategy) in [
+        ("l1_policy", "default", "quick"),
+        ("strategy", "quick", "quick"),
+        ("l1_strategy", "S3_FIFO", "s3-fifo"),
+        ("strategy", "adaptive", "adaptive"),
+    ] {
+        let manager = World::new().manager(two_levels().set(key, name)).await;
+        let row = manager.describe().row("l1.strategy").unwrap().clone();
+        assert_eq!((row.value.as_str(), row.origin), (strategy, Origin::settings("code")));
+    }
+    let refusal = |key, name| {
+        let settings = two_levels().set(key, name).build().unwrap();
+        World::new().wiring().check(&settings).unwrap_err().to_string()
+    };
+    let refused = refusal("strategy", "adaptiv");
+    assert!(refused.contains("no eviction policy has this name"), "{refused}");
+    assert!(refused.contains("known: fifo") && refused.contains("nearest: adaptive"), "{refused}");
+    let below = [("levels.1.kind", "memory"), ("levels.1.eviction_policy", "sieve")];
+    let below = with(two_levels(), &below).build().unwrap();
+    let refused = World::new().wiring().check(&below).unwrap_err().to_string();
+    assert!(refused.contains("only level 1 chooses"), "{refused}");
 }
 
 #[tokio::test]
