@@ -8,12 +8,15 @@
 //! * [`lifetime`]: for how long a value is fresh.
 //! * [`predict`]: what will be asked next, and the models behind warming up.
 //! * [`anomaly`] and [`forecast`]: how unusual a measurement is, and what the next will be.
+//! * [`compression`]: which compressor pays for which kind of data.
+//! * [`tune`]: turns parameters, one bounded change at a time.
 //! * [`CacheStrategy`]: what people write themselves, by name in a [`StrategyRegistry`].
 
 pub mod admission;
 pub mod anomaly;
 mod bounds;
 pub mod business;
+pub mod compression;
 mod context;
 mod custom;
 pub mod eviction;
@@ -22,6 +25,7 @@ mod hash;
 pub mod lifetime;
 pub mod predict;
 mod sketch;
+pub mod tune;
 
 pub use context::StrategyContext;
 pub use custom::{CacheStrategy, Composite, StrategyRegistry, WithAdmission, WithLifetime};

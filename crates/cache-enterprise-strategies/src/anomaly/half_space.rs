@@ -26,7 +26,7 @@ const RANGE_SHARE: f64 = 0.001;
 pub struct TreeLimits {
     /// The default is 25.
     pub trees: usize,
-    /// Halvings from the root to a leaf. The default is 8.
+    /// Halvings from the root to a leaf. The default is 10.
     pub depth: u32,
     /// Vectors after which what was counted becomes what is compared with. The default is 256.
     pub window: u32,
@@ -38,7 +38,7 @@ pub struct TreeLimits {
 
 impl Default for TreeLimits {
     fn default() -> Self {
-        Self { trees: 25, depth: 8, window: 256, remembered: 2_048, seed: 0 }
+        Self { trees: 25, depth: 10, window: 256, remembered: 2_048, seed: 0 }
     }
 }
 
@@ -53,7 +53,7 @@ struct Node {
 
 /// Scores vectors of measurements, such as hit ratio, latency and evictions of a minute together.
 ///
-/// Memory: 16 bytes a node, 200 KiB at the defaults. Cost of a vector: `trees * depth` nodes.
+/// Memory: 16 bytes a node, 800 KiB at the defaults. Cost of a vector: `trees * depth` nodes.
 ///
 /// ```
 /// use cache_enterprise_strategies::anomaly::{HalfSpaceTrees, TreeLimits};
@@ -126,7 +126,9 @@ impl HalfSpaceTrees {
         if self.seen <= 2 * window {
             return None;
         }
-        let score = self.scores.place(-((mass + 1.0).ln()) as f32);
+        let raw = -((mass + 1.0).ln()) as f32;
+        let score = self.scores.place(raw);
+        self.scores.keep(raw);
         (self.scores.len() > 32).then_some(score)
     }
 
@@ -141,8 +143,8 @@ impl HalfSpaceTrees {
         let first = self.nodes.len();
         let mut spaces: Vec<Vec<(f32, f32)>> = Vec::with_capacity(self.nodes_per_tree());
         let reach = |dimension: usize| {
-            let middle = hash::unit(hash::pair(seed, dimension as u64)) as f32 * 2.0 - 1.0;
-            (middle - 2.0, middle + 2.0)
+            let middle = (hash::unit(hash::pair(seed, dimension as u64)) as f32 - 0.5) * 0.6;
+            (middle - 1.3, middle + 1.3)
         };
         spaces.push((0..dimensions).map(reach).collect());
         for at in 0..self.nodes_per_tree() {

@@ -16,12 +16,15 @@ impl Quantile {
         Self { sorted: Vec::with_capacity(room), order: VecDeque::with_capacity(room), room }
     }
 
-    /// The share of earlier numbers below `raw`, where equal ones count half; then takes it in.
-    /// `raw` is finite.
-    pub(super) fn place(&mut self, raw: f32) -> f64 {
+    /// The share of earlier numbers below `raw`, where equal ones count half. `raw` is finite.
+    pub(super) fn place(&self, raw: f32) -> f64 {
         let below = self.sorted.partition_point(|known| *known < raw);
         let not_above = self.sorted.partition_point(|known| *known <= raw);
-        let share = (below + not_above) as f64 / 2.0 / self.sorted.len().max(1) as f64;
+        (below + not_above) as f64 / 2.0 / self.sorted.len().max(1) as f64
+    }
+
+    /// Takes in a number; the one that came longest ago goes.
+    pub(super) fn keep(&mut self, raw: f32) {
         if self.order.len() == self.room
             && let Some(oldest) = self.order.pop_front()
         {
@@ -31,7 +34,6 @@ impl Quantile {
         let at = self.sorted.partition_point(|known| *known < raw);
         self.sorted.insert(at, raw);
         self.order.push_back(raw);
-        share
     }
 
     pub(super) fn len(&self) -> usize {
@@ -63,6 +65,7 @@ mod tests {
                 let equal = last.iter().filter(|other| *other == number).count() as f64;
                 let expected = (below + equal / 2.0) / last.len().max(1) as f64;
                 prop_assert!((quantile.place(*number as f32) - expected).abs() < 1e-9);
+                quantile.keep(*number as f32);
                 prop_assert!(quantile.sorted.is_sorted() && quantile.len() <= room);
             }
         }

@@ -23,6 +23,11 @@ const SPREAD_ROOM: usize = 512;
 const SPREAD_LEAST: usize = 16;
 /// The ratio of deviation to median absolute deviation of the normal law.
 const NORMAL: f64 = 1.482_6;
+/// Seasons before the first score: by then each phase has a mean.
+const SEASONS_FIRST: usize = 3;
+/// What is further off than ever by chance is remembered as this far, so that one trouble does not
+/// hide the next.
+const KEPT_MAX: f32 = 6.0;
 /// A rest teaches no more than so many deviations.
 const CLIP: f64 = 3.0;
 
@@ -39,7 +44,7 @@ pub struct SeriesLimits {
     pub season: usize,
     /// Earlier measurements that a score is a share of. The default is 2 048.
     pub remembered: usize,
-    /// No score is given before so many measurements, and never within the first two seasons. The
+    /// No score is given before so many measurements, and never within the first three seasons. The
     /// default is 64.
     pub warm_up: usize,
 }
@@ -120,17 +125,24 @@ impl SeriesDetector {
         }
         let rest = value - self.level - self.phases[phase];
         let (z, taught) = self.deviations_of(rest);
-        self.phases[phase] += PHASE_SHARE * taught * f64::from(u8::from(self.limits.season > 1));
+        if self.limits.season > 1 {
+            let share = (1.0 / (seasons + 1) as f64).max(PHASE_SHARE);
+            self.phases[phase] += share * taught;
+        }
         self.level += LEVEL_SHARE * taught;
         self.drift += DRIFT_SHARE * (z.clamp(-2.0 * CLIP, 2.0 * CLIP) - self.drift);
         // What strays widens the spread a little: a new way of being becomes usual in time.
         let usual = taught.clamp(-1e30, 1e30) as f32;
-        self.deviations.place((usual - self.rests.median()).abs());
-        self.rests.place(usual);
+        self.deviations.keep((usual - self.rests.median()).abs());
+        self.rests.keep(usual);
         let wandered = self.drift.abs() * ((2.0 - DRIFT_SHARE) / DRIFT_SHARE).sqrt();
-        let score = self.scores.place(z.abs().max(wandered) as f32);
-        let is_known = seasons >= 2 && self.scores.len() > self.limits.warm_up;
-        is_known.then_some(score)
+        if seasons < SEASONS_FIRST {
+            return None;
+        }
+        let raw = z.abs().max(wandered) as f32;
+        let score = self.scores.place(raw);
+        self.scores.keep(raw.min(KEPT_MAX));
+        (self.scores.len() > self.limits.warm_up).then_some(score)
     }
 
     /// A rest in deviations, and as much of it as may teach.

@@ -43,7 +43,8 @@ impl Composite {
 impl CacheStrategy for Composite {
     /// Asks every strategy, also after the first refusal: one that counts requests must see all.
     fn should_cache(&self, context: &StrategyContext<'_>) -> bool {
-        self.0.iter().fold(true, |agreed, strategy| strategy.should_cache(context) && agreed)
+        let refused = self.0.iter().filter(|strategy| !strategy.should_cache(context));
+        refused.count() == 0
     }
 
     fn ttl(&self, context: &StrategyContext<'_>) -> Option<Duration> {

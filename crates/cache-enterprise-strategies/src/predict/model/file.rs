@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn context(at: u64) -> ModelContext {
-        let region = if at % 3 == 0 { "EU" } else { "US" };
+        let region = if at.is_multiple_of(3) { "EU" } else { "US" };
         ModelContext::new([("region", region), ("time", "friday_evening")]).unwrap()
     }
 
@@ -160,7 +160,7 @@ mod tests {
             for end in 0..bytes.len() {
                 assert!(decode_model(&bytes[..end]).is_err(), "{end}");
                 // Cut, and signed again.
-                if end >= SUM_BYTES && end % 13 == 0 {
+                if end >= SUM_BYTES && end.is_multiple_of(13) {
                     assert!(decode_model(&signed(bytes[..end].to_vec())).is_err(), "{end}");
                 }
             }
@@ -203,7 +203,7 @@ mod tests {
             let mut changed = bytes.clone();
             for (at, value) in changes {
                 // Half of the changes fall on the head, where lengths are.
-                let at = if value % 2 == 0 { at.index(80) } else { at.index(bytes.len()) };
+                let at = if value.is_multiple_of(2) { at.index(80) } else { at.index(bytes.len()) };
                 changed[at] = value;
             }
             prop_assert!(changed == *bytes || decode_model(&changed).is_err());

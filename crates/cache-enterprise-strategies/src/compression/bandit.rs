@@ -1,0 +1,365 @@
+//! A choice among compressors that learns what each saves and costs on each kind of data.
+//!
+//! The measure is bytes saved per CPU second. One that saves little at once and one that saves
+//! much slowly are compared by a price: so many bytes a CPU second must earn. The gain of a way to
+//! compress is what it saves less what its time should have earned, per byte given. Ways that were
+//! hardly tried are tried first; then the best is used, and one try in so many goes to the way
+//! whose last try is longest ago, so that a change of the data is noticed. Old trials fade.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cache_enterprise_core::{Error, Result};
+
+use super::is_incompressible;
+use crate::bounds;
+
+/// Kinds of data with a choice of their own; later ones share one.
+const CLASSES_MAX: usize = 256;
+/// Times a way is tried before it is judged.
+const TRIES: u32 = 4;
+/// Every so many picks the way with the oldest trial gets another.
+const AGAIN: u64 = 64;
+/// Bytes of input after which trials count half.
+const FADE_BYTES: f64 = 16_777_216.0;
+
+/// A way to compress, named as its codec is.
+///
+/// ```
+/// use cache_enterprise_strategies::compression::CompressionArm;
+///
+/// let arm = CompressionArm::new("zstd", 3);
+/// assert_eq!((&*arm.algorithm, arm.level), ("zstd", 3));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompressionArm {
+    /// The name of the codec.
+    pub algorithm: Box<str>,
+    /// Its level.
+    pub level: i32,
+}
+
+impl CompressionArm {
+    /// This codec at this level.
+    pub fn new(algorithm: &str, level: i32) -> Self {
+        Self { algorithm: algorithm.into(), level }
+    }
+}
+
+/// What a bandit weighs time by.
+///
+/// ```
+/// use cache_enterprise_strategies::compression::CompressionLimits;
+///
+/// assert_eq!(CompressionLimits::default().bytes_per_cpu_second, 2e7);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CompressionLimits {
+    /// What a CPU second must save to be worth it, in bytes. The default is 20 million: the more,
+    /// the faster the codec that is chosen.
+    pub bytes_per_cpu_second: f64,
+    /// Values below so many bytes are not compressed. The default is 256.
+    pub bytes_min: usize,
+}
+
+impl Default for CompressionLimits {
+    fn default() -> Self {
+        Self { bytes_per_cpu_second: 2e7, bytes_min: 256 }
+    }
+}
+
+/// What compressing a value came to.
+///
+/// [`CompressionBandit`] has an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compressed {
+    /// Bytes before.
+    pub before: usize,
+    /// Bytes after; no fewer means nothing was saved.
+    pub after: usize,
+    /// CPU time it took.
+    pub cpu: Duration,
+}
+
+/// What is known of one way for one kind of data.
+///
+/// ```
+/// use cache_enterprise_strategies::compression::ArmReport;
+///
+/// assert_eq!(ArmReport::default().bytes_saved_per_cpu_second(), 0.0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ArmReport {
+    /// Trials in all.
+    pub trials: u64,
+    /// Bytes given, those of old trials counting less.
+    pub before: f64,
+    /// Of those, bytes saved.
+    pub saved: f64,
+    /// CPU seconds spent on them.
+    pub cpu_seconds: f64,
+}
+
+impl ArmReport {
+    /// Bytes saved for each CPU second; 0 before the first trial.
+    pub fn bytes_saved_per_cpu_second(&self) -> f64 {
+        if self.trials == 0 { 0.0 } else { self.saved / self.cpu_seconds.max(1e-9) }
+    }
+
+    /// Saved less what the time should have earned, per byte given.
+    fn gain(&self, price: f64) -> f64 {
+        (self.saved - price * self.cpu_seconds) / self.before.max(1.0)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Class {
+    arms: Vec<ArmReport>,
+    /// The pick at which each arm was last tried.
+    tried_at: Vec<u64>,
+    picks: u64,
+}
+
+/// Chooses a compressor per kind of data. Belongs to one task, or stands behind a lock.
+///
+/// Memory: 40 bytes for each kind and way, for 256 kinds at most. Cost of a pick: one table
+/// look-up, and the test for incompressible bytes.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cache_enterprise_strategies::compression::{
+///     Compressed, CompressionArm, CompressionBandit, CompressionLimits,
+/// };
+///
+/// let arms = vec![CompressionArm::new("lz4", 1), CompressionArm::new("zstd", 3)];
+/// let mut bandit = CompressionBandit::new(arms, CompressionLimits::default())?;
+/// let page = "some text of a page ".repeat(50);
+/// for _ in 0..100 {
+///     let Some(arm) = bandit.pick("page", page.as_bytes()) else { continue };
+///     // The second saves more and takes no longer.
+///     let after = if arm == 0 { 600 } else { 300 };
+///     let cpu = Duration::from_micros(5);
+///     bandit.report("page", arm, Compressed { before: page.len(), after, cpu });
+/// }
+/// assert_eq!(bandit.best("page").map(|arm| &*arm.algorithm), Some("zstd"));
+/// # Ok::<(), cache_enterprise_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CompressionBandit {
+    arms: Vec<CompressionArm>,
+    limits: CompressionLimits,
+    classes: HashMap<Box<str>, Class>,
+}
+
+impl CompressionBandit {
+    /// A choice among `arms` that knows nothing yet.
+    ///
+    /// # Errors
+    /// When there are no arms or more than 32, or `bytes_per_cpu_second` does not lie in 0 to
+    /// 10^12.
+    pub fn new(arms: Vec<CompressionArm>, limits: CompressionLimits) -> Result<Self> {
+        bounds::within("arms", arms.len(), 1..=32)?;
+        bounds::within("bytes_per_cpu_second", limits.bytes_per_cpu_second, 0.0..=1e12)?;
+        let twice = arms.iter().enumerate().find(|(at, arm)| arms[..*at].contains(arm));
+        if let Some((_, arm)) = twice {
+            return Err(Error::config("an algorithm and level stand twice among the arms")
+                .with("algorithm", &arm.algorithm)
+                .with("level", arm.level));
+        }
+        Ok(Self { arms, limits, classes: HashMap::new() })
+    }
+
+    /// The number of the arm to compress this value with; nothing if it should stay as it is.
+    pub fn pick(&mut self, class: &str, value: &[u8]) -> Option<usize> {
+        if value.len() < self.limits.bytes_min || is_incompressible(value) {
+            return None;
+        }
+        let price = self.limits.bytes_per_cpu_second;
+        let class = self.class(class);
+        class.picks += 1;
+        let oldest = (0..class.arms.len()).min_by_key(|arm| class.tried_at[*arm])?;
+        let untried = class.arms.iter().position(|arm| arm.trials < u64::from(TRIES));
+        let arm = match untried {
+            // In turn, so that a burst of one kind of value does not teach one arm alone.
+            Some(_) => (0..class.arms.len()).min_by_key(|arm| class.arms[*arm].trials)?,
+            None if class.picks.is_multiple_of(AGAIN) => oldest,
+            None => class.best(price)?,
+        };
+        class.tried_at[arm] = class.picks;
+        Some(arm)
+    }
+
+    /// Takes in what compressing with an arm came to. An arm there is not is passed over.
+    pub fn report(&mut self, class: &str, arm: usize, compressed: Compressed) {
+        let class = self.class(class);
+        let Some(known) = class.arms.get_mut(arm) else { return };
+        let Compressed { before, after, cpu } = compressed;
+        known.trials += 1;
+        known.before += before as f64;
+        known.saved += before.saturating_sub(after) as f64;
+        known.cpu_seconds += cpu.as_secs_f64();
+        if known.before > FADE_BYTES {
+            known.before /= 2.0;
+            known.saved /= 2.0;
+            known.cpu_seconds /= 2.0;
+        }
+    }
+
+    /// The arm that is best for this kind of data; nothing before each was tried, or if none is
+    /// worth its time.
+    pub fn best(&self, class: &str) -> Option<&CompressionArm> {
+        let class = self.classes.get(class)?;
+        let is_judged = class.arms.iter().all(|arm| arm.trials >= u64::from(TRIES));
+        let best = class.best(self.limits.bytes_per_cpu_second).filter(|_| is_judged)?;
+        Some(&self.arms[best])
+    }
+
+    /// The arms with what is known of them for this kind of data.
+    pub fn arms(&self, class: &str) -> impl Iterator<Item = (&CompressionArm, ArmReport)> {
+        let known = self.classes.get(class).map_or(&[][..], |class| &class.arms);
+        let reports = known.iter().copied().chain(std::iter::repeat(ArmReport::default()));
+        self.arms.iter().zip(reports)
+    }
+
+    fn class(&mut self, class: &str) -> &mut Class {
+        let is_full = self.classes.len() >= CLASSES_MAX && !self.classes.contains_key(class);
+        let class = if is_full { "" } else { class };
+        if !self.classes.contains_key(class) {
+            let arms = self.arms.len();
+            let fresh =
+                Class { arms: vec![ArmReport::default(); arms], tried_at: vec![0; arms], picks: 0 };
+            self.classes.insert(class.into(), fresh);
+        }
+        self.classes.get_mut(class).expect("it was there or was made")
+    }
+}
+
+impl Class {
+    /// The arm with the greatest gain, if that is one.
+    fn best(&self, price: f64) -> Option<usize> {
+        let gain = |arm: &usize| self.arms[*arm].gain(price);
+        let best = (0..self.arms.len()).max_by(|a, b| gain(a).total_cmp(&gain(b)))?;
+        (gain(&best) > 0.0).then_some(best)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hash;
+
+    /// Of what a codec makes of text and of numbers: share left, and ns a byte.
+    type Made = [(f64, f64); 2];
+
+    const CODECS: [(&str, i32, Made); 3] = [
+        ("lz4", 1, [(0.60, 2.0), (0.95, 2.0)]),
+        ("zstd", 3, [(0.30, 10.0), (0.70, 10.0)]),
+        ("zstd", 19, [(0.27, 400.0), (0.40, 15.0)]),
+    ];
+
+    fn bandit(bytes_per_cpu_second: f64) -> CompressionBandit {
+        let arms = CODECS.iter().map(|(name, level, _)| CompressionArm::new(name, *level));
+        let limits = CompressionLimits { bytes_per_cpu_second, ..CompressionLimits::default() };
+        CompressionBandit::new(arms.collect(), limits).unwrap()
+    }
+
+    fn run(bandit: &mut CompressionBandit, class: &str, kind: usize, rounds: u64) -> Vec<usize> {
+        let mut picked = Vec::new();
+        for round in 0..rounds {
+            let value = vec![b'x'; 1_000 + (hash::mix(round) % 3_000) as usize];
+            let Some(arm) = bandit.pick(class, &value) else { continue };
+            let (left, ns) = CODECS[arm].2[kind];
+            let noise = 0.95 + hash::unit(hash::mix(round << 8)) / 10.0;
+            let after = (value.len() as f64 * left * noise) as usize;
+            let cpu = Duration::from_nanos((value.len() as f64 * ns * noise) as u64);
+            bandit.report(class, arm, Compressed { before: value.len(), after, cpu });
+            picked.push(arm);
+        }
+        picked
+    }
+
+    #[test]
+    fn each_kind_of_data_finds_its_own() {
+        let mut bandit = bandit(2e7);
+        let text = run(&mut bandit, "text", 0, 2_000);
+        let numbers = run(&mut bandit, "numbers", 1, 2_000);
+        let best = |class| bandit.best(class).map(|arm| (&*arm.algorithm, arm.level));
+        assert_eq!((best("text"), best("numbers")), (Some(("zstd", 3)), Some(("zstd", 19))));
+        let share = |picked: &[usize], arm| {
+            picked.iter().filter(|picked| **picked == arm).count() as f64 / picked.len() as f64
+        };
+        assert!(share(&text, 1) > 0.97 && share(&numbers, 2) > 0.97);
+        let slow = bandit.arms("text").nth(2).unwrap().1.bytes_saved_per_cpu_second();
+        let fast = bandit.arms("text").next().unwrap().1.bytes_saved_per_cpu_second();
+        assert!(fast > 50.0 * slow, "{fast} {slow}");
+    }
+
+    #[test]
+    fn where_time_is_dear_the_fast_one_wins_or_none() {
+        let mut dear = bandit(1.5e8);
+        run(&mut dear, "text", 0, 500);
+        assert_eq!(dear.best("text").map(|arm| &*arm.algorithm), Some("lz4"));
+        let mut dearest = bandit(1e10);
+        let picked = run(&mut dearest, "text", 0, 2_000);
+        assert_eq!(dearest.best("text"), None);
+        assert!(picked.len() < 60, "{} of 2000 were compressed for nothing", picked.len());
+    }
+
+    #[test]
+    fn a_change_of_the_data_is_followed() {
+        let mut bandit = bandit(2e7);
+        run(&mut bandit, "class", 0, 1_000);
+        run(&mut bandit, "class", 1, 60_000);
+        assert_eq!(bandit.best("class").map(|arm| arm.level), Some(19));
+    }
+
+    #[test]
+    fn small_and_random_values_stay_as_they_are() {
+        let mut bandit = bandit(0.0);
+        let random: Vec<u8> = (0..4_096).map(|at| hash::mix(at) as u8).collect();
+        assert_eq!(bandit.pick("x", &random), None);
+        assert_eq!(bandit.pick("x", &[b'a'; 255]), None);
+        assert_eq!(bandit.pick("x", &[b'a'; 256]), Some(0));
+        bandit.report("x", 99, Compressed { before: 1, after: 1, cpu: Duration::ZERO });
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_refused_by_name() {
+        let named = |arms: Vec<CompressionArm>, price| {
+            let limits =
+                CompressionLimits { bytes_per_cpu_second: price, ..CompressionLimits::default() };
+            CompressionBandit::new(arms, limits).unwrap_err().to_string()
+        };
+        let arm = || CompressionArm::new("lz4", 1);
+        assert!(named(vec![], 1.0).contains("arms, range: 1..=32"));
+        assert!(named(vec![arm(), arm()], 1.0).contains("twice"));
+        for price in [f64::NAN, -1.0, f64::INFINITY] {
+            assert!(named(vec![arm()], price).contains("bytes_per_cpu_second"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn kinds_are_bounded_and_picks_are_arms(
+            steps in prop::collection::vec((0_u32..2_000, 0_usize..10_000, any::<u32>()), 0..600),
+        ) {
+            let mut bandit = bandit(1e6);
+            for (class, after, nanos) in steps {
+                let class = class.to_string();
+                if let Some(arm) = bandit.pick(&class, &[7; 300]) {
+                    prop_assert!(arm < CODECS.len());
+                    let cpu = Duration::from_nanos(nanos.into());
+                    bandit.report(&class, arm, Compressed { before: 300, after, cpu });
+                }
+            }
+            prop_assert!(bandit.classes.len() <= CLASSES_MAX + 1);
+        }
+    }
+}
