@@ -1,4 +1,4 @@
-//! Backends by name: what settings say of a level, and who makes a backend of it.
+//! Backends and buses by name: what settings say of them, and who makes them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::coherence::Bus;
 use crate::{BackendSource, Capacity, Error, ErrorKind, Result, check_name};
 
 /// A secret that is read where it is needed. `Debug` must not show it, nor may any error.
@@ -30,7 +31,7 @@ pub enum BackendOption {
     Secret(Arc<dyn SecretSource>),
 }
 
-/// What settings say of one level, for the factory of its backend to judge.
+/// What settings say of one level or of the bus, for its factory to judge.
 ///
 /// ```
 /// use cache_enterprise_core::{BackendConfig, BackendOption};
@@ -177,6 +178,33 @@ pub trait BackendFactory: fmt::Debug + Send + Sync + 'static {
     fn source(&self, config: &BackendConfig) -> Result<Box<dyn BackendSource>>;
 }
 
+/// Makes a bus from settings. Called before anything is opened, as a [`BackendFactory`] is: it
+/// judges every option, does no I/O and reads no secret.
+///
+/// ```
+/// use std::sync::Arc;
+/// use cache_enterprise_core::coherence::Bus;
+/// use cache_enterprise_core::{BackendConfig, BusFactory, Result};
+///
+/// /// The bus that the program has anyway.
+/// #[derive(Debug)]
+/// struct TheOne(Arc<dyn Bus>);
+///
+/// impl BusFactory for TheOne {
+///     fn bus(&self, config: &BackendConfig) -> Result<Arc<dyn Bus>> {
+///         config.knows_only(&[])?;
+///         Ok(Arc::clone(&self.0))
+///     }
+/// }
+/// ```
+pub trait BusFactory: fmt::Debug + Send + Sync + 'static {
+    /// The bus that `config` describes; it connects when it is used.
+    ///
+    /// # Errors
+    /// As [`BackendFactory::source`].
+    fn bus(&self, config: &BackendConfig) -> Result<Arc<dyn Bus>>;
+}
+
 /// Factories under the names that settings use.
 ///
 /// ```
@@ -185,10 +213,12 @@ pub trait BackendFactory: fmt::Debug + Send + Sync + 'static {
 /// let registry = BackendRegistry::new();
 /// let error = registry.named("redis").expect_err("nothing is registered");
 /// assert!(error.to_string().contains("redis"));
+/// assert!(registry.bus_named("redis").is_err());
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct BackendRegistry {
     factories: BTreeMap<String, Arc<dyn BackendFactory>>,
+    buses: BTreeMap<String, Arc<dyn BusFactory>>,
 }
 
 impl BackendRegistry {
@@ -224,9 +254,40 @@ impl BackendRegistry {
         })
     }
 
-    /// The names, in alphabetical order.
+    /// The names of backends, in alphabetical order.
     pub fn names(&self) -> Vec<&str> {
         self.factories.keys().map(String::as_str).collect()
+    }
+
+    /// Registers the factory of a bus. A backend may have the same name.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn register_bus(&mut self, name: &str, factory: impl BusFactory) -> Result<()> {
+        check_name("bus", name)?;
+        if self.buses.contains_key(name) {
+            let text = "a bus of this name is registered already; choose another name";
+            return Err(Error::new(ErrorKind::Conflict, text).with("bus", name));
+        }
+        self.buses.insert(name.to_owned(), Arc::new(factory));
+        Ok(())
+    }
+
+    /// The factory of the bus of that name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when there is none; the error lists the names there are.
+    pub fn bus_named(&self, name: &str) -> Result<&Arc<dyn BusFactory>> {
+        self.buses.get(name).ok_or_else(|| {
+            Error::config("no bus has this name; write a known one or register a factory")
+                .with("bus", name)
+                .with("known", self.bus_names().join(", "))
+        })
+    }
+
+    /// The names of buses, in alphabetical order.
+    pub fn bus_names(&self) -> Vec<&str> {
+        self.buses.keys().map(String::as_str).collect()
     }
 }
 

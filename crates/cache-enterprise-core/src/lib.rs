@@ -56,7 +56,9 @@ pub use error::{Error, ErrorKind, Result};
 pub use eviction::{
     Candidate, EvictionPolicy, HitMarks, PolicyFactory, PolicyShape, Recording, Slot, Verdict,
 };
-pub use factory::{BackendConfig, BackendFactory, BackendOption, BackendRegistry, SecretSource};
+pub use factory::{
+    BackendConfig, BackendFactory, BackendOption, BackendRegistry, BusFactory, SecretSource,
+};
 pub use key::{
     CacheKey, KEY_BYTES_MAX, KeyPrefix, KeySpace, KeyWriter, Lookup, NAME_BYTES_MAX, Scoped,
     ScopedRef, StoredKey, check_name,

@@ -1,14 +1,20 @@
 //! Redis from settings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use cache_enterprise_core::coherence::Bus;
 use cache_enterprise_core::{
-    BackendConfig, BackendFactory, BackendSource, Error, Result, SecretSource,
+    BackendConfig, BackendFactory, BackendSource, BusFactory, Error, Result, SecretSource,
 };
 
+use crate::bus::RedisBus;
 use crate::config::Redis;
 
-/// Makes a [`Redis`] of settings.
+/// Makes a [`Redis`] of settings, or a [`RedisBus`] with connections of its own.
+///
+/// A bus takes the same options, those that say nothing about a bus too, and `entries`: how many
+/// frames its log keeps.
 ///
 /// One of these says where: `url`, `cluster_nodes`, or `sentinels` with `primary`. A `url` with
 /// `cluster` set to true names one node of a cluster. The other options have the names and the
@@ -66,16 +72,37 @@ const OPTIONS: [&str; 24] = [
 impl BackendFactory for RedisFactory {
     fn source(&self, config: &BackendConfig) -> Result<Box<dyn BackendSource>> {
         config.knows_only(&OPTIONS)?;
-        if config.max_size.is_some() || config.path.is_some() {
-            let text = "Redis has no size and no path of its own; its maxmemory is set at the \
-                        server";
-            let option = if config.max_size.is_some() { "max_size" } else { "path" };
-            return Err(Error::config(text).with("option", option));
-        }
-        let redis = limits(access(topology(config)?, config)?, config)?;
-        redis.check()?;
-        Ok(Box::new(redis))
+        Ok(Box::new(redis(config)?))
     }
+}
+
+impl BusFactory for RedisFactory {
+    fn bus(&self, config: &BackendConfig) -> Result<Arc<dyn Bus>> {
+        let known: Vec<_> = OPTIONS.into_iter().chain(["entries"]).collect();
+        config.knows_only(&known)?;
+        let bus = RedisBus::with(redis(config)?);
+        Ok(match config.parsed("entries")? {
+            Some(0) => {
+                let text = "a log without entries keeps nothing for those that are cut off; \
+                            write 1 or more";
+                return Err(Error::config(text).with("option", "entries"));
+            }
+            Some(entries) => Arc::new(bus.entries(entries)),
+            None => Arc::new(bus),
+        })
+    }
+}
+
+/// The servers and how they are reached, judged and not asked.
+fn redis(config: &BackendConfig) -> Result<Redis> {
+    if config.max_size.is_some() || config.path.is_some() {
+        let text = "Redis has no size and no path of its own; its maxmemory is set at the server";
+        let option = if config.max_size.is_some() { "max_size" } else { "path" };
+        return Err(Error::config(text).with("option", option));
+    }
+    let redis = limits(access(topology(config)?, config)?, config)?;
+    redis.check()?;
+    Ok(redis)
 }
 
 /// The servers, as one of three options names them.
@@ -350,6 +377,23 @@ mod tests {
             assert!(error.context().any(|pair| pair == ("option", option)), "{option}: {error}");
             assert!(!format!("{error:?}").contains("canary"));
         }
+    }
+
+    #[test]
+    fn a_bus_is_judged_as_a_backend_is() {
+        let bus = config(&[("url", "redis://cache:7000/2"), ("entries", "500")]);
+        let text = format!("{:?}", RedisFactory.bus(&bus).unwrap());
+        assert!(text.contains("entries: 500"), "{text}");
+        for (options, option) in [
+            (&[("entries", "5")][..], "url"),
+            (&[("url", "redis://a"), ("entries", "0")], "entries"),
+            (&[("url", "redis://a"), ("entries", "many")], "entries"),
+            (&[("url", "redis://a"), ("channel", "c")], "channel"),
+        ] {
+            let error = RedisFactory.bus(&config(options)).unwrap_err();
+            assert!(error.context().any(|pair| pair == ("option", option)), "{option}: {error}");
+        }
+        assert!(RedisFactory.source(&bus).is_err(), "a level has no log of frames");
     }
 
     #[test]

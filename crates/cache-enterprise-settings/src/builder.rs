@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backends;
 use crate::budget;
+use crate::bus;
 use crate::environment;
 use crate::format::Format;
 use crate::layer::{Layer, Leaf, Raw};
@@ -153,6 +154,8 @@ fn finish(layers: &[Layer], mut problems: Vec<Problem>) -> Result<Settings, Sett
     level::complete(&mut tree, &mut problems);
     problems.extend(budget::divide(&mut tree).err());
     level::complete_sizes(&mut tree);
+    let levels: Vec<_> = level::levels(&tree).into_iter().chain(level::backends(&tree)).collect();
+    bus::complete(&mut tree, &levels, &mut problems);
     SettingsErrors::check(problems)?;
     Ok(Settings::of(&tree))
 }

@@ -230,6 +230,29 @@ pub const KEYS: &[Key] = &[
         ),
         &[("cache_config.default_backend", "default_backend")],
     ),
+    key(
+        "bus.kind",
+        Kind::Name,
+        "",
+        "redis",
+        "Name of the bus that tells other processes what ended here. Needs a level that numbers \
+         for all processes, such as one of kind redis. Default: no bus",
+    ),
+    key(
+        "bus.options.*",
+        Kind::Free,
+        "",
+        "redis://cache:6379",
+        "Options of the bus, as those of a level of its kind; secrets as `env:NAME` or \
+         `file:PATH`. Where none is written, those of the first level or backend of its kind",
+    ),
+    key(
+        "bus.unsure_max",
+        Kind::Time,
+        "1s",
+        "250ms",
+        "How long level 1 is believed after the bus was heard last",
+    ),
     aliased(
         key(
             "budget.max_size",

@@ -31,6 +31,7 @@
 mod backends;
 mod budget;
 mod builder;
+mod bus;
 mod describe;
 mod environment;
 mod format;
@@ -48,6 +49,7 @@ mod tree;
 mod value;
 
 pub use builder::SettingsBuilder;
+pub use bus::BusSettings;
 pub use describe::{Description, Row};
 pub use format::Format;
 pub use level::{LevelKind, LevelSettings, WriteSettings};

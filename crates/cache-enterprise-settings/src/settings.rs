@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::backends;
 use crate::builder::SettingsBuilder;
+use crate::bus::BusSettings;
 use crate::describe::Description;
 use crate::level::{self, LevelSettings};
 use crate::origin::Origin;
@@ -43,6 +44,7 @@ pub struct Settings {
     levels: Vec<LevelSettings>,
     backends: Vec<LevelSettings>,
     default_backend: Option<String>,
+    bus: Option<BusSettings>,
     failover: FailoverStrategy,
     promote_after: u32,
     defaults: EntryDefaults,
@@ -212,6 +214,11 @@ impl Settings {
         self.default_backend.as_deref()
     }
 
+    /// The bus between processes, when one was chosen.
+    pub fn bus(&self) -> Option<&BusSettings> {
+        self.bus.as_ref()
+    }
+
     /// What a failing level means to a call.
     pub fn failover(&self) -> FailoverStrategy {
         self.failover
@@ -302,6 +309,7 @@ impl Settings {
             levels: level::levels(tree),
             backends: level::backends(tree),
             default_backend: backends::default_backend(tree),
+            bus: BusSettings::of(tree),
             failover: match tree.name("failover.strategy").as_str() {
                 "fail_fast" => FailoverStrategy::FailFast,
                 "queue_writes" => FailoverStrategy::QueueWrites,

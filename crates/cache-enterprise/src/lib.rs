@@ -7,10 +7,10 @@
 
 pub use cache_enterprise_core as core;
 pub use cache_enterprise_core::{
-    Backend, BackendConfig, BackendFactory, BackendHealth, BackendOption, BackendSource, CacheKey,
-    CacheLevel, Cached, Capabilities, Capacity, Clock, Codec, Compressor, Error, ErrorKind, Event,
-    KeyWriter, Lookup, MemoryOnly, Observer, OpenedBackend, Priority, RemovalCause, Result,
-    SetOutcome, Tag, tag,
+    Backend, BackendConfig, BackendFactory, BackendHealth, BackendOption, BackendSource,
+    BusFactory, CacheKey, CacheLevel, Cached, Capabilities, Capacity, Clock, Codec, Compressor,
+    Error, ErrorKind, Event, KeyWriter, Lookup, MemoryOnly, Observer, OpenedBackend, Priority,
+    RemovalCause, Result, SetOutcome, Tag, tag,
 };
 pub use cache_enterprise_engine::{
     Access, Advice, BulkReport, ByHeat, Cache, CacheManager, CacheSpec, CacheStats, CopyView,

@@ -1,6 +1,7 @@
 //! How processes tell each other what was invalidated.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -58,6 +59,25 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// What kept the connections from ending in order.
     async fn close(&self) -> Result<()>;
+}
+
+#[async_trait]
+impl<B: Bus + ?Sized> Bus for Arc<B> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    async fn publish(&self, manager: &str, frame: Bytes) -> Result<()> {
+        (**self).publish(manager, frame).await
+    }
+
+    async fn listen(&self, manager: &str) -> Result<Box<dyn Listener>> {
+        (**self).listen(manager).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        (**self).close().await
+    }
 }
 
 /// One process's ear on a [`Bus`].

@@ -34,6 +34,7 @@ pub(crate) const UNSURE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Broadcast {
     bus: Arc<dyn Bus>,
     source: SourceId,
+    pub(crate) unsure_max: Duration,
     pub(crate) outbox: Arc<Outbox>,
     hearing: Mutex<Hearing>,
     /// Caches by the name they have in stored keys.
@@ -106,11 +107,16 @@ impl Broadcast {
             outbox: Outbox::new(Arc::clone(&bus), manager, source, observer),
             bus,
             source,
+            unsure_max,
             hearing: Mutex::new(Hearing::new(saturating_millis(unsure_max))),
             caches: Mutex::default(),
             counts: Counts::default(),
             tasks: Mutex::default(),
         }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.bus.name().to_owned()
     }
 
     /// Starts to tell and to hear; both end with the manager.

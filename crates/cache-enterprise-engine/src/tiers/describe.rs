@@ -19,6 +19,11 @@ impl Shared {
         let of = |option: &str| self.origins.of(option).cloned().unwrap_or(Origin::Default);
         description.push("codec", self.codec_name.unwrap_or("unknown"), of("codec"));
         stack.pipeline.describe(&self.origins, description);
+        if let Some(broadcast) = &self.broadcast {
+            description.push("bus", broadcast.name(), of("bus"));
+            let unsure_max = format!("{:?}", broadcast.unsure_max);
+            description.push("unsure_max", unsure_max, of("unsure_max"));
+        }
     }
 }
 

@@ -10,7 +10,9 @@ mod single;
 
 use std::sync::Arc;
 
-use cache_enterprise_core::{BackendFactory, BackendRegistry, Clock, NoObserver, Observer, Result};
+use cache_enterprise_core::{
+    BackendFactory, BackendRegistry, BusFactory, Clock, NoObserver, Observer, Result,
+};
 use cache_enterprise_engine::{CacheManager, Failover};
 use cache_enterprise_serializers::AnySerde;
 use cache_enterprise_settings::{FailoverStrategy, Settings, SettingsErrors};
@@ -113,6 +115,15 @@ impl Wiring {
         Ok(self)
     }
 
+    /// Registers a bus under the name that `bus.kind` uses. Default: `redis`, with its feature.
+    ///
+    /// # Errors
+    /// When the name is taken, empty or too long.
+    pub fn bus(mut self, name: &str, factory: impl BusFactory) -> Result<Self> {
+        self.backends.register_bus(name, factory)?;
+        Ok(self)
+    }
+
     /// Where time comes from. Default: the machine.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -128,7 +139,7 @@ impl Wiring {
     }
 
     /// Judges everything that can be judged without opening a level: names of codecs, compressors,
-    /// policies and backends, and the options of backends.
+    /// policies, backends and the bus, and the options of backends and the bus.
     ///
     /// # Errors
     /// Every problem at once, each with the place where it was written and what to do.
@@ -142,7 +153,7 @@ impl Wiring {
     /// # Errors
     /// As [`check`](Self::check), else what keeps a level from opening.
     pub async fn manager(&self, settings: &Settings) -> Result<CacheManager<AnySerde>> {
-        let Plan { l1, l1_ttl_max, options, codec, compressor, readers, tiers, beside } =
+        let Plan { l1, l1_ttl_max, options, codec, compressor, readers, tiers, beside, bus } =
             Plan::of(settings, &self.backends)?;
         let mut builder = CacheManager::builder(settings.name())
             .options(options)
@@ -177,6 +188,9 @@ impl Wiring {
         if let Some(compressor) = compressor {
             builder = builder.compression(compressor);
         }
+        if let Some(bus) = bus {
+            builder = origins::of_bus(builder.bus(bus.bus).unsure_max(bus.unsure_max), settings);
+        }
         builder =
             readers.into_iter().fold(builder, |builder, reader| builder.reads_compression(reader));
         origins::of_pipeline(builder, settings).build().await
@@ -205,6 +219,10 @@ fn built_in() -> BackendRegistry {
     backends
         .register("redis", cache_enterprise_redis::RedisFactory)
         .expect("no other backend has this short name");
+    #[cfg(feature = "redis")]
+    backends
+        .register_bus("redis", cache_enterprise_redis::RedisFactory)
+        .expect("no other bus has this short name");
     #[cfg(feature = "memcached")]
     backends
         .register("memcached", cache_enterprise_memcached::MemcachedFactory)

@@ -88,6 +88,15 @@ pub(super) fn of_pipeline<C>(
         .fold(builder, |builder, (option, key)| builder.origin(option, origin(settings, from(key))))
 }
 
+/// Notes the origins of the bus.
+pub(super) fn of_bus<C>(
+    builder: ManagerBuilder<C, Tiered>,
+    settings: &Settings,
+) -> ManagerBuilder<C, Tiered> {
+    let builder = builder.origin("bus", origin(settings, "bus.kind"));
+    builder.origin("unsure_max", origin(settings, "bus.unsure_max"))
+}
+
 /// Notes the origins of what a tier does.
 pub(super) fn of_tier(tier: Tier, settings: &Settings, level: &LevelSettings) -> Tier {
     let mut tier = TIERS

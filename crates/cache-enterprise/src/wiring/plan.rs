@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cache_enterprise_core::coherence::Bus;
 use cache_enterprise_core::{BackendRegistry, Compressor, Error};
 use cache_enterprise_engine::{Life, Memory, Options, Strategy, Tier, WritePolicy};
 use cache_enterprise_resilience::{
@@ -40,6 +41,14 @@ pub(super) struct Plan {
     pub(super) tiers: Vec<Tier>,
     /// Backends beside the levels, by name.
     pub(super) beside: Vec<(String, Tier)>,
+    pub(super) bus: Option<PlannedBus>,
+}
+
+/// The bus between processes.
+#[derive(Debug)]
+pub(super) struct PlannedBus {
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) unsure_max: Duration,
 }
 
 impl Plan {
@@ -73,6 +82,7 @@ impl Plan {
         let named = settings.backends().iter();
         let beside: Vec<_> =
             named.filter_map(|level| Some((level.name.clone()?, tier(level)?))).collect();
+        let bus = bus(settings, backends, &mut problems);
         SettingsErrors::check(problems)?;
         Ok(Self {
             l1: top.and_then(level1),
@@ -83,6 +93,7 @@ impl Plan {
             readers: readers(),
             tiers,
             beside,
+            bus,
         })
     }
 }
@@ -144,6 +155,46 @@ fn tier(
                 error.to_string(),
                 "correct it",
             ));
+            None
+        }
+    }
+}
+
+/// The bus that the settings choose, or a problem.
+fn bus(
+    settings: &Settings,
+    backends: &BackendRegistry,
+    problems: &mut Vec<Problem>,
+) -> Option<PlannedBus> {
+    let chosen = settings.bus()?;
+    let mut refuse = |key: &str, what: String, fix: String| {
+        problems.push(settings.problem(key, what, fix));
+    };
+    let below = settings.levels().iter().filter(|level| level.number != Some(0));
+    if below.chain(settings.backends()).next().is_none() {
+        let what = "a bus joins processes that share a level, and there is none below level 1";
+        let fix = "add a level that all processes share, such as one of kind redis, or remove it";
+        refuse("bus.kind", what.into(), fix.into());
+    }
+    let Ok(factory) = backends.bus_named(&chosen.kind) else {
+        let what = format!("no bus is named `{}`", chosen.kind);
+        let fix = match backends.bus_names().join(", ") {
+            _ if chosen.kind == "redis" => "enable the feature `redis`".into(),
+            known if known.is_empty() => "register a factory with `Wiring::bus`".into(),
+            known => format!("write one of {known}, or register a factory with `Wiring::bus`"),
+        };
+        refuse("bus.kind", what, fix);
+        return None;
+    };
+    match factory.bus(&chosen.config()) {
+        Ok(bus) => Some(PlannedBus { bus, unsure_max: chosen.unsure_max }),
+        Err(error) => {
+            let named = error.context().find(|(name, _)| *name == "option");
+            let first = named.and_then(|(_, options)| options.split(", ").next());
+            let key = first.map(|option| format!("bus.options.{option}"));
+            let key = key.filter(|key| settings.describe().row(key).is_some());
+            let key = key.unwrap_or_else(|| "bus.kind".into());
+            refuse(&key, error.to_string(), "correct it".into());
             None
         }
     }

@@ -149,8 +149,16 @@ const CASES: &[Case] = &[
     ),
 ];
 
-/// Keys with a test of their own: one is a check, one needs a disk, one is a name for calls.
-const ELSEWHERE: [&str; 3] = ["cache_levels", "levels.*.path", "default_backend"];
+/// Keys with a test of their own: one is a check, one needs a disk, one is a name
+/// for calls, and those of the bus need a store that numbers for all processes.
+const ELSEWHERE: [&str; 6] = [
+    "cache_levels",
+    "levels.*.path",
+    "default_backend",
+    "bus.kind",
+    "bus.options.*",
+    "bus.unsure_max",
+];
 
 fn with(base: SettingsBuilder, settings: &[(&str, &str)]) -> SettingsBuilder {
     settings.iter().fold(base, |builder, (key, value)| builder.set(key, value))

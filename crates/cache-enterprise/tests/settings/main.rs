@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backends_by_name_are_reached_by_name;
+mod bus_is_chosen_by_name;
 mod description_names_the_origin_of_each_option;
 mod every_accepted_key_takes_effect;
 mod everything_wrong_is_told_at_once;
