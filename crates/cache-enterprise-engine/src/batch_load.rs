@@ -4,6 +4,7 @@
 //! level 1    what it holds, and what it knows to be absent
 //! claim      every other key: its flight is led from here, or somebody else leads it
 //!   below    the tiers, level by level, for all that are led
+//!   turns    which keys other processes load (tiers with leases)
 //!   load     one loader call for what is still missing, watched in every flight
 //!   land     each key by itself; the tiers get all values together
 //! follow     the keys of others; those that are left to this call are led in turn
@@ -17,8 +18,9 @@ use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 
-use cache_enterprise_core::{CacheKey, Millis};
+use cache_enterprise_core::{CacheKey, Error, Millis};
 
+use crate::HeldMany;
 use crate::batch_answer::{Batch, BatchAnswer, BatchValue, Item, KeyOutcome, Loaded, Missing};
 use crate::cache::Cache;
 use crate::error::LoadError;
@@ -27,6 +29,7 @@ use crate::limiter::{Admission, Places};
 use crate::options::Life;
 use crate::read::{Answer, Call, Source, Stale, Want};
 use crate::timer::Raced;
+use crate::turn::{Turns, beside};
 
 /// One key of a batch whose flight this call leads.
 pub(crate) struct Claim<'a, K: CacheKey, V> {
@@ -69,6 +72,11 @@ impl<K: CacheKey, V, E: Send + Sync + 'static> Answers<K, V, E> {
     }
 }
 
+/// The places of these keys among those of the call.
+fn places_of<K: CacheKey, V>(claims: &[Claim<'_, K, V>]) -> Vec<usize> {
+    claims.iter().map(|claim| claim.index).collect()
+}
+
 /// The outcome of a key whose loader fails with `E`.
 fn outcome_of<V, E: Send + Sync + 'static>(answer: Answer<V>) -> KeyOutcome<V, E> {
     match answer {
@@ -92,7 +100,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// all loaded values together.
     ///
     /// The loader runs inside this task. It is called once, and once more for keys that another
-    /// caller was loading and gave up. A key that its answer does not name is absent, which is
+    /// caller was loading and gave up. With [`Leases::Loads`](crate::Leases::Loads) it is not
+    /// called for keys that other processes load: those are waited for after the call. A key that its answer does not name is absent, which is
     /// remembered for the spec's `negative_ttl`; [`Batch`] says more of single keys. With
     /// `stale_if_error` on the spec, a value past its life answers instead of an error.
     ///
@@ -205,7 +214,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Claim { index, lead, stale: None }
     }
 
-    /// Leads all of `claims` to an answer: the tiers, then one call of the loader.
+    /// Leads all of `claims` to an answer: the tiers, then one call of the loader; and again for
+    /// those that other processes were loading and did not bring to the tiers.
     async fn lead_many<F, Fut, A>(
         &self,
         mut claims: Vec<Claim<'_, K, V>>,
@@ -218,26 +228,83 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         A: BatchAnswer<K, V>,
     {
         claims.iter().for_each(|claim| self.bury(&answers.keys[claim.index]));
-        if self.view.has_tiers() {
-            let led: Vec<usize> = claims.iter().map(|claim| claim.index).collect();
-            let Answers { keys, outcomes } = answers;
-            let take = |index: usize, value| outcomes[index] = Some(Ok(Some(value)));
-            let below = self.read_below_many(keys, claims, call, take);
-            match Box::pin(self.in_time(call, below)).await {
-                Raced::Done(Ok(unanswered)) => claims = unanswered,
-                Raced::Done(Err(error)) => {
-                    let is_open = |index: &usize| answers.outcomes[*index].is_none();
-                    for index in led.into_iter().filter(is_open).collect::<Vec<_>>() {
-                        answers.set(index, Answer::Broken(error.clone()));
-                    }
-                    return;
-                }
-                // The leads have gone to the next waiters.
-                Raced::TimedOut => return self.give_up_many(led, answers, call),
+        let mut pause = 0;
+        loop {
+            let Some(left) = self.ask_below(claims, answers, call).await else { return };
+            if left.is_empty() {
+                return;
+            }
+            if !self.asks_for_turn(call) {
+                return self.load_many(left, None, load, answers, call).await;
+            }
+            let led = places_of(&left);
+            let turns = Box::pin(self.take_turns(&answers.keys, left, call));
+            let Raced::Done(Turns { mut ours, held, others }) = self.in_time(call, turns).await
+            else {
+                return self.give_up_many(led, answers, call);
+            };
+            if held.is_some() {
+                // Who held a lease before may just have filled the tiers.
+                let Some(left) = self.ask_below(ours, answers, call).await else {
+                    return self.give_up_many(places_of(&others), answers, call);
+                };
+                ours = left;
+            }
+            if !ours.is_empty() {
+                Box::pin(self.load_many(ours, held, load, answers, call)).await;
+            }
+            claims = {
+                let Answers { keys, outcomes } = &mut *answers;
+                let take = |index: usize, value| outcomes[index] = Some(Ok(Some(value)));
+                self.answer_beside_many(keys, others, call, take)
+            };
+            if claims.is_empty() {
+                return;
+            }
+            let waiting = places_of(&claims);
+            let paused = self.pause_for_others(&mut claims, &mut pause);
+            if let Raced::TimedOut = Box::pin(self.in_time(call, paused)).await {
+                drop(claims);
+                return self.give_up_many(waiting, answers, call);
             }
         }
-        if !claims.is_empty() {
-            self.load_many(claims, load, answers, call).await;
+    }
+
+    /// Asks the tiers for all of `claims` and gives back those they could not answer. `None` when
+    /// the call has ended: by its deadline, or where a failing level ends it.
+    async fn ask_below<'a, E: Send + Sync + 'static>(
+        &'a self,
+        claims: Vec<Claim<'a, K, V>>,
+        answers: &mut Answers<K, V, E>,
+        call: &Call,
+    ) -> Option<Vec<Claim<'a, K, V>>> {
+        if !self.view.has_tiers() {
+            return Some(claims);
+        }
+        let led = places_of(&claims);
+        let Answers { keys, outcomes } = &mut *answers;
+        let take = |index: usize, value| outcomes[index] = Some(Ok(Some(value)));
+        let below = self.read_below_many(keys, claims, call, take);
+        match Box::pin(self.in_time(call, below)).await {
+            Raced::Done(Ok(unanswered)) => return Some(unanswered),
+            Raced::Done(Err(error)) => self.break_many(led, &error, answers),
+            // The leads have gone to the next waiters.
+            Raced::TimedOut => self.give_up_many(led, answers, call),
+        }
+        None
+    }
+
+    /// Answers the keys that have no answer yet with the failure of a level.
+    fn break_many<E: Send + Sync + 'static>(
+        &self,
+        led: Vec<usize>,
+        error: &Error,
+        answers: &mut Answers<K, V, E>,
+    ) {
+        for index in led {
+            if answers.outcomes[index].is_none() {
+                answers.set(index, Answer::Broken(error.clone()));
+            }
         }
     }
 
@@ -245,6 +312,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     async fn load_many<F, Fut, A>(
         &self,
         mut claims: Vec<Claim<'_, K, V>>,
+        held: Option<HeldMany>,
         load: &mut F,
         answers: &mut Answers<K, V, A::Error>,
         call: &Call,
@@ -268,9 +336,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let begun = self.view.clock.now();
         let leads = claims.iter_mut().map(|claim| &mut claim.lead);
         let loader = places.run(load(Missing::new(keys)));
-        match self.in_time(call, run_many(leads, loader)).await {
+        let keeper = held.as_ref().map(|held| self.keep_turns(held));
+        match self.in_time(call, beside(run_many(leads, loader), keeper)).await {
             Raced::Done(answer) => {
-                self.land_many(claims, answer.into_batch(), begun, answers, call).await;
+                let batch = answer.into_batch();
+                self.land_many(claims, held, batch, begun, answers, call).await;
             }
             Raced::TimedOut => {
                 let failure = Landing::TimedOut(self.limit(call));
@@ -283,6 +353,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     async fn land_many<E: Send + Sync + 'static>(
         &self,
         claims: Vec<Claim<'_, K, V>>,
+        held: Option<HeldMany>,
         mut batch: Batch<K, V, E>,
         begun: Millis,
         answers: &mut Answers<K, V, E>,
@@ -311,7 +382,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         if !sealed.is_empty() {
             // The values are in hand, and the tiers are told by a task of their own.
-            let _ = Box::pin(self.in_time(call, self.fill_below_many(sealed))).await;
+            let _ = Box::pin(self.in_time(call, self.fill_below_many(sealed, held))).await;
         }
     }
 

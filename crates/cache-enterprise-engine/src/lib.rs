@@ -138,6 +138,6 @@ pub use tiers::{
 pub use transaction::Invalidations;
 
 #[cfg(feature = "tiers")]
-pub(crate) use tiers::{Fence, Held, Hold, Number, Sealed};
+pub(crate) use tiers::{Fence, Held, HeldMany, Hold, Number, Sealed};
 #[cfg(not(feature = "tiers"))]
-pub(crate) use untiered::{Fence, Held, Hold, Number, Sealed};
+pub(crate) use untiered::{Fence, Held, HeldMany, Hold, Number, Sealed};

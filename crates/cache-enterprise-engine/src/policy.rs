@@ -92,6 +92,6 @@ pub enum Leases {
     #[default]
     Refreshes,
     /// Every load. Costs two round trips to the tier each, and up to a quarter of a second more
-    /// than the other process's load.
+    /// than the other process's load. A batch asks each node of the tier once.
     Loads,
 }

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use cache_enterprise_core::CacheKey;
 use pin_project_lite::pin_project;
 
-use crate::Held;
+use crate::batch_load::Claim;
 use crate::flight::Lead;
 use crate::read::{Answer, Stale};
+use crate::{Held, HeldMany};
 
 /// What asking for the turn came to.
 pub(crate) enum Turn<'a, K: CacheKey, V> {
@@ -18,6 +19,23 @@ pub(crate) enum Turn<'a, K: CacheKey, V> {
     Load(Lead<'a, K, V>, Option<Arc<Stale<V>>>, Option<Held>),
     /// The flight has landed.
     Answered(Answer<V>),
+}
+
+/// What asking for the turns of a batch came to.
+pub(crate) struct Turns<'a, K: CacheKey, V> {
+    /// Load these now.
+    pub(crate) ours: Vec<Claim<'a, K, V>>,
+    /// The right to, where the tier could give it.
+    pub(crate) held: Option<HeldMany>,
+    /// Other processes load these.
+    pub(crate) others: Vec<Claim<'a, K, V>>,
+}
+
+impl<'a, K: CacheKey, V> Turns<'a, K, V> {
+    /// All are to be loaded, and nobody was asked.
+    pub(crate) fn ours(ours: Vec<Claim<'a, K, V>>) -> Self {
+        Self { ours, held: None, others: Vec::new() }
+    }
 }
 
 /// Work for which something is kept up while it runs.

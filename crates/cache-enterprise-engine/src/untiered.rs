@@ -22,7 +22,7 @@ use crate::read::{Below, Call, Stale};
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
 use crate::sweep::{SweepReport, Walk};
-use crate::turn::{Keeper, Turn};
+use crate::turn::{Keeper, Turn, Turns};
 use crate::write::{How, Plan};
 
 /// A removal announced to the tiers: there are none.
@@ -52,6 +52,10 @@ impl Hold {
 /// The right to load a key among processes: they share no tier.
 #[derive(Debug)]
 pub(crate) enum Held {}
+
+/// The right to load some keys among processes: they share no tier.
+#[derive(Debug)]
+pub(crate) enum HeldMany {}
 
 /// A value sealed for the tiers: there is none.
 pub(crate) enum Sealed {}
@@ -124,7 +128,32 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         match *held {}
     }
 
-    pub(crate) async fn fill_below_many(&self, _: Vec<Sealed>) {}
+    pub(crate) async fn take_turns<'a>(
+        &'a self,
+        _: &[K],
+        claims: Vec<Claim<'a, K, V>>,
+        _: &Call,
+    ) -> Turns<'a, K, V> {
+        Turns::ours(claims)
+    }
+
+    pub(crate) fn answer_beside_many<'a>(
+        &self,
+        _: &[K],
+        others: Vec<Claim<'a, K, V>>,
+        _: &Call,
+        _: impl FnMut(usize, Cached<V>),
+    ) -> Vec<Claim<'a, K, V>> {
+        others
+    }
+
+    pub(crate) async fn pause_for_others(&self, _: &mut [Claim<'_, K, V>], _: &mut Millis) {}
+
+    pub(crate) fn keep_turns(&self, held: &HeldMany) -> Keeper {
+        match *held {}
+    }
+
+    pub(crate) async fn fill_below_many(&self, _: Vec<Sealed>, _: Option<HeldMany>) {}
 
     pub(crate) async fn read_below_many<'a, Q: Lookup<K>>(
         &'a self,

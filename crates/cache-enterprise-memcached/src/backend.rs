@@ -180,7 +180,7 @@ impl MemcachedBackend {
 
     /// Runs a change for each item, those of one key in their order, the others side by side on as
     /// many connections as there are. The first failure ends it.
-    async fn change_all<'a, T, F>(
+    pub(crate) async fn change_all<'a, T, F>(
         &self,
         keys: impl Iterator<Item = &'a StoredKey>,
         change: impl Fn(usize) -> F,

@@ -26,7 +26,7 @@ use crate::servers::Servers;
 
 pub(crate) const NAME: &str = "redis";
 /// Bytes of values that one pipeline of puts carries.
-const PIPELINE_BYTES: usize = 1 << 20;
+pub(crate) const PIPELINE_BYTES: usize = 1 << 20;
 
 /// Entries in Redis. Made by [`Redis::open`].
 ///
@@ -170,14 +170,15 @@ impl RedisBackend {
             Some(Call { slot: slot_of_key(key), command, payload: 0 })
         };
         let requests = [self.request(key, request)];
-        let (numbers, waited) = self
+        let (answers, waited) = self
             .servers
             .functions
             .call_all(&self.servers.link, &requests, Over::Bound, wait)
             .await?;
         match waited {
             Some(Value::Int(have)) if usize::try_from(have).is_ok_and(|have| have >= replicas) => {
-                Ok(numbers == [1])
+                let removed = answers.into_iter().next().ok_or_else(error::strange_reply)?;
+                Ok(functions::number(removed)? == 1)
             }
             Some(Value::Int(have)) => Err(Error::new(
                 ErrorKind::Unavailable,
@@ -227,9 +228,9 @@ impl RedisBackend {
     }
 
     async fn numbers(&self, calls: &[ValueCall<'_>]) -> Result<Vec<i64>> {
-        let Servers { functions, link, .. } = &*self.servers;
-        let (numbers, _) = functions.call_all(link, calls, Over::Shared, || None).await?;
-        Ok(numbers)
+        let Servers { functions: caller, link, .. } = &*self.servers;
+        let (answers, _) = caller.call_all(link, calls, Over::Shared, || None).await?;
+        answers.into_iter().map(functions::number).collect()
     }
 
     async fn clear_prefix_now(&self, prefix: &KeyPrefix) -> Result<()> {

@@ -102,7 +102,7 @@ fn every_key_reaches_the_typed_tree() {
 fn without_description(settings: &Settings) -> impl std::fmt::Debug + '_ {
     (
         (settings.name(), settings.levels(), settings.promote_after(), settings.defaults()),
-        (settings.backends(), settings.default_backend(), settings.failover()),
+        (settings.backends(), settings.default_backend(), settings.failover(), settings.bus()),
         (settings.codec(), settings.compression(), settings.timeouts()),
         (settings.breaker(), settings.retry(), settings.hedge(), settings.bulkhead()),
     )

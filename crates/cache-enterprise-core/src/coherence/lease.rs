@@ -21,6 +21,19 @@ pub enum Acquired {
     Busy(Duration),
 }
 
+/// A value that the holder of a lease writes, in a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeasedPut {
+    /// Its key.
+    pub key: StoredKey,
+    /// Its bytes.
+    pub value: Bytes,
+    /// Its version and life.
+    pub how: Put,
+    /// The holder's token.
+    pub token: LeaseToken,
+}
+
 /// Lets one process at a time load a key, and refuses what a holder writes after its time.
 ///
 /// A lease saves work, and no correctness hangs on it: an expired holder may go on loading beside
@@ -33,6 +46,9 @@ pub enum Acquired {
 /// * `put` with a token below the newest of the key answers [`PutOutcome::Fenced`], and otherwise
 ///   does what [`Backend::put`](crate::Backend::put) does, in one step.
 /// * `release` with another token than the holder's does nothing.
+/// * The calls for several keys do to each key what the call for one does, in no order, and answer
+///   in the order of their arguments. A batch is not one step, and of one that failed some keys may
+///   have been dealt with.
 ///
 /// ```
 /// use std::time::Duration;
@@ -81,4 +97,53 @@ pub trait Lease: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When it may still be held; it ends by itself after its life.
     async fn release(&self, key: &StoredKey, token: LeaseToken) -> Result<()>;
+
+    /// Takes the leases of several keys, those that are free. Callers batch by node. Default: one
+    /// after the other.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire), for any of the keys. A lease that was taken all the same ends
+    /// after its life; the default gives it back.
+    async fn acquire_many(&self, keys: &[StoredKey], life: Duration) -> Result<Vec<Acquired>> {
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            match self.acquire(key, life).await {
+                Ok(acquired) => all.push(acquired),
+                Err(error) => {
+                    for (key, acquired) in keys.iter().zip(all) {
+                        if let Acquired::Held(token) = acquired {
+                            // The error that is told is the first.
+                            let _ = self.release(key, token).await;
+                        }
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Writes what the holders of these leases loaded. Default: one after the other.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put), for any of the keys; others may have been written.
+    async fn put_many(&self, items: Vec<LeasedPut>) -> Result<Vec<PutOutcome>> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        for LeasedPut { key, value, how, token } in items {
+            outcomes.push(self.put(&key, value, how, token).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Ends several leases. Default: one after the other, all of them.
+    ///
+    /// # Errors
+    /// When one may still be held; it ends by itself after its life.
+    async fn release_many(&self, leases: &[(StoredKey, LeaseToken)]) -> Result<()> {
+        let mut result = Ok(());
+        for (key, token) in leases {
+            result = self.release(key, *token).await.and(result);
+        }
+        result
+    }
 }

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_enterprise_core::coherence::Change;
+use cache_enterprise_core::coherence::{Change, LeasedPut};
 use cache_enterprise_core::{
     CacheKey, Cached, Error, Lookup, OpContext, PutOutcome, Result, Sequence, SetOutcome, StoredKey,
 };
@@ -20,6 +20,7 @@ use futures_util::future::join_all;
 
 use super::below::{Found, Hold, SetBelow};
 use super::gate::Pass;
+use super::lease_many::HeldMany;
 use super::stack::{Job, Stack, joined};
 use super::tier::WritePolicy;
 use crate::batch_load::Claim;
@@ -164,14 +165,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Ok(unanswered)
     }
 
-    /// Writes loaded values to every tier by its policy, one call a tier and node.
-    pub(crate) async fn fill_below_many(&self, sealed: Vec<Sealed>) {
+    /// Writes loaded values to every tier by its policy, one call a tier and node, and gives the
+    /// leases back.
+    pub(crate) async fn fill_below_many(&self, sealed: Vec<Sealed>, held: Option<HeldMany>) {
         let Some(stack) = self.stack() else { return };
         let jobs: Vec<_> = sealed.into_iter().map(Sealed::into_job).enumerate().collect();
         let newest = jobs.iter().map(|(_, job)| job.version).max().unwrap_or_default();
         stack.reserve(&self.view.tenant, newest).await;
         // The caller has its values; a tier that did not take one was reported as an event.
-        stack.store_many(jobs, None).await;
+        stack.store_many(jobs, None, held).await;
     }
 
     /// The error, in a manager where a failing level ends the call.
@@ -223,7 +225,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let newest = jobs.iter().map(|(_, job)| job.version).max().unwrap_or_default();
         stack.reserve(&self.view.tenant, newest).await;
-        for index in stack.store_many(jobs, Some(&self.view.tenant)).await {
+        for index in stack.store_many(jobs, Some(&self.view.tenant), None).await {
             outcomes[index] = SetOutcome::StoredAbove;
         }
         outcomes
@@ -305,6 +307,7 @@ impl Stack {
         self: &Arc<Self>,
         mut jobs: Vec<(usize, Job)>,
         teller: Option<&Arc<TenantState>>,
+        held: Option<HeldMany>,
     ) -> Vec<usize> {
         if jobs.is_empty() {
             return Vec::new();
@@ -322,13 +325,16 @@ impl Stack {
         let task = self.runtime.spawn(async move {
             let mut failed = Vec::new();
             for level in (0..stack.levels.len()).rev() {
+                let held = held.as_ref().filter(|held| held.index == level);
                 let behind = stack.levels[level].config.write != WritePolicy::Through;
-                if behind {
+                if behind && held.is_none() {
                     failed.extend(stack.store_singly(level, &mut jobs).await);
                 } else {
-                    failed.extend(stack.put_many(level, &jobs).await);
+                    failed.extend(stack.put_many(level, &jobs, held).await);
                 }
             }
+            // The values are there before anybody else may load.
+            drop(held);
             let changed = jobs.iter().map(|(_, job)| (job.version, job.pass.key()));
             if let Some(tenant) = teller
                 && stack.tell_keys(&tenant, changed).await.is_err()
@@ -351,7 +357,7 @@ impl Stack {
         let stack = Arc::clone(self);
         let task = self.runtime.spawn(async move {
             for level in (0..from).rev() {
-                stack.put_many(level, &jobs).await;
+                stack.put_many(level, &jobs, None).await;
             }
         });
         // The values are in hand; what a tier above did not take was reported.
@@ -375,21 +381,35 @@ impl Stack {
         failed
     }
 
-    /// Puts a batch into one level, in one call.
-    async fn put_many(&self, level: usize, jobs: &[(usize, Job)]) -> Vec<usize> {
+    /// Puts a batch into one level, in one call a node, and in one more for what is `held`.
+    async fn put_many(
+        &self,
+        level: usize,
+        jobs: &[(usize, Job)],
+        held: Option<&HeldMany>,
+    ) -> Vec<usize> {
         let mut turns = Vec::with_capacity(jobs.len());
         let mut items = Vec::with_capacity(jobs.len());
         let mut sent = Vec::with_capacity(jobs.len());
+        let (mut leased, mut under) = (Vec::new(), Vec::new());
         let mut failed = Vec::new();
         for (index, job) in jobs {
             turns.push(job.pass.turn.lock().await);
             let prepared = self.prepare(level, job).filter(|_| job.pass.admits(job.version));
-            if let Some((bytes, how)) = prepared {
+            let token = held.and_then(|held| held.token(job.pass.key()));
+            if let (Some((value, how)), Some(token)) = (&prepared, token) {
+                let (key, value, how) = (job.pass.key().clone(), value.clone(), *how);
+                leased.push(LeasedPut { key, value, how, token });
+                under.push((*index, job));
+            } else if let Some((bytes, how)) = prepared {
                 items.push((job.pass.key().clone(), bytes, how));
                 sent.push((*index, job));
             } else if self.remove_from(level, job.pass.key(), job.version).await.is_err() {
                 failed.push(*index);
             }
+        }
+        if let Some(held) = held.filter(|_| !leased.is_empty()) {
+            failed.extend(self.put_leased(level, held, &leased, &under).await);
         }
         if items.is_empty() {
             return failed;
@@ -400,6 +420,23 @@ impl Stack {
         let puts = parts.iter().map(|part| backend.put_many(part.pick(&items), &ctx));
         for (part, put) in parts.iter().zip(join_all(puts).await) {
             failed.extend(self.note_put(level, &part.pick(&sent), put));
+        }
+        failed
+    }
+
+    /// Puts what the holder of its leases loaded.
+    async fn put_leased(
+        &self,
+        level: usize,
+        held: &HeldMany,
+        leased: &[LeasedPut],
+        sent: &[(usize, &Job)],
+    ) -> Vec<usize> {
+        let parts = by_node(&*self.levels[level].backend, leased.iter().map(|item| &item.key));
+        let puts = parts.iter().map(|part| held.put_many(part.pick(leased)));
+        let mut failed = Vec::new();
+        for (part, put) in parts.iter().zip(join_all(puts).await) {
+            failed.extend(self.note_put(level, &part.pick(sent), put));
         }
         failed
     }

@@ -28,32 +28,32 @@ use crate::timer::{Raced, Timer, race};
 use crate::turn::{Keeper, Turn};
 
 /// How long a lease lasts unless it is renewed: as long a dead holder keeps others from loading.
-const LIFE: Duration = Duration::from_secs(10);
+pub(super) const LIFE: Duration = Duration::from_secs(10);
 
 /// How often it is renewed, in milliseconds.
-const RENEW_EVERY: Millis = 3_000;
+pub(super) const RENEW_EVERY: Millis = 3_000;
 
 /// Longest wait for the store of leases, in milliseconds.
-const ANSWER_WITHIN: Millis = 250;
+pub(super) const ANSWER_WITHIN: Millis = 250;
 
 /// Longest wait for a put under a lease.
-const PUT_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const PUT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long a store of leases is left alone after it failed, in milliseconds.
-const REST: Millis = 1_000;
+pub(super) const REST: Millis = 1_000;
 
 /// The first pause before the tiers are looked into again, in milliseconds; each is twice as long.
-const PAUSE_FIRST: Millis = 5;
+pub(super) const PAUSE_FIRST: Millis = 5;
 
 /// The longest one.
-const PAUSE_MOST: Millis = 250;
+pub(super) const PAUSE_MOST: Millis = 250;
 
 /// The leases of one level.
 #[derive(Clone, Debug)]
 pub(crate) struct Leasing {
     pub(super) lease: Arc<dyn Lease>,
     /// When it is asked again, after it failed.
-    rests_until: Arc<AtomicU64>,
+    pub(super) rests_until: Arc<AtomicU64>,
 }
 
 impl Leasing {
@@ -105,7 +105,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// The first level whose leases this call can use.
-    fn leasing(&self, call: &Call) -> Option<(&Arc<Stack>, usize, &Leasing)> {
+    pub(super) fn leasing(&self, call: &Call) -> Option<(&Arc<Stack>, usize, &Leasing)> {
         let stack = self.stack()?;
         let now = self.view.clock.now();
         stack.levels.iter().enumerate().find_map(|(index, level)| {
@@ -170,7 +170,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// An older value that may answer while another process loads a newer one. A load of our own
     /// that callers do not wait for goes on waiting, for the new value to reach level 1.
-    fn answer_beside<Q: Lookup<K> + ?Sized>(
+    pub(super) fn answer_beside<Q: Lookup<K> + ?Sized>(
         &self,
         key: &Q,
         stale: Option<&Stale<V>>,
@@ -188,7 +188,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Box::pin(async move {
             loop {
                 timer.deadline(clock.now().saturating_add(RENEW_EVERY)).await;
-                let renewed = in_short(&timer, &clock, lease.renew(&key, token, LIFE)).await;
+                let renewed =
+                    in_short(&timer, &clock, ANSWER_WITHIN, lease.renew(&key, token, LIFE)).await;
                 if matches!(renewed, Some(Ok(false))) {
                     // Somebody else loads too. The token keeps our value out of the tier.
                     return;
@@ -198,13 +199,18 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     async fn in_short<F: Future>(&self, work: F) -> Option<F::Output> {
-        in_short(&self.view.shared.timer, &self.view.clock, work).await
+        in_short(&self.view.shared.timer, &self.view.clock, ANSWER_WITHIN, work).await
     }
 }
 
 /// The answer of the store of leases, if it comes in time.
-async fn in_short<F: Future>(timer: &Arc<Timer>, clock: &Clock, work: F) -> Option<F::Output> {
-    let until = clock.now().saturating_add(ANSWER_WITHIN);
+pub(super) async fn in_short<F: Future>(
+    timer: &Arc<Timer>,
+    clock: &Clock,
+    within: Millis,
+    work: F,
+) -> Option<F::Output> {
+    let until = clock.now().saturating_add(within);
     match race(work, Some(timer.deadline(until))).await {
         Raced::Done(output) => Some(output),
         Raced::TimedOut => None,

@@ -2,7 +2,7 @@
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
 //! values into bytes in the `forms` that tiers ask for, `behind` writes later, `debts` remembers what a failing tier was not told,
-//! `fill` brings loads to them, `lease` lets one process load, `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that all processes share, `inspect` shows what lies in a tier and
+//! `fill` brings loads to them, `lease` and `lease_many` let one process load, `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that all processes share, `inspect` shows what lies in a tier and
 //! whether it may be served.
 
 mod advice;
@@ -19,6 +19,7 @@ mod gate;
 mod guards;
 mod inspect;
 mod lease;
+mod lease_many;
 mod life;
 mod migrate;
 mod numbers;
@@ -39,6 +40,7 @@ pub(crate) use gate::Pass;
 pub(crate) use guards::{Failing, Guards};
 pub use inspect::{StoredEntry, StoredState};
 pub(crate) use lease::Held;
+pub(crate) use lease_many::HeldMany;
 pub use life::{LevelHealth, TierStats};
 pub(crate) use numbers::{Marks, Number};
 pub(crate) use pipeline::Pipeline;

@@ -6,6 +6,7 @@ mod computation_reaches_every_level;
 mod conditional_set_is_one_step_for_all;
 mod heard_end_beats_the_load_it_overtakes;
 mod numbers_of_an_outage_end_nothing_newer;
+mod overlapping_batches_load_once_in_the_fleet;
 mod overlapping_batches_share_what_a_process_loaded;
 mod silence_and_loss_are_doubted;
 mod tiers_of_one_process_are_no_better_than_level_1;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_enterprise_core::{Clock, mins, ms, secs};
 use cache_enterprise_engine::{
-    CacheManager, CacheSpec, Fetched, Leases, LoadContext, Loader, Loading,
+    CacheManager, CacheSpec, Fetched, Leases, LoadContext, Loader, Loading, Missing,
 };
 use cache_enterprise_serializers::MessagePack;
 use parking_lot::Mutex;
@@ -300,4 +300,56 @@ async fn a_borrowing_call_answers_with_the_old_value_while_the_other_loads() {
     assert_eq!(first.load().await, 101);
     first.until("the refresh has begun", || first.loads() == 2).await;
     assert_eq!(*second.numbers.get_with(&1, || async { 5_u64 }).await, 101);
+}
+
+#[tokio::test]
+async fn a_batch_asks_once_for_all_leases_and_loads_what_nobody_holds() {
+    let (clock, tier, first, second) = two(&SPEC).await;
+    let answer = first.hold();
+    let one = tokio::spawn({
+        let numbers = first.numbers.clone();
+        async move { *numbers.load(&1).await.unwrap() }
+    });
+    first.until("the load has begun", || first.loads() == 1).await;
+    let called = Arc::new(Mutex::new(Vec::new()));
+    let batch = tokio::spawn({
+        let (numbers, called) = (second.numbers.clone(), Arc::clone(&called));
+        async move {
+            let load = |missing: Missing<u64>| {
+                called.lock().push(missing.to_vec());
+                async move { missing.into_iter().map(|key| (key, key * 10)).collect::<Vec<_>>() }
+            };
+            numbers.get_many_with([1_u64, 2, 3], load).await.into_values().unwrap()
+        }
+    });
+    second.until("it has loaded the others", || second.numbers.peek(&3).is_some()).await;
+    assert_eq!(tier.batches.load(Ordering::SeqCst), 1, "one question for three keys");
+    assert!(!batch.is_finished());
+    answer.send(7).unwrap();
+    second.in_time(&clock, "the batch has ended", || batch.is_finished()).await;
+    let values: Vec<_> = batch.await.unwrap().into_iter().map(|value| value.map(|v| *v)).collect();
+    assert_eq!(values, [Some(7), Some(20), Some(30)]);
+    assert_eq!((one.await.unwrap(), called.lock().as_slice()), (7, &[vec![2, 3]][..]));
+    second.until("the leases were given back", || !tier.is_held()).await;
+}
+
+#[tokio::test]
+async fn a_batch_with_a_dead_store_of_leases_loads_all() {
+    for manner in [Manner::Fail, Manner::Hang] {
+        let (clock, tier, first, _second) = two(&SPEC).await;
+        *tier.manner.lock() = manner;
+        let batch = tokio::spawn({
+            let numbers = first.numbers.clone();
+            async move {
+                let load = |missing: Missing<u64>| async move {
+                    missing.into_iter().map(|key| (key, key * 10)).collect::<Vec<_>>()
+                };
+                numbers.get_many_with([1_u64, 2], load).await.into_values().unwrap().len()
+            }
+        });
+        let begun = clock.now();
+        first.in_time(&clock, "it has loaded", || batch.is_finished()).await;
+        assert_eq!(batch.await.unwrap(), 2, "{manner:?}");
+        assert!(clock.now() - begun <= 300, "{manner:?}");
+    }
 }

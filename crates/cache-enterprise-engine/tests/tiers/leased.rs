@@ -32,6 +32,8 @@ pub(crate) struct Leased {
     held: Mutex<HashMap<StoredKey, (LeaseToken, Millis)>>,
     pub(crate) manner: Mutex<Manner>,
     pub(crate) acquired: AtomicU64,
+    /// Calls for several keys.
+    pub(crate) batches: AtomicU64,
     pub(crate) renewed: AtomicU64,
     pub(crate) fenced: AtomicU64,
 }
@@ -44,6 +46,7 @@ impl Leased {
             held: Mutex::default(),
             manner: Mutex::new(Manner::Work),
             acquired: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
             renewed: AtomicU64::new(0),
             fenced: AtomicU64::new(0),
         })
@@ -115,6 +118,15 @@ impl Lease for Leased {
             return Ok(PutOutcome::Fenced);
         }
         self.backend.put(key, value, how, &OpContext::default()).await
+    }
+
+    async fn acquire_many(&self, keys: &[StoredKey], life: Duration) -> Result<Vec<Acquired>> {
+        self.batches.fetch_add(1, Ordering::SeqCst);
+        let mut all = Vec::new();
+        for key in keys {
+            all.push(self.acquire(key, life).await?);
+        }
+        Ok(all)
     }
 
     async fn release(&self, key: &StoredKey, token: LeaseToken) -> Result<()> {

@@ -83,20 +83,20 @@ impl Functions {
         Err(forgetful())
     }
 
-    /// Calls several functions that give numbers; the numbers in the order of the calls. What
-    /// `after` gives is sent behind them each time.
+    /// Calls several functions; their answers in the order of the calls. What `after` gives is sent
+    /// behind them each time.
     pub(crate) async fn call_all(
         &self,
         link: &Link,
         invoked: &[impl Invoke],
         over: Over,
         after: impl Fn() -> Option<Call>,
-    ) -> Result<(Vec<i64>, Option<Value>)> {
+    ) -> Result<(Vec<Value>, Option<Value>)> {
         let Some(first) = invoked.first() else { return Ok((Vec::new(), None)) };
-        let mut numbers = vec![None; invoked.len()];
+        let mut given = vec![None; invoked.len()];
         for _ in 0..ATTEMPTS_MAX {
             let form = self.form(link, first.slot()).await?;
-            let open: Vec<_> = (0..invoked.len()).filter(|at| numbers[*at].is_none()).collect();
+            let open: Vec<_> = (0..invoked.len()).filter(|at| given[*at].is_none()).collect();
             let calls = open.iter().map(|at| prepared(&invoked[*at], form));
             let calls: Vec<_> = calls.chain(after()).collect();
             let mut answers = match over {
@@ -106,8 +106,8 @@ impl Functions {
             let last = if answers.len() > open.len() { answers.pop() } else { None };
             let mut faults = Vec::new();
             for (at, answer) in open.into_iter().zip(answers) {
-                match answer.and_then(number) {
-                    Ok(number) => numbers[at] = Some(number),
+                match answer {
+                    Ok(answer) => given[at] = Some(answer),
                     Err(fault) => faults.push((link.node(invoked[at].slot()), at, fault)),
                 }
             }
@@ -119,7 +119,7 @@ impl Functions {
                 self.mend(link, invoked[at].slot(), fault, form).await?;
             }
             if is_done {
-                return Ok((numbers.into_iter().flatten().collect(), last.transpose()?));
+                return Ok((given.into_iter().flatten().collect(), last.transpose()?));
             }
         }
         Err(forgetful())

@@ -88,12 +88,12 @@ async fn and_what_one_process_ends_the_other_lets_go() {
     };
     hears(&one).await;
     hears(&other).await;
-    here.set(&1, "old".into()).strict().await.unwrap();
+    here.set(&1, "old").strict().await.unwrap();
     until_async("level 1 keeps it", async || {
         there.get(&1).await.unwrap().is_some() && there.peek(&1).is_some()
     })
     .await;
-    here.set(&1, "new".into()).strict().await.unwrap();
+    here.set(&1, "new").strict().await.unwrap();
     until_async("the copy is gone", async || {
         other.tick();
         there.peek(&1).is_none_or(|text| *text == "new")

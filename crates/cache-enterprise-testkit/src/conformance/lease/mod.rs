@@ -22,6 +22,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod batches;
 mod fixture;
 mod holders;
 mod puts;
@@ -59,7 +60,7 @@ macro_rules! cases {
 }
 use cases;
 
-const THEMES: &[&[Case]] = &[holders::CASES, puts::CASES];
+const THEMES: &[&[Case]] = &[holders::CASES, puts::CASES, batches::CASES];
 
 /// Runs every case against leases of its own, which `make` gives. Needs a tokio runtime with time
 /// enabled.
