@@ -10,7 +10,8 @@ use crate::Outcome;
 
 /// How the command is called.
 pub(crate) const HELP: &str = "\
-cargo xtask simulate [FILE...] [--traces DIR] [--strategy A,B] [--fraction F,G] [--store] [--json]
+cargo xtask simulate [FILE...] [--traces DIR] [--strategy A,B] [--fraction F,G] [--store]
+                     [--plot FILE.svg] [--json]
 
   FILE            a .ctr.zst trace, a CSV with a header key[,time,size,tenant] or an access log
   --traces DIR    every .ctr.zst in DIR
@@ -18,6 +19,7 @@ cargo xtask simulate [FILE...] [--traces DIR] [--strategy A,B] [--fraction F,G] 
   --fraction F,G  shares of the unique objects that fit, over 0 and up to 1; cells of under 32
                   objects are left out; default: 0.001,0.01,0.1,0.3
   --store         through the store that serves: its default shards, two threads
+  --plot FILE.svg draws miss ratios over capacities, a panel a trace
   --json          a JSON object a line
 ";
 
@@ -35,6 +37,8 @@ pub(crate) struct Arguments {
     pub(crate) fractions: Vec<f64>,
     /// Whether policies run in the store that serves.
     pub(crate) is_store: bool,
+    /// Where to draw.
+    pub(crate) plot: Option<PathBuf>,
     /// Whether lines are JSON.
     pub(crate) is_json: bool,
     /// Whether only the help was asked for.
@@ -58,6 +62,9 @@ impl Arguments {
                 Some("--traces") => {
                     let directory = value("the directory after --traces")?;
                     arguments.files.extend(traces_in(Path::new(&directory))?);
+                }
+                Some("--plot") => {
+                    arguments.plot = Some(value("the file after --plot")?.into());
                 }
                 Some("--strategy") => {
                     let names = value("the names after --strategy")?;

@@ -1,15 +1,16 @@
-//! Who takes part: policies by name, the two ends of the scale, and the store as it serves.
+//! Who takes part: policies by name, perfect foresight, and what serves by default.
 
 use std::sync::Arc;
 
-use cache_enterprise_core::PolicyFactory;
+use cache_enterprise_core::{Capacity, PolicyFactory};
+use cache_enterprise_memory::{Level1Store, QUICK, StoreConfig};
 use cache_enterprise_strategies::eviction;
-use cache_enterprise_workload::simulate::{Replay, Run, Simulator, opt};
+use cache_enterprise_workload::simulate::{Replay, Run, Simulator, Unit, opt, through_store};
 
-use crate::{Outcome, store};
+use crate::Outcome;
 
-/// The store on quick_cache, which has a policy of its own.
-const QUICK: &str = "quick";
+/// Threads that share a store.
+const THREADS: usize = 2;
 
 /// What serves where nobody chose, on a line of its own.
 const DEFAULT: &str = "default";
@@ -32,10 +33,10 @@ pub(crate) struct Contestant {
 enum Means {
     /// Perfect foresight.
     Opt,
-    /// The store on quick_cache.
+    /// The store on quick_cache, which has a policy of its own.
     Quick,
-    /// A policy, bare.
-    Bare(Arc<dyn PolicyFactory>),
+    /// A policy.
+    Policy(Arc<dyn PolicyFactory>),
 }
 
 impl Contestant {
@@ -61,16 +62,24 @@ impl Contestant {
         Ok(contestants)
     }
 
-    /// Replays the requests through a cache of `capacity` objects.
+    /// Replays the requests through a cache of `capacity` objects: a bare policy, or the store that
+    /// serves.
     ///
     /// # Errors
     /// When the policy breaks its contract.
-    pub(crate) fn run(&self, replay: &Replay, capacity: usize) -> Outcome<Run> {
+    pub(crate) fn run(&self, replay: &Replay, capacity: usize, is_store: bool) -> Outcome<Run> {
+        let capacity = capacity as u64;
+        let store = |strategy, threads| {
+            let config = StoreConfig::new(Capacity::entries(capacity));
+            let store = Level1Store::<u64, ()>::new(config, strategy);
+            through_store(&store, replay, Unit::Objects, threads)
+        };
         match &self.means {
-            Means::Opt => Ok(opt(replay, capacity)),
-            Means::Quick => Ok(store::run_quick(replay, capacity)),
-            Means::Bare(policy) => Simulator::new(policy.as_ref(), capacity as u64)
-                .run(replay)
+            Means::Opt => Ok(opt(replay, capacity as usize)),
+            Means::Quick => Ok(store(None, if is_store { THREADS } else { 1 })),
+            Means::Policy(policy) if is_store => Ok(store(Some(policy.as_ref()), THREADS)),
+            Means::Policy(policy) => Simulator::new(policy.as_ref(), capacity)
+                .run(replay, Unit::Objects)
                 .map_err(|fault| format!("{} on {}: {fault}", self.name, replay.name()).into()),
         }
     }
@@ -82,7 +91,7 @@ impl Means {
             OPT => Ok(Self::Opt),
             QUICK => Ok(Self::Quick),
             DEFAULT => Self::of(DEFAULT_STRATEGY),
-            _ => eviction::resolve(name).map(Self::Bare).map_err(|error| {
+            _ => eviction::resolve(name).map(Self::Policy).map_err(|error| {
                 format!("`{name}`: {error}; besides there are {OPT}, {QUICK} and {DEFAULT}").into()
             }),
         }

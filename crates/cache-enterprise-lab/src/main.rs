@@ -6,9 +6,9 @@
 
 mod arguments;
 mod contestant;
+mod plot;
 mod report;
 mod session;
-mod store;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! Every contestant on every cell.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use cache_enterprise_workload::scan;
 use cache_enterprise_workload::simulate::{Bounds, Replay, Score, capacity_of, lru, opt};
@@ -8,6 +9,7 @@ use cache_enterprise_workload::simulate::{Bounds, Replay, Score, capacity_of, lr
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::contestant::Contestant;
+use crate::plot::Plot;
 use crate::report::{Cell, Report};
 
 /// Replays every file at every fraction, and reports each cell as it is done.
@@ -25,6 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         scan(path)?;
     }
     let mut report = Report::new(arguments.is_json);
+    let mut plot = Plot::default();
     let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
     for path in &arguments.files {
         let replay = Replay::open(path)?;
@@ -36,9 +39,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 requests: replay.len() as u64,
             };
             for contestant in &contestants {
-                let run = contestant.run(&replay, capacity)?;
+                let run = contestant.run(&replay, capacity, arguments.is_store)?;
                 let cell = Cell { trace: replay.name(), fraction: *fraction, capacity };
                 report.cell(&cell, &contestant.name, &run)?;
+                plot.add(replay.name(), &contestant.name, (*fraction, run.miss_ratio()));
                 scores.entry(&contestant.name).or_default().add(&run, &bounds);
             }
         }
@@ -49,5 +53,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     for contestant in &contestants {
         report.summary(&contestant.name, &scores[contestant.name.as_str()])?;
     }
-    report.finish()
+    report.finish()?;
+    match &arguments.plot {
+        Some(path) => fs::write(path, plot.draw())
+            .map_err(|error| format!("cannot write {}: {error}", path.display()).into()),
+        None => Ok(()),
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`eviction`]: policies that choose what leaves level 1, each behind core's
 //!   [`EvictionPolicy`](cache_enterprise_core::EvictionPolicy).
+//! * [`insight`]: what the requests say: misses by size, hot keys, reuse times.
 //! * [`admission`]: whether a value comes in, and whether it climbs.
 //! * [`business`]: a table of rules that says what an entry is worth, for how long, and in which
 //!   class.
@@ -22,6 +23,7 @@ mod custom;
 pub mod eviction;
 pub mod forecast;
 mod hash;
+pub mod insight;
 pub mod lifetime;
 pub mod predict;
 mod sketch;

@@ -7,7 +7,7 @@ use cache_enterprise_workload::{Request, TraceWriter};
 use serde_json::Value;
 
 /// Calls the lab in `directory`.
-pub fn lab(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn lab(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cache-enterprise-lab"))
         .args(arguments)
         .current_dir(directory)
@@ -16,14 +16,14 @@ pub fn lab(directory: &Path, arguments: &[&str]) -> Output {
 }
 
 /// What a lab that was content printed, one JSON value a line.
-pub fn lines(output: &Output) -> Vec<Value> {
+pub(crate) fn lines(output: &Output) -> Vec<Value> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A trace of requests for 1,000 objects, every other one for one of the first fifty.
-pub fn write_trace(directory: &Path, name: &str) -> PathBuf {
+pub(crate) fn write_trace(directory: &Path, name: &str) -> PathBuf {
     let path = directory.join(name);
     let mut writer = TraceWriter::create(&path).unwrap();
     for n in 0..20_000_u64 {

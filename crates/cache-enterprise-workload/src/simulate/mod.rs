@@ -6,7 +6,8 @@
 //! perfect foresight would miss, and what the least recently used would. [`Score`] places a policy
 //! between them.
 //!
-//! Sizes and lives of objects play no part unless a caller gives weights: an object counts as one.
+//! [`through_store`] sends the same requests through a store that holds values. Lives of objects play
+//! no part, and sizes only where a [`Unit`] says so.
 //!
 //! ```
 //! use cache_enterprise_workload::simulate::{Replay, lru, opt};
@@ -25,13 +26,15 @@ mod opt;
 mod replay;
 mod score;
 mod simulator;
+mod store;
 
 pub use cpu::CpuTimer;
 pub use lru::lru;
 pub use opt::opt;
-pub use replay::Replay;
+pub use replay::{Replay, Unit};
 pub use score::{Bounds, Score, capacity_of};
 pub use simulator::{PolicyFault, Run, Simulator};
+pub use store::through_store;
 
 /// Cells of fewer objects than this say nothing about a policy and are left out.
 pub const CAPACITY_MIN: usize = 32;

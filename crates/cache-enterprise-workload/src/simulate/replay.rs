@@ -39,16 +39,22 @@ impl Replay {
     /// As [`scan`](crate::scan); [`TraceError::TooLong`] from 2^32 - 1 requests on.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
-        let mut requests = crate::open(path)?;
         let mut replay = Builder::default();
-        for request in requests.by_ref() {
-            if replay.hashes.len() == NEVER as usize {
-                return Err(TraceError::TooLong { path: path.to_owned() });
-            }
-            replay.push(&request?);
-        }
-        requests.report().check()?;
+        replay.read(path)?;
         Ok(replay.finish(name_of(path)))
+    }
+
+    /// Reads several files as one after the other, such as the parts of a rotated log. Its name is
+    /// the first one's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_all<P: AsRef<Path>>(paths: &[P]) -> Result<Self, TraceError> {
+        let mut replay = Builder::default();
+        for path in paths {
+            replay.read(path.as_ref())?;
+        }
+        Ok(replay.finish(paths.first().map_or_else(String::new, |path| name_of(path.as_ref()))))
     }
 
     /// The objects with these ids, asked for in this order, each of size 1.
@@ -97,6 +103,32 @@ impl Replay {
         &self.sizes
     }
 
+    /// Whether the source knows sizes.
+    pub fn is_sized(&self) -> bool {
+        self.sizes.iter().any(|size| *size != 1)
+    }
+
+    /// What the object of the request with this number weighs, at least 1.
+    ///
+    /// # Panics
+    /// From [`len`](Self::len) on.
+    #[inline]
+    pub fn weight(&self, request: usize, unit: Unit) -> u64 {
+        match unit {
+            Unit::Objects => 1,
+            Unit::Bytes => u64::from(self.sizes[request].max(1)),
+        }
+    }
+
+    /// What all objects weigh together, each by the last size it was seen with.
+    pub fn total_weight(&self, unit: Unit) -> u64 {
+        let mut weights = vec![0; self.unique];
+        for (request, id) in self.ids.iter().enumerate() {
+            weights[*id as usize] = self.weight(request, unit);
+        }
+        weights.iter().sum()
+    }
+
     /// The objects in order of their requests, numbered from 0.
     pub(super) fn ids(&self) -> &[u32] {
         &self.ids
@@ -113,6 +145,22 @@ impl Replay {
             next_uses
         })
     }
+}
+
+/// What a capacity counts.
+///
+/// ```
+/// use cache_enterprise_workload::simulate::{Replay, Unit};
+///
+/// let replay = Replay::of_ids("visits", [7, 8, 7]);
+/// assert_eq!(replay.total_weight(Unit::Objects), 2);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Every object weighs 1.
+    Objects,
+    /// An object weighs its size.
+    Bytes,
 }
 
 /// The file's name up to `.ctr.zst`, else up to its last ending.
@@ -133,6 +181,17 @@ struct Builder {
 }
 
 impl Builder {
+    fn read(&mut self, path: &Path) -> Result<(), TraceError> {
+        let mut requests = crate::open(path)?;
+        for request in requests.by_ref() {
+            if self.hashes.len() == NEVER as usize {
+                return Err(TraceError::TooLong { path: path.to_owned() });
+            }
+            self.push(&request?);
+        }
+        requests.report().check()
+    }
+
     fn push(&mut self, request: &Request) {
         let hash = hash::number(request.object_id());
         let next = self.numbers.len() as u32;
@@ -177,6 +236,19 @@ mod tests {
         let replay = Replay::of_ids("few", [5, 9, 5, 5, 9, 1]);
         assert_eq!(replay.ids(), [0, 1, 0, 0, 1, 2]);
         assert_eq!(replay.next_uses(), [2, 4, 3, NEVER, NEVER, NEVER]);
+    }
+
+    #[test]
+    fn the_last_size_counts() {
+        let sized = |id: u64, size| Request::new(id.into()).with_size(size);
+        let mut replay = Builder::default();
+        for request in [sized(1, 10), sized(2, 0), sized(1, 30)] {
+            replay.push(&request);
+        }
+        let replay = replay.finish("sized".to_owned());
+        assert!(replay.is_sized() && !Replay::of_ids("plain", [1, 2]).is_sized());
+        assert_eq!(replay.total_weight(Unit::Bytes), 31);
+        assert_eq!(replay.total_weight(Unit::Objects), 2);
     }
 
     #[test]

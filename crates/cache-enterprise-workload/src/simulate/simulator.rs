@@ -11,7 +11,7 @@ use cache_enterprise_core::{
 };
 
 use super::index::SlotIndex;
-use super::{CpuTimer, Replay};
+use super::{CpuTimer, Replay, Unit};
 
 /// Every policy is made from this seed: a run can be repeated.
 const SEED: u64 = 0x005e_eded;
@@ -147,15 +147,15 @@ impl Simulator {
         Ok(true)
     }
 
-    /// All requests of a replay, each of weight 1.
+    /// All requests of a replay, weighed in the unit of the capacity.
     ///
     /// # Errors
     /// As [`request`](Self::request).
-    pub fn run(&mut self, replay: &Replay) -> Result<Run, PolicyFault> {
+    pub fn run(&mut self, replay: &Replay, unit: Unit) -> Result<Run, PolicyFault> {
         let (requests, misses) = (self.requests, self.misses);
         let timer = CpuTimer::start();
-        for hash in replay.hashes() {
-            self.request(*hash)?;
+        for (at, hash) in replay.hashes().iter().enumerate() {
+            self.ask(&Candidate::new(*hash, replay.weight(at, unit)))?;
         }
         let cpu = timer.elapsed();
         Ok(Run { requests: self.requests - requests, misses: self.misses - misses, cpu })
@@ -294,3 +294,104 @@ impl fmt::Display for PolicyFault {
 }
 
 impl Error for PolicyFault {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// First in, first out, where it does not misbehave.
+    #[derive(Debug, Default)]
+    struct Fifo {
+        order: VecDeque<Slot>,
+        recording: Option<Recording>,
+        /// Hits of each victim that was asked for.
+        seen: Vec<u8>,
+        forgets: bool,
+    }
+
+    impl EvictionPolicy for Fifo {
+        fn recording(&self) -> Recording {
+            self.recording.unwrap_or(Recording::Nothing)
+        }
+
+        fn victim(&mut self, _: Option<&Candidate>, marks: &dyn HitMarks) -> Verdict {
+            match self.order.pop_front() {
+                Some(slot) => {
+                    self.seen.push(marks.take(slot));
+                    if self.forgets {
+                        self.order.push_front(slot);
+                    }
+                    Verdict::Evict(slot)
+                }
+                None => Verdict::Refuse,
+            }
+        }
+
+        fn insert(&mut self, slot: Slot, _: &Candidate) {
+            self.order.push_back(slot);
+        }
+
+        fn hit(&mut self, slot: Slot) {
+            self.order.retain(|other| *other != slot);
+            self.order.push_back(slot);
+        }
+
+        fn remove(&mut self, _: Slot, cause: RemovalCause) {
+            assert_eq!(cause, RemovalCause::Evicted);
+        }
+    }
+
+    fn hits(policy: Fifo, capacity: u64, hashes: &[u64]) -> Vec<bool> {
+        let mut cache = Simulator::of_policy(Box::new(policy), capacity);
+        hashes.iter().map(|hash| cache.request(*hash).unwrap_or(false)).collect()
+    }
+
+    #[test]
+    fn hits_are_told_at_once_to_a_queue_and_not_otherwise() {
+        let requests = [1, 2, 1, 3, 1];
+        let plain = hits(Fifo::default(), 2, &requests);
+        assert_eq!(plain, [false, false, true, false, false]);
+        let queue = Fifo { recording: Some(Recording::Queue), ..Fifo::default() };
+        assert_eq!(hits(queue, 2, &requests), [false, false, true, false, true]);
+    }
+
+    #[test]
+    fn marks_count_up_to_their_limit_and_start_from_zero() {
+        let marks = Fifo { recording: Some(Recording::Marks { max: 2 }), ..Fifo::default() };
+        let mut cache = Simulator::of_policy(Box::new(marks), 1);
+        // Three hits count as two; the slot is used again by 9, which has none.
+        for hash in [5, 5, 5, 5, 9, 4] {
+            assert!(cache.request(hash).is_ok());
+        }
+        assert!(format!("{:?}", cache.policy).contains("seen: [2, 0]"), "{cache:?}");
+        assert_eq!((cache.requests(), cache.misses()), (6, 3));
+    }
+
+    #[test]
+    fn a_heavy_object_makes_several_leave_and_one_over_the_capacity_none() {
+        let mut cache = Simulator::of_policy(Box::new(Fifo::default()), 10);
+        let mut ask = |hash, weight| cache.ask(&Candidate::new(hash, weight));
+        for hash in 1..=3 {
+            assert_eq!(ask(hash, 3), Ok(false));
+        }
+        assert_eq!(ask(4, 11), Ok(false));
+        assert_eq!(ask(1, 3), Ok(true));
+        assert_eq!(ask(5, 5), Ok(false));
+        assert_eq!([ask(3, 3), ask(5, 5), ask(2, 3)], [Ok(true), Ok(true), Ok(false)]);
+    }
+
+    #[test]
+    fn a_policy_that_evicts_what_is_gone_is_found_out() {
+        let mut cache =
+            Simulator::of_policy(Box::new(Fifo { forgets: true, ..Fifo::default() }), 2);
+        let outcome = [1, 2].map(|hash| cache.request(hash));
+        assert_eq!(outcome, [Ok(false), Ok(false)]);
+        // Room for two is asked for, and the first victim is named twice.
+        let outcome = cache.ask(&Candidate::new(3, 2));
+        let fault = outcome.expect_err("a slot was named twice");
+        assert_eq!(fault.slot, Slot(0));
+        assert!(fault.to_string().ends_with("evicts from slot 0, which holds nothing"));
+    }
+}
