@@ -34,13 +34,13 @@ pub struct Adaptive {
 
 impl Default for Adaptive {
     fn default() -> Self {
-        Self { learning_rate: 0.15 }
+        Self { learning_rate: 0.08 }
     }
 }
 
 impl Adaptive {
-    /// The weight of what the last interval (twice the entries, at least 2,048 requests) showed
-    /// against all before, 0.001 to 0.9. Default: 0.15.
+    /// The weight of what the last requests, twice as many as there are entries (at least 2,048),
+    /// showed against all before, 0.001 to 0.9. Default: 0.08.
     ///
     /// # Errors
     /// [`Config`](cache_enterprise_core::ErrorKind::Config) outside of the range.
@@ -54,9 +54,9 @@ impl Adaptive {
             history: 4,
             history_least: 4_096,
             drawn: 8,
-            trends: false,
+            both_gaps: false,
             learning_rate: self.learning_rate,
-            interval: None,
+            interval: 4_096,
             min_data_points: 0,
         }
     }

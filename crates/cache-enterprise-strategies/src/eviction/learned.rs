@@ -9,14 +9,14 @@ use super::reuse::{Progress, ReusePolicy, Settings};
 
 const NAME: &str = "learned";
 
-/// Values residents by how soon keys of their count, last gap and trend of gaps came back of late
+/// Values residents by how soon keys of their count and last two gaps came back of late
 /// (`learned`), and refuses newcomers that promise less than who would leave for them.
 ///
 /// Learns while it serves and needs no training. Below `min_data_points` uses a shard it is
 /// [`Adaptive`](super::Adaptive), which tells fewer classes of keys apart; [`status`](Self::status)
 /// says so. The past of at most 8 times as many keys as entries is known (at least 8,192), at most
 /// 16 bytes each; 36 bytes a slot, and 0.3 MiB of tables for each shard. A hit takes a constant
-/// number of steps, a victim looks at 14 entries. Values weigh by use per unit of weight, and per
+/// number of steps, a victim looks at 18 entries. Values weigh by use per unit of weight, and per
 /// load time where it is known.
 ///
 /// ```
@@ -33,7 +33,7 @@ const NAME: &str = "learned";
 #[derive(Clone, Debug)]
 pub struct Learned {
     learning_rate: f64,
-    interval: Option<u64>,
+    interval: u64,
     min_data_points: u64,
     progress: Arc<Progress>,
 }
@@ -41,8 +41,8 @@ pub struct Learned {
 impl Default for Learned {
     fn default() -> Self {
         Self {
-            learning_rate: 0.15,
-            interval: None,
+            learning_rate: 0.08,
+            interval: 4_096,
             min_data_points: 1_000,
             progress: Arc::default(),
         }
@@ -50,8 +50,8 @@ impl Default for Learned {
 }
 
 impl Learned {
-    /// The weight of what the last interval showed against all before, 0.001 to 0.9. Default:
-    /// 0.15.
+    /// The weight of what the last requests, twice as many as there are entries (at least 2,048),
+    /// showed against all before, 0.001 to 0.9. Default: 0.08.
     ///
     /// # Errors
     /// [`Config`](cache_enterprise_core::ErrorKind::Config) outside of the range.
@@ -60,17 +60,17 @@ impl Learned {
         Ok(self)
     }
 
-    /// Requests to a shard after which it draws conclusions, 256 to 2^30. Default: twice the
-    /// entries of the shard, and at least 2,048.
+    /// Requests to a shard after which it draws conclusions, 256 to 2^30. It drew the first
+    /// ones after 256, and others in between at twice the time each. Default: 4,096.
     ///
     /// # Errors
     /// [`Config`](cache_enterprise_core::ErrorKind::Config) outside of the range.
     pub fn optimization_interval(mut self, requests: u64) -> Result<Self> {
-        self.interval = Some(whole(NAME, "optimization_interval", requests, 256..=1 << 30)?);
+        self.interval = whole(NAME, "optimization_interval", requests, 256..=1 << 30)?;
         Ok(self)
     }
 
-    /// Uses of known keys that a shard must have seen before trends of gaps count, up to 2^40; 0
+    /// Uses of known keys that a shard must have seen before the gap before the last counts, up to 2^40; 0
     /// is never to fall back. Default: 1,000.
     ///
     /// # Errors
@@ -90,8 +90,8 @@ impl Learned {
         Settings {
             history: 8,
             history_least: 8_192,
-            drawn: 12,
-            trends: true,
+            drawn: 16,
+            both_gaps: true,
             learning_rate: self.learning_rate,
             interval: self.interval,
             min_data_points: self.min_data_points,

@@ -2,7 +2,7 @@
 //! back, made anew while the cache runs.
 //!
 //! Every key, resident or lately gone, has a [`Past`]: when it was used last, the two gaps
-//! before, and how often. Keys of about the same count, gap and trend of gaps make a class, and
+//! before, and how often. Keys of about the same count and gaps make a class, and
 //! for each class [`Tables`] count at which age the next use came, and how many keys wait still.
 //! From that follows the index of J. C. Gittins for each class and age, the most uses per request
 //! of residence that it promises. What leaves is the lowest of a few residents drawn at random,
@@ -43,6 +43,8 @@ const LEFT_OVER: usize = 2;
 /// The first tables are made after this many requests, later ones in twice the time each until
 /// the regular interval is reached.
 const FIRST_INTERVAL: u64 = 256;
+/// Fewer entries do not make the memory of uses shorter.
+const LEAST_ENTRIES: usize = 1_024;
 /// A census looks at about so many keys of either kind, and each stands for the others.
 const CENSUS: usize = 8_192;
 
@@ -55,13 +57,13 @@ pub(super) struct Settings {
     pub(super) history_least: usize,
     /// Residents drawn for a victim.
     pub(super) drawn: usize,
-    /// Whether the trend of gaps makes classes.
-    pub(super) trends: bool,
-    /// The weight of what the last interval showed against all before.
+    /// Whether the gap before the last makes classes too.
+    pub(super) both_gaps: bool,
+    /// The weight of what the last requests, twice as many as entries, showed against all before.
     pub(super) learning_rate: f64,
-    /// Requests between two tables; without, twice the entries and at least 2,048.
-    pub(super) interval: Option<u64>,
-    /// Uses that must have been seen before trends count.
+    /// Requests between two tables.
+    pub(super) interval: u64,
+    /// Uses that must have been seen before the gap before the last counts.
     pub(super) min_data_points: u64,
 }
 
@@ -108,7 +110,7 @@ impl ReusePolicy {
             newcomer: None,
             left_over: [Slot(u32::MAX); LEFT_OVER],
             tables: Tables::new(),
-            scale: Scale::new(entries, settings.trends),
+            scale: Scale::new(entries, settings.both_gaps),
             since: 0,
             interval: FIRST_INTERVAL,
             data_points: 0,
@@ -134,12 +136,12 @@ impl ReusePolicy {
     fn learn(&mut self) {
         if self.full && self.residents.len() > 0 {
             self.entries = self.residents.len();
-            self.scale = Scale::new(self.entries, self.settings.trends);
+            self.scale = Scale::new(self.entries, self.settings.both_gaps);
         }
         let Self { tables, residents, history, scale, now, .. } = self;
         let (scale, now) = (*scale, *now);
-        let kept = 1.0 - self.settings.learning_rate;
-        let memory = self.since as f64 / self.settings.learning_rate;
+        let memory = self.entries.max(LEAST_ENTRIES) as f64 * 2.0 / self.settings.learning_rate;
+        let kept = (-(self.since as f64) / memory).exp();
         let coarse = self.data_points < self.settings.min_data_points;
         tables.rebuild(memory, coarse, |census| {
             let step = residents.len().div_ceil(CENSUS).max(1);
@@ -157,8 +159,7 @@ impl ReusePolicy {
             self.progress.learned(&mut self.told);
         }
         self.since = 0;
-        let regular = self.settings.interval.unwrap_or((self.entries as u64 * 2).max(2_048));
-        self.interval = (self.interval * 2).min(regular);
+        self.interval = (self.interval * 2).min(self.settings.interval);
     }
 
     fn used(&mut self, past: &mut Past) {
@@ -294,7 +295,7 @@ impl EvictionPolicy for ReusePolicy {
         let share = capacity as f64 / self.capacity.max(1) as f64;
         self.entries = ((self.entries as f64 * share) as usize).max(1);
         self.capacity = capacity;
-        self.scale = Scale::new(self.entries, self.settings.trends);
+        self.scale = Scale::new(self.entries, self.settings.both_gaps);
         self.history.resize(history_most(&self.settings, self.entries), self.now);
     }
 }

@@ -8,11 +8,11 @@ const NEVER: u8 = u8::MAX;
 const COUNTS: usize = 5;
 /// Classes of the gap between the last two uses: octaves from 1/16 of the entries to 8 times them.
 const GAPS: usize = 9;
-/// The last gap is about like the one before, clearly longer, or clearly shorter.
-const TRENDS: usize = 3;
+/// Classes of the gap before: two octaves each, in the range of the last gap.
+const GAPS_BEFORE: usize = 6;
 
-/// Keys of one count, gap and trend.
-pub(super) const CLASSES: usize = 1 + GAPS * (1 + (COUNTS - 1) * TRENDS);
+/// Keys of one count and two gaps.
+pub(super) const CLASSES: usize = 1 + GAPS * (1 + (COUNTS - 1) * GAPS_BEFORE);
 
 /// The uses of one key, in 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +52,13 @@ impl Past {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
     entries: u8,
-    /// Whether keys of other trends are other classes.
-    trends: bool,
+    /// Whether keys of another gap before are of another class.
+    both_gaps: bool,
 }
 
 impl Scale {
-    pub(super) fn new(entries: usize, trends: bool) -> Self {
-        Self { entries: bucket(u32::try_from(entries.max(1)).unwrap_or(u32::MAX)), trends }
+    pub(super) fn new(entries: usize, both_gaps: bool) -> Self {
+        Self { entries: bucket(u32::try_from(entries.max(1)).unwrap_or(u32::MAX)), both_gaps }
     }
 
     /// The class of a key with this past, below [`CLASSES`].
@@ -66,7 +66,7 @@ impl Scale {
         if past.gap == NEVER {
             return 0;
         }
-        let octave = (i32::from(past.gap) - i32::from(self.entries)).div_euclid(4) + 5;
+        let octave = self.octaves(past.gap);
         let gap = octave.clamp(0, GAPS as i32 - 1) as usize;
         let count = match past.uses {
             ..=2 => return 1 + gap,
@@ -75,14 +75,18 @@ impl Scale {
             9..=20 => 2,
             _ => 3,
         };
-        let trend = match i32::from(past.gap) - i32::from(past.gap_before) {
-            // A gap that nobody remembers counts as alike.
-            _ if past.gap_before == NEVER || !self.trends => 0,
-            7.. => 2,
-            ..=-7 => 1,
-            _ => 0,
+        let before = match past.gap_before {
+            // A gap that nobody remembers counts as among the shortest.
+            NEVER => 0,
+            _ if !self.both_gaps => 0,
+            gap => ((self.octaves(gap) + 2) / 2).clamp(0, GAPS_BEFORE as i32 - 1) as usize,
         };
-        1 + GAPS + (count * GAPS + gap) * TRENDS + trend
+        1 + GAPS + (count * GAPS + gap) * GAPS_BEFORE + before
+    }
+
+    /// Octaves of a gap above 1/32 of the entries.
+    fn octaves(self, gap: u8) -> i32 {
+        (i32::from(gap) - i32::from(self.entries)).div_euclid(4) + 5
     }
 }
 
@@ -95,7 +99,7 @@ pub(super) fn fallbacks() -> Vec<u16> {
     let mut fallbacks = vec![all];
     fallbacks.extend((0..GAPS).map(|gap| (gaps + gap) as u16));
     for pair in 0..(COUNTS - 1) * GAPS {
-        fallbacks.extend([(pairs + pair) as u16; TRENDS]);
+        fallbacks.extend([(pairs + pair) as u16; GAPS_BEFORE]);
     }
     fallbacks.extend((0..(COUNTS - 1) * GAPS).map(|pair| (gaps + pair % GAPS) as u16));
     fallbacks.extend([all; GAPS + 1]);
