@@ -238,7 +238,7 @@ mod tests {
         for key in 0..100_000u64 {
             noted.push(key.wrapping_mul(SPREAD), 0, limit);
             plain.push(key.wrapping_mul(SPREAD), (), limit);
-            if key % 3 == 0 {
+            if key.is_multiple_of(3) {
                 noted.take((key / 2).wrapping_mul(SPREAD));
                 plain.take((key / 2).wrapping_mul(SPREAD));
             }

@@ -70,7 +70,7 @@ fn read_one(key: u64) -> Step {
 pub(crate) fn candidate(key: u64, weight: u64) -> Candidate {
     let hash = (key + 1).wrapping_mul(0x2545_f491_4f6c_dd1d);
     let (worth, class) = [(1.0, 0), (8.0, 1), (0.25, 2), (8.0, 3)][key as usize % 4];
-    let ends_at = (key % 3 != 0).then_some(1_000 + key * 37 % 11);
+    let ends_at = (!key.is_multiple_of(3)).then_some(1_000 + key * 37 % 11);
     Candidate::new(hash, weight).worth(worth, class).ends_at(ends_at)
 }
 
