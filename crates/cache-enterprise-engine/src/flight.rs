@@ -284,7 +284,8 @@ impl<K: CacheKey, V> Flights<K, V> {
         Q: ?Sized + Hash + Equivalent<Scoped<K>>,
     {
         let mut lock = self.lock(key);
-        if let Some(flight) = lock.find(key) {
+        let running = lock.find(key).filter(|_| !mutant::breaks("one load runs for all who ask"));
+        if let Some(flight) = running {
             if flight.started >= at.oldest
                 || mutant::breaks("nobody joins a load from before an epoch")
             {
@@ -367,7 +368,9 @@ pub(crate) struct KeyLock<'a, K, V> {
 
 impl<K: CacheKey, V> KeyLock<'_, K, V> {
     fn find<Q: ?Sized + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<&Arc<Flight<V>>> {
-        self.table.find(self.hash, |(held, _)| key.equivalent(held)).map(|(_, flight)| flight)
+        let is_any = mutant::breaks("a key waits for its own load alone");
+        let is_it = |(held, _): &(Scoped<K>, _)| is_any || key.equivalent(held);
+        self.table.find(self.hash, is_it).map(|(_, flight)| flight)
     }
 
     fn attach(&mut self, key: Scoped<K>, flight: Arc<Flight<V>>) {
@@ -456,7 +459,12 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
         self.has_landed = true;
         let stored = {
             let mut lock = self.flights.lock_hash(self.seat.hash);
-            lock.release(&self.seat.flight).map(store)
+            let released = lock.release(&self.seat.flight);
+            if mutant::breaks("attached and stored are one step") {
+                drop(lock);
+                std::thread::yield_now();
+            }
+            released.map(store)
         };
         self.seat.flight.finish(Phase::Landed(landing));
         stored
@@ -530,6 +538,9 @@ impl<K: CacheKey, V> Drop for Lead<'_, K, V> {
         if self.is_polling && self.tells_of_panics {
             let cache = self.flights.cache.to_owned();
             self.flights.observer.on_event(&Event::LoaderPanicked { cache });
+        }
+        if mutant::breaks("a lost leader is followed by the next") {
+            return;
         }
         let flight = &self.seat.flight;
         let mut lock = self.flights.lock_hash(self.seat.hash);

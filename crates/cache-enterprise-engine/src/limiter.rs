@@ -26,7 +26,7 @@ use std::task::{Context, Poll, Waker};
 
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::sync::atomic::{AtomicBool, Ordering};
-use cache_enterprise_core::{CacheKey, Cached, Lookup, saturating_millis};
+use cache_enterprise_core::{CacheKey, Cached, Lookup, mutant, saturating_millis};
 use hashbrown::HashMap;
 use pin_project_lite::pin_project;
 
@@ -115,7 +115,7 @@ impl Limiter {
     /// Takes a place for a load of this tenant, or a place in its line.
     fn enter(self: &Arc<Self>, tenant: u32, weight: u32) -> Entered {
         let mut state = self.state.lock();
-        if state.taken < self.places {
+        if state.taken < self.places || mutant::breaks("a load beyond the limit waits") {
             state.taken += 1;
             return Entered::In(Place { limiter: Arc::clone(self) });
         }

@@ -76,12 +76,18 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Whether an older value answers this call at once, while it is refreshed.
     pub(crate) fn answers_at_once(&self, value: &Cached<V>, call: &Call) -> bool {
         let Some(grace) = self.options(call).stale_for else { return false };
+        if mutant::breaks("an older value answers before its refresh") {
+            return false;
+        }
         let fresh_until = Cached::entry(value).dates().fresh_until;
         self.view.clock.now() < fresh_until.saturating_add(saturating_millis(grace))
     }
 
     /// Whether the loads of `key` failed lately, so that an older value is not refreshed yet.
     pub(crate) fn is_resting<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> bool {
+        if mutant::breaks("a key whose load failed rests") {
+            return false;
+        }
         let since = self.view.tenant.epochs.newest_without_tags(&self.view.cell);
         let now = self.view.clock.now();
         self.view.core.failures.is_resting(&self.scoped(key), now, since)

@@ -123,7 +123,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return;
         }
         let scoped = self.scoped(key);
-        let is_invalid = || self.store.peek(&scoped).is_some_and(|held| !self.recheck(&held));
+        let takes_all = mutant::breaks("a read takes out what was invalidated and no more");
+        let is_invalid =
+            || self.store.peek(&scoped).is_some_and(|held| takes_all || !self.recheck(&held));
         if !is_invalid() {
             return;
         }
@@ -192,7 +194,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 SetOutcome::Fenced
             } else {
                 self.note_name(&scoped.key);
-                self.store.insert(scoped, Arc::clone(&entry), &mut leaving)
+                let outcome = self.store.insert(scoped, Arc::clone(&entry), &mut leaving);
+                match mutant::breaks("a set that is refused says so") {
+                    true => SetOutcome::Stored,
+                    false => outcome,
+                }
             }
         };
         drop(leaving);

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{Sequence, StoredKey};
+use cache_enterprise_core::{Sequence, StoredKey, mutant};
 use hashbrown::HashMap;
 
 /// Keys remembered per tier.
@@ -33,7 +33,9 @@ impl Debts {
         let mut owed = self.owed.lock();
         if owed.len() >= self.max && !owed.contains_key(key) {
             let newest = owed.values().copied().max().unwrap_or_default().max(version);
-            self.floor.fetch_max(newest.0, Ordering::AcqRel);
+            if !mutant::breaks("more than can be owed ends what is older") {
+                self.floor.fetch_max(newest.0, Ordering::AcqRel);
+            }
             owed.clear();
         } else {
             let held = owed.entry(key.clone()).or_default();
