@@ -5,11 +5,13 @@ mod acknowledged_end_is_seen_below_without_the_bus;
 mod computation_reaches_every_level;
 mod conditional_set_is_one_step_for_all;
 mod heard_end_beats_the_load_it_overtakes;
+mod lost_records_and_counters_bring_nothing_back;
 mod numbers_of_an_outage_end_nothing_newer;
 mod overlapping_batches_load_once_in_the_fleet;
 mod overlapping_batches_share_what_a_process_loaded;
 mod silence_and_loss_are_doubted;
 mod tiers_of_one_process_are_no_better_than_level_1;
+mod time_that_stands_or_jumps_brings_nothing_back;
 mod what_one_ends_the_others_let_go;
 
 use std::future::IntoFuture;

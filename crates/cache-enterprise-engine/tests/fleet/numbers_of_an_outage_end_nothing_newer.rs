@@ -4,6 +4,7 @@ use std::future::IntoFuture;
 
 use cache_enterprise_core::{ErrorKind, secs, tag};
 use cache_enterprise_testkit::chaos::Mode;
+use cache_enterprise_testkit::coherence::Link;
 
 use super::Fleet;
 
@@ -66,7 +67,7 @@ async fn a_group_ended_in_the_outage_ends_everywhere_after_it() {
 async fn a_removal_without_a_number_ends_what_others_wrote_under_greater_ones() {
     let fleet = Fleet::new();
     let (one, other) = (fleet.process().await, fleet.process().await);
-    one.bus.set(cache_enterprise_testkit::coherence::Link::Cut);
+    one.bus.set(Link::Cut);
     for value in 0..50 {
         other.set(1, value).await;
     }
@@ -75,13 +76,36 @@ async fn a_removal_without_a_number_ends_what_others_wrote_under_greater_ones() 
     one.cache.remove_many(&[2_u64]).await;
     one.epochs.set(Mode::Healthy);
     assert_eq!(one.get(1).await, None, "it removed what stood there");
-    one.bus.set(cache_enterprise_testkit::coherence::Link::Whole);
+    one.bus.set(Link::Whole);
     other.heard("it is removed everywhere", || other.peek(1).is_none()).await;
     assert_eq!(other.get(1).await, None);
     fleet.clock.advance(secs(2));
     tokio::time::sleep(secs(3)).await;
     other.set(1, 60).await;
     assert_eq!(one.get(1).await, Some(60), "and what is written later is read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_without_a_number_keeps_out_a_load_that_began_under_a_greater_one() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    one.bus.set(Link::Cut);
+    for value in 0..50 {
+        other.set(2, value).await;
+    }
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    let overtaken = async || {
+        one.cache.remove(&1).await;
+        10_u64
+    };
+    assert_eq!(*other.cache.get_with(&1, overtaken).await, 10, "which the tier could not refuse");
+    one.epochs.set(Mode::Healthy);
+    assert_eq!(one.get(1).await, None, "the process that removed it does not believe it");
+    one.bus.set(Link::Whole);
+    fleet.clock.advance(secs(2));
+    tokio::time::sleep(secs(3)).await;
+    other.heard("it is removed under a number", || other.peek(1).is_none()).await;
+    assert_eq!((other.get(1).await, one.get(1).await), (None, None));
 }
 
 #[tokio::test(start_paused = true)]

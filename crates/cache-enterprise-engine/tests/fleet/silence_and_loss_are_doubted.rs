@@ -7,7 +7,7 @@ use super::{Fleet, Process};
 
 impl Process {
     /// Lets both clocks go on, the fleet's and tokio's.
-    async fn pass(&self, fleet: &Fleet, time: std::time::Duration) {
+    pub(super) async fn pass(&self, fleet: &Fleet, time: std::time::Duration) {
         for _ in 0..time.as_millis() / 10 {
             fleet.clock.advance(ms(10));
             tokio::time::advance(ms(10)).await;

@@ -3,6 +3,7 @@
 use std::future::IntoFuture;
 
 use cache_enterprise_core::tag;
+use cache_enterprise_testkit::coherence::Link;
 
 use super::{Fleet, SPEC};
 
@@ -88,6 +89,21 @@ async fn what_a_process_told_does_not_end_its_own_copy() {
     one.set(1, 10).await;
     one.heard("its own frame came back", || one.manager.bus_stats().unwrap().ignored > 0).await;
     assert_eq!(one.peek(1), Some(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_comes_late_ends_no_copy_that_is_as_new() {
+    let fleet = Fleet::new();
+    let (one, late) = (fleet.process().await, fleet.process().await);
+    late.bus.set(Link::Deaf);
+    one.set(1, 10).await;
+    assert_eq!(late.get(1).await, Some(10), "it reads what it has not heard of");
+    late.bus.set(Link::Whole);
+    late.heard("the notice of it", || late.manager.bus_stats().unwrap().heard > 0).await;
+    assert_eq!(late.peek(1), Some(10));
+    one.set(1, 11).await;
+    late.heard("that of the next", || late.peek(1).is_none()).await;
+    assert_eq!(late.get(1).await, Some(11));
 }
 
 #[tokio::test(start_paused = true)]
