@@ -4,11 +4,14 @@
 //! seed of the simulation, or a test. Both are run twice, with the rule and without: the first
 //! must pass, so that the second shows something.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use toml::Table;
 
 use crate::chaos::CHAOS;
@@ -19,6 +22,9 @@ const RULES: &str = "crates/cache-enterprise-chaos/rules.toml";
 
 /// The variable in which a build for this command looks for the rule to break.
 const BROKEN_RULE: &str = "CACHE_BROKEN_RULE";
+
+/// A test that has not ended by then is one that waits for ever, which is a failure.
+const TEST_TAKES_MOST: Duration = Duration::from_secs(100);
 
 /// One rule and who finds its loss.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,9 +51,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
     let rules = rules.into_iter().filter(|rule| {
         wanted.is_empty() || wanted.iter().any(|word| rule.name.contains(word.as_str()))
     });
+    let mut trials = Trials { workspace, passed: BTreeMap::new(), built: BTreeMap::new() };
     let (mut all, mut missed) = (0, 0);
     for rule in rules {
-        let (seed, is_caught) = rule.proof.finds(workspace, &rule.name)?;
+        let (seed, is_caught) = trials.find(&rule)?;
         all += 1;
         missed += u32::from(!is_caught);
         let test = rule.proof.test();
@@ -67,21 +74,6 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
 }
 
 impl Proof {
-    /// The seed, if it was one, and whether it fails without the rule and passes with it.
-    fn finds(&self, workspace: &Workspace, rule: &str) -> Outcome<(Option<u64>, bool)> {
-        match self {
-            Self::Seeds { first, end } => {
-                let passes = chaos(workspace, *first, *end, None)?.is_none();
-                let found = chaos(workspace, *first, *end, Some(rule))?;
-                Ok((found, passes && found.is_some()))
-            }
-            Self::Test { package, target, name } => {
-                let passes = test(workspace, [package, target, name], None)?;
-                Ok((None, passes && !test(workspace, [package, target, name], Some(rule))?))
-            }
-        }
-    }
-
     fn test(&self) -> Option<String> {
         match self {
             Self::Seeds { .. } => None,
@@ -90,54 +82,142 @@ impl Proof {
     }
 }
 
-/// The first of the seeds that breaks a promise.
-fn chaos(workspace: &Workspace, first: u64, end: u64, rule: Option<&str>) -> Outcome<Option<u64>> {
-    let mut command = workspace.cargo(&["run", "--quiet", "--profile", "chaos", "-p", CHAOS, "--"]);
-    command.args(["--json", "--first", "--seeds", &format!("{first}..{end}")]);
-    command.args(rule.into_iter().flat_map(|rule| ["--break", rule]));
-    with_mutants(&mut command);
-    let shown = show(&command);
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(Failure::of(format!("starting `{shown}`")))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let last = text.lines().last().and_then(json_of);
-    if last.is_none_or(|last| last.get("schedules").is_none()) {
-        return Err(Failure::new(format!("`{shown}` did not run")));
+/// Trials of rules, and what need not be done twice for them.
+struct Trials<'w> {
+    workspace: &'w Workspace,
+    /// Ranges of seeds that were played with every rule, and whether they pass.
+    passed: BTreeMap<(u64, u64), bool>,
+    /// Test programs by package and target.
+    built: BTreeMap<(String, String), Program>,
+}
+
+/// A test program and where cargo would run it.
+#[derive(Clone)]
+struct Program {
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl Trials<'_> {
+    /// The seed, if it was one, and whether it fails without the rule and passes with it.
+    fn find(&mut self, rule: &Rule) -> Outcome<(Option<u64>, bool)> {
+        match &rule.proof {
+            Proof::Seeds { first, end } => {
+                let seeds = (*first, *end);
+                let passes = match self.passed.get(&seeds) {
+                    Some(passes) => *passes,
+                    None => self.first_broken(seeds, None)?.is_none(),
+                };
+                self.passed.insert(seeds, passes);
+                let found = self.first_broken(seeds, Some(&rule.name))?;
+                Ok((found, passes && found.is_some()))
+            }
+            Proof::Test { package, target, name } => {
+                let program = self.program(package, target)?;
+                let listed = capture(program.command(name).arg("--list"))?;
+                if !listed.lines().any(|line| line.ends_with(": test")) {
+                    let text = format!("`{package}` has no test `{name}` in `{target}`");
+                    return Err(Failure::new(text));
+                }
+                let passes = program.passes(name, None)?;
+                Ok((None, passes && !program.passes(name, Some(&rule.name))?))
+            }
+        }
     }
-    let seeds = text.lines().filter_map(json_of).filter_map(|line| line.get("seed")?.as_u64());
-    Ok(seeds.min())
-}
 
-fn json_of(line: &str) -> Option<serde_json::Value> {
-    serde_json::from_str(line).ok()
-}
+    /// The first of the seeds that breaks a promise.
+    fn first_broken(&self, (first, end): (u64, u64), rule: Option<&str>) -> Outcome<Option<u64>> {
+        let run = ["run", "--quiet", "--profile", "chaos", "-p", CHAOS, "--"];
+        let mut command = self.workspace.cargo(&run);
+        command.args(["--json", "--first", "--seeds", &format!("{first}..{end}")]);
+        command.args(rule.into_iter().flat_map(|rule| ["--break", rule]));
+        with_mutants(&mut command);
+        let shown = show(&command);
+        let output = command
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(Failure::of(format!("starting `{shown}`")))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let last = text.lines().last().and_then(json_of);
+        if last.is_none_or(|last| last.get("schedules").is_none()) {
+            return Err(Failure::new(format!("`{shown}` did not run")));
+        }
+        let seeds = text.lines().filter_map(json_of).filter_map(|line| line.get("seed")?.as_u64());
+        Ok(seeds.min())
+    }
 
-/// Whether a test passes with `rule` broken. It must be there: nothing always passes.
-fn test(workspace: &Workspace, names: [&String; 3], rule: Option<&str>) -> Outcome<bool> {
-    let [package, target, name] = names;
-    let command = |extra: &[&str]| {
+    /// The test program of a target, built where it is not yet.
+    fn program(&mut self, package: &str, target: &str) -> Outcome<Program> {
+        let names = (package.to_owned(), target.to_owned());
+        if let Some(program) = self.built.get(&names) {
+            return Ok(program.clone());
+        }
         // With the profile of the simulation, whose dependencies are built already.
-        let test = ["test", "--quiet", "--profile", "chaos", "--all-features", "-p", package];
-        let mut command = workspace.cargo(&test);
-        match target.as_str() {
+        let test = ["test", "--no-run", "--quiet", "--profile", "chaos", "--all-features", "-p"];
+        let mut command = self.workspace.cargo(&test);
+        command.arg(package);
+        match target {
             "lib" => command.arg("--lib"),
             target => command.args(["--test", target]),
         };
-        command.args(["--", "--exact", name]).args(extra);
+        command.arg("--message-format=json-render-diagnostics");
         with_mutants(&mut command);
-        command
-    };
-    let listed = capture(&mut command(&["--list"]))?;
-    if !listed.lines().any(|line| line.ends_with(": test")) {
-        return Err(Failure::new(format!("`{package}` has no test `{name}` in `{target}`")));
+        let told = capture(&mut command)?;
+        let program = told.lines().filter_map(json_of).find_map(|line| program_of(&line));
+        let program = program
+            .ok_or_else(|| Failure::new(format!("`{package}` has no tests in `{target}`")))?;
+        self.built.insert(names, program.clone());
+        Ok(program)
     }
-    let mut command = command(&[]);
-    command.envs(rule.map(|rule| (BROKEN_RULE, rule)));
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let status = command.status().map_err(Failure::of(format!("starting `{}`", show(&command))))?;
-    Ok(status.success())
+}
+
+/// The test program in a message of cargo, if that is about one.
+fn program_of(message: &Value) -> Option<Program> {
+    let path = message.get("executable")?.as_str()?;
+    let is_test = message.get("profile")?.get("test")?.as_bool()?;
+    let folder = Path::new(message.get("manifest_path")?.as_str()?).parent()?;
+    is_test.then(|| Program { path: path.into(), folder: folder.into() })
+}
+
+impl Program {
+    fn command(&self, test: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(["--exact", test]).current_dir(&self.folder).env_remove(BROKEN_RULE);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Whether a test passes with `rule` broken.
+    fn passes(&self, test: &str, rule: Option<&str>) -> Outcome<bool> {
+        let mut command = self.command(test);
+        command.envs(rule.map(|rule| (BROKEN_RULE, rule)));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let attempt = format!("starting `{}`", show(&command));
+        let mut child = command.spawn().map_err(Failure::of(attempt))?;
+        Ok(end_of(&mut child)?.is_some_and(|status| status.success()))
+    }
+}
+
+/// How a test ended; `None` for one that had to be stopped.
+fn end_of(child: &mut Child) -> Outcome<Option<ExitStatus>> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait().map_err(Failure::of("waiting for a test"))? {
+            return Ok(Some(status));
+        }
+        if begun.elapsed() >= TEST_TAKES_MOST {
+            child.kill().map_err(Failure::of("stopping a test"))?;
+            child.wait().map_err(Failure::of("stopping a test"))?;
+            return Ok(None);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+fn json_of(line: &str) -> Option<Value> {
+    serde_json::from_str(line).ok()
 }
 
 /// A build of its own, in a target directory of its own, as that of the model checker.

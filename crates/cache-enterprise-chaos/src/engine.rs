@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Bus, Listener};
 use cache_enterprise_core::{
-    BackendSource, Cached, Capacity, Clock, MIB, OpenedBackend, Result, SetOutcome, Tag, hours,
-    mins,
+    BackendSource, Cached, Capacity, Clock, OpenedBackend, Result, SetOutcome, Tag, hours, mins,
 };
 use cache_enterprise_engine::{
     Cache, CacheManager, CacheSpec, LoadContext, Options, Receipt, Tier, WritePolicy,
@@ -22,6 +21,10 @@ use crate::codec::Stamps;
 static SPEC: CacheSpec<u64, Stamp> =
     CacheSpec::new("stamps").ttl(hours(1)).stale_if_error(mins(10)).jitter(0.0);
 
+/// Room for every key of a plan, and so little that level 1 is one shard: its turns, one every ten
+/// simulated milliseconds in every process, are a third of what a schedule costs.
+const L1: Capacity = Capacity::entries(32);
+
 /// Starts managers of this workspace.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine;
@@ -34,7 +37,7 @@ impl Subject for Engine {
         let mut tiers = tiers.into_iter().map(|tier| level(tier, near_life));
         let first = tiers.next().expect("a plan has a tier");
         let mut builder = CacheManager::builder("chaos")
-            .l1(Capacity::bytes(4 * MIB))
+            .l1(L1)
             .options(options)
             .clock(clock)
             .seed(seed)
