@@ -166,8 +166,11 @@ impl Marks {
         self.owed.lock().groups.clone()
     }
 
+    /// In the order of the keys, so that what follows from it can be played again.
     pub(super) fn owed_keys(&self) -> Vec<StoredKey> {
-        self.owed.lock().keys.iter().cloned().collect()
+        let mut keys: Vec<_> = self.owed.lock().keys.iter().cloned().collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// The store was told of these groups.
