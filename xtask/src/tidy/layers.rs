@@ -23,6 +23,7 @@ const TESTKIT: &str = "cache-enterprise-testkit";
 const CHAOS: &str = "cache-enterprise-chaos";
 const LAB: &str = "cache-enterprise-lab";
 const OWN_BACKEND: &str = "own-backend";
+const OWN_POLICY: &str = "own-policy";
 
 /// A crate and what it may know of ours. A new crate gets its row here, in order of layers.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -65,8 +66,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The strategies on recorded requests, bare and in their store.
     (LAB, &[CORE, MEMORY, STRATEGIES, WORKLOAD]),
     ("examples", &[UMBRELLA]),
-    // Stands for a crate of somebody else: it shows what an author of a backend needs.
+    // Stands for a crate of somebody else: it shows what an author of a backend or a policy
+    // needs.
     (OWN_BACKEND, &[CORE]),
+    (OWN_POLICY, &[CORE]),
     ("cache-enterprise-bench", ALL),
     ("cache-enterprise-fuzz", ALL),
     ("xtask", &[]),
@@ -75,8 +78,13 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// What tests of a crate may know besides, the test kit apart: the engine proves its walk with a
 /// real codec, a backend behind a network keeps its contract inside the wrappers too, and a store
 /// does under every policy.
-const KNOWN_BY_TESTS: &[(&str, &str)] =
-    &[(ENGINE, SERIALIZERS), (REDIS, RESILIENCE), (MEMCACHED, RESILIENCE), (MEMORY, STRATEGIES)];
+const KNOWN_BY_TESTS: &[(&str, &str)] = &[
+    (ENGINE, SERIALIZERS),
+    (REDIS, RESILIENCE),
+    (MEMCACHED, RESILIENCE),
+    (MEMORY, STRATEGIES),
+    (OWN_POLICY, MEMORY),
+];
 
 /// Benches and fuzz targets look into every room.
 const ALL: &[&str] = &[

@@ -6,7 +6,8 @@
 
 use std::future::IntoFuture;
 
-use cache_enterprise_core::{Capacity, Tag, hours};
+use cache_enterprise_core::{Tag, hours};
+use cache_enterprise_engine::Memory;
 use shuttle::future::block_on;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread::scope;
@@ -53,8 +54,8 @@ fn fail_to_fetch(world: &World, key: u64) {
     }
 }
 
-fn play(capacity: Capacity) {
-    let world = World::holding(capacity);
+fn play(memory: Memory) {
+    let world = World::holding(memory);
     scope(|threads| {
         for key in 0..2 {
             let world = &world;
@@ -69,10 +70,20 @@ fn play(capacity: Capacity) {
 
 #[test]
 fn with_room_for_all() {
-    explore(|| play(Capacity::entries(64)));
+    explore(|| play(Memory::entries(64)));
 }
 
 #[test]
 fn with_room_for_one() {
-    explore(|| play(Capacity::entries(1)));
+    explore(|| play(Memory::entries(1)));
+}
+
+#[test]
+fn with_room_for_one_that_is_counted() {
+    explore(|| play(Memory::entries(1).strategy("s3-fifo")));
+}
+
+#[test]
+fn with_room_for_one_that_is_listed() {
+    explore(|| play(Memory::entries(1).strategy("lru")));
 }

@@ -26,6 +26,7 @@ mod one_loader_runs_per_generation;
 mod removed_values_are_never_read_again;
 mod schedules;
 mod set_during_a_load_wins;
+mod shards_share_one_capacity;
 mod world;
 
 use schedules::explore;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64 as Note, Ordering::SeqCst};
 use std::task::{Context, Waker};
 
 use cache_enterprise_core::{Capacity, Clock, Tag};
-use cache_enterprise_engine::{Cache, CacheManager, CacheSpec};
+use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Memory};
 use shuttle::future::{block_on, yield_now};
 use shuttle::sync::atomic::AtomicU64;
 
@@ -33,10 +33,10 @@ impl World {
         Self::holding(Capacity::entries(64))
     }
 
-    /// A world whose level 1 holds so much.
-    pub(crate) fn holding(capacity: Capacity) -> Self {
+    /// A world whose level 1 holds so much, and chooses so what leaves.
+    pub(crate) fn holding(memory: impl Into<Memory>) -> Self {
         let clock = Clock::manual();
-        let builder = CacheManager::builder("model").l1(capacity).clock(clock.clone());
+        let builder = CacheManager::builder("model").l1(memory).clock(clock.clone());
         let manager = builder.seed(1).build_in_memory().unwrap();
         let cache = manager.open(&SPEC).unwrap();
         Self { manager, cache, clock, origin: Origin::default() }
