@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! l1      hits, get-or-load, tails         bars 1 to 4, 6, 14; 5 by the binary `counted`
+//! policies  hits under each eviction policy, beside caches that have the same
 //! l2      reads through Redis and memcached   bars 8 to 10
 //! disk    1 KiB reads and writes           bar 11
 //! flight  10 000 callers of one cold key   bars 12 and 13
@@ -20,6 +21,7 @@ mod keys;
 mod l1;
 mod l2;
 mod peers;
+mod policies;
 mod report;
 mod rounds;
 mod tail;
@@ -31,7 +33,7 @@ use report::Report;
 /// Fewest rounds that give quartiles a meaning.
 const ROUNDS_MIN: usize = 7;
 
-const GROUPS: [&str; 6] = ["l1", "l2", "disk", "flight", "coherence", "memory"];
+const GROUPS: [&str; 7] = ["l1", "policies", "l2", "disk", "flight", "coherence", "memory"];
 
 struct Arguments {
     groups: Vec<String>,
@@ -91,6 +93,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
                 tail::run(&mut report, arguments.rounds)?;
                 counting::run(&mut report, "l1")?;
             }
+            "policies" => policies::run(&mut report, arguments.rounds)?,
             "l2" => l2::run(&mut report, arguments.rounds, &arguments.only)?,
             "disk" => disk::run(&mut report, arguments.rounds)?,
             "flight" => flight::run(&mut report, arguments.rounds)?,

@@ -1,5 +1,7 @@
 //! An eviction policy of one's own, handed to the manager like one of ours.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::sync::Arc;
 
 use cache_enterprise::prelude::*;
