@@ -11,7 +11,7 @@ use crate::Outcome;
 /// How the command is called.
 pub(crate) const HELP: &str = "\
 cargo xtask simulate [FILE...] [--traces DIR] [--strategy A,B] [--fraction F,G] [--store]
-                     [--plot FILE.svg] [--json]
+                     [--plot FILE.svg] [--json | --bars CSV]
 
   FILE            a .ctr.zst trace, a CSV with a header key[,time,size,tenant] or an access log
   --traces DIR    every .ctr.zst in DIR
@@ -21,6 +21,8 @@ cargo xtask simulate [FILE...] [--traces DIR] [--strategy A,B] [--fraction F,G] 
   --store         through the store that serves: its default shards, two threads
   --plot FILE.svg draws miss ratios over capacities, a panel a trace
   --json          a JSON object a line
+  --bars CSV      one table instead: scores beside their bars on the public traces, with the
+                  reference.csv that comes with them
 ";
 
 /// The ending of the files that are read in a directory.
@@ -39,6 +41,8 @@ pub(crate) struct Arguments {
     pub(crate) is_store: bool,
     /// Where to draw.
     pub(crate) plot: Option<PathBuf>,
+    /// The reference to compare with, where bars were asked for.
+    pub(crate) bars: Option<PathBuf>,
     /// Whether lines are JSON.
     pub(crate) is_json: bool,
     /// Whether only the help was asked for.
@@ -63,6 +67,9 @@ impl Arguments {
                     let directory = value("the directory after --traces")?;
                     arguments.files.extend(traces_in(Path::new(&directory))?);
                 }
+                Some("--bars") => {
+                    arguments.bars = Some(value("the file after --bars")?.into());
+                }
                 Some("--plot") => {
                     arguments.plot = Some(value("the file after --plot")?.into());
                 }
@@ -83,6 +90,9 @@ impl Arguments {
         }
         if arguments.files.is_empty() {
             return Err(format!("no file to replay\n\n{HELP}").into());
+        }
+        if arguments.is_json && arguments.bars.is_some() {
+            return Err("--json and --bars print different things: give one of them".into());
         }
         if arguments.fractions.is_empty() {
             arguments.fractions = FRACTIONS.to_vec();
@@ -147,6 +157,7 @@ mod tests {
         assert!(parse(&["--traces"]).unwrap_err().contains("after --traces is missing"));
         assert!(parse(&["--sieve", "a.csv"]).unwrap_err().starts_with("`--sieve` is no option"));
         assert!(parse(&["--json"]).unwrap_err().starts_with("no file to replay"));
+        assert!(parse(&["a.csv", "--json", "--bars", "r.csv"]).is_err());
         assert!(parse(&["--traces", "nowhere"]).unwrap_err().starts_with("cannot list nowhere"));
     }
 

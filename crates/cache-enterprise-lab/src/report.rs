@@ -83,6 +83,11 @@ impl Report {
         ))
     }
 
+    /// Text that is ready to be read.
+    pub(crate) fn text(&mut self, text: &str) -> Outcome {
+        self.line(text.trim_end())
+    }
+
     /// Hands the last lines over.
     pub(crate) fn finish(mut self) -> Outcome {
         Ok(self.output.flush()?)

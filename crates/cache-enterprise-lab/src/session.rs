@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use cache_enterprise_workload::scan;
-use cache_enterprise_workload::simulate::{Bounds, Replay, Score, capacity_of, lru, opt};
+use cache_enterprise_workload::simulate::{Bounds, Replay, Run, Score, capacity_of, lru, opt};
 
 use crate::Outcome;
 use crate::arguments::Arguments;
+use crate::bars::Bars;
 use crate::contestant::Contestant;
 use crate::plot::Plot;
 use crate::report::{Cell, Report};
@@ -26,9 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     for path in &arguments.files {
         scan(path)?;
     }
-    let mut report = Report::new(arguments.is_json);
-    let mut plot = Plot::default();
-    let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
+    let mut results = Results::open(arguments)?;
     for path in &arguments.files {
         let replay = Replay::open(path)?;
         for fraction in &arguments.fractions {
@@ -38,25 +38,66 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 lru: lru(&replay, capacity).misses,
                 requests: replay.len() as u64,
             };
+            let cell = Cell { trace: replay.name(), fraction: *fraction, capacity };
             for contestant in &contestants {
                 let run = contestant.run(&replay, capacity, arguments.is_store)?;
-                let cell = Cell { trace: replay.name(), fraction: *fraction, capacity };
-                report.cell(&cell, &contestant.name, &run)?;
-                plot.add(replay.name(), &contestant.name, (*fraction, run.miss_ratio()));
-                scores.entry(&contestant.name).or_default().add(&run, &bounds);
+                results.add(&cell, &contestant.name, &run, &bounds)?;
             }
         }
     }
-    if scores.is_empty() {
-        return Err("no cell holds 32 objects: ask for a larger fraction".into());
+    results.close(&contestants, arguments.plot.as_deref())
+}
+
+/// Where results go.
+#[derive(Debug)]
+struct Results {
+    report: Report,
+    bars: Option<Bars>,
+    plot: Plot,
+    scores: BTreeMap<String, Score>,
+}
+
+impl Results {
+    fn open(arguments: &Arguments) -> Outcome<Self> {
+        Ok(Self {
+            report: Report::new(arguments.is_json),
+            bars: arguments.bars.as_deref().map(Bars::read).transpose()?,
+            plot: Plot::default(),
+            scores: BTreeMap::new(),
+        })
     }
-    for contestant in &contestants {
-        report.summary(&contestant.name, &scores[contestant.name.as_str()])?;
+
+    fn add(&mut self, cell: &Cell<'_>, policy: &str, run: &Run, bounds: &Bounds) -> Outcome {
+        match &mut self.bars {
+            Some(bars) => bars.note(cell, policy, run.miss_ratio()),
+            None => self.report.cell(cell, policy, run)?,
+        }
+        self.plot.add(cell.trace, policy, (cell.fraction, run.miss_ratio()));
+        self.scores.entry(policy.to_owned()).or_default().add(run, bounds);
+        Ok(())
     }
-    report.finish()?;
-    match &arguments.plot {
-        Some(path) => fs::write(path, plot.draw())
-            .map_err(|error| format!("cannot write {}: {error}", path.display()).into()),
-        None => Ok(()),
+
+    fn close(mut self, contestants: &[Contestant], plot: Option<&Path>) -> Outcome {
+        if self.scores.is_empty() {
+            return Err("no cell holds 32 objects: ask for a larger fraction".into());
+        }
+        let scores: Vec<(&str, &Score)> = contestants
+            .iter()
+            .filter_map(|contestant| Some((&*contestant.name, self.scores.get(&contestant.name)?)))
+            .collect();
+        match &self.bars {
+            Some(bars) => self.report.text(&bars.table(&scores))?,
+            None => {
+                for (policy, score) in scores {
+                    self.report.summary(policy, score)?;
+                }
+            }
+        }
+        self.report.finish()?;
+        match plot {
+            Some(path) => fs::write(path, self.plot.draw())
+                .map_err(|error| format!("cannot write {}: {error}", path.display()).into()),
+            None => Ok(()),
+        }
     }
 }
