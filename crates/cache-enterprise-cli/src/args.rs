@@ -58,6 +58,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Replays recorded requests through eviction strategies: which of them hits most, and what
+    /// more memory would bring.
+    Simulate(SimulateArgs),
     /// Settings of a cache.
     Config {
         #[command(subcommand)]
@@ -139,6 +142,27 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
     /// Prints the report as one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// A .ctr.zst trace, an access log, or CSV with a header `key[,time,size,tenant]`. Several
+    /// files count as one, in this order, such as the parts of a rotated log.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What the cache may hold, in MiB; asks for requests with sizes. Default: a tenth of what all
+    /// objects weigh together.
+    #[arg(long, value_name = "MIB", conflicts_with = "entries", value_parser = value_parser!(u64).range(1..=16_777_216))]
+    pub(crate) capacity: Option<u64>,
+    /// What the cache may hold, in objects of whatever size.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) entries: Option<u64>,
+    /// These strategies alone, such as lru,s3-fifo. Default: every one.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) strategy: Vec<String>,
+    /// Prints a JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod entry;
 mod failure;
+mod simulate;
 mod stats;
 
 use std::io::Write;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Ttl(place) => entry::ttl(&place),
         Command::Inspect { place, show_value } => entry::inspect(&place, show_value),
         Command::Stats { config } => stats::run(config.as_deref()),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Config { action } => config::run(&action),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -18,7 +18,7 @@ pub use cache_enterprise_engine::{
     Happening, Hit, Hook, Invalidate, Invalidations, KeyPath, Leases, LevelView, Life, Listener,
     Load, LoadContext, LoadError, Loader, Loading, ManagerBuilder, OnError, OnNoWaiters, Options,
     Origin, Pattern, Quota, Reach, Receipt, Refresh, Removal, Severity, ShutdownReport, Source,
-    Sweep, SweepReport, Tenant, TenantUsage, Under, Verdict, block_on, path,
+    Strategy, Sweep, SweepReport, Tenant, TenantUsage, Under, Verdict, block_on, path,
 };
 
 #[cfg(feature = "tiers")]
@@ -32,6 +32,9 @@ pub use cache_enterprise_serializers as serializers;
 
 #[cfg(feature = "memory")]
 pub use cache_enterprise_memory as memory;
+
+#[cfg(feature = "strategies")]
+pub use cache_enterprise_strategies as strategies;
 
 #[cfg(feature = "disk")]
 pub use cache_enterprise_disk as disk;
