@@ -64,6 +64,26 @@ async fn a_group_ended_in_the_outage_ends_everywhere_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_ended_without_a_number_hides_what_others_wrote_under_greater_ones() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    one.bus.set(Link::Cut);
+    for value in 0..50 {
+        other.set(1, value).await;
+    }
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    assert!(one.manager.clear().await.strict().is_err());
+    one.epochs.set(Mode::Healthy);
+    assert_eq!(one.get(1).await, None, "the store answers, and has not been told yet");
+    one.bus.set(Link::Whole);
+    tokio::time::sleep(secs(2)).await;
+    other.heard("it is raised late", || other.peek(1).is_none()).await;
+    assert_eq!((one.get(1).await, other.get(1).await), (None, None));
+    other.set(1, 60).await;
+    assert_eq!(one.get(1).await, Some(60), "and what is written later is read");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removal_without_a_number_ends_what_others_wrote_under_greater_ones() {
     let fleet = Fleet::new();
     let (one, other) = (fleet.process().await, fleet.process().await);
