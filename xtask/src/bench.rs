@@ -6,8 +6,8 @@ use crate::failure::Outcome;
 use crate::servers::Servers;
 use crate::workspace::{BENCH, Workspace, run as run_command};
 
-/// The group that measures tiers behind a network, on servers that it starts itself.
-const ON_SERVERS: &str = "l2";
+/// The groups that measure what lies behind a network, on servers that they start themselves.
+const ON_SERVERS: [&str; 2] = ["l2", "coherence"];
 
 /// The group that asks who passes: a binary of its own, with libraries that only it needs.
 const RIVALS: &str = "rivals";
@@ -33,10 +33,10 @@ fn rivals(workspace: &Workspace, arguments: &[String]) -> Outcome {
     run_command(workspace.cargo(&run).args(forwarded(arguments)))
 }
 
-/// Whether the group on servers is named, or none is, which asks for all.
+/// Whether a group on servers is named, or none is, which asks for all.
 fn needs_servers(arguments: &[String]) -> bool {
     let names_a_group = arguments.first().is_some_and(|first| !first.starts_with('-'));
-    !names_a_group || arguments.iter().any(|argument| argument == ON_SERVERS)
+    !names_a_group || arguments.iter().any(|argument| ON_SERVERS.contains(&&**argument))
 }
 
 /// All arguments but the first `--`, which only ends ours.
@@ -51,11 +51,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_are_needed_for_their_group_and_for_all() {
+    fn servers_are_needed_for_their_groups_and_for_all() {
         let needs = |arguments: &[&str]| {
             needs_servers(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
-        assert!(needs(&["l2", "--json"]) && needs(&["l1", "l2"]) && needs(&["--json"]));
+        assert!(
+            needs(&["l2", "--json"])
+                && needs(&["l1", "l2"])
+                && needs(&["coherence"])
+                && needs(&["--json"])
+        );
         assert!(!needs(&["l1"]) && !needs(&["disk", "--rounds", "9"]));
     }
 

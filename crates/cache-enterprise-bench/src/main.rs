@@ -6,7 +6,7 @@
 //! l2      reads through Redis and memcached   bars 8 to 10
 //! disk    1 KiB reads and writes           bar 11
 //! flight  10 000 callers of one cold key   bars 12 and 13
-//! coherence  tags, tenants, invalidations   bars 15 to 18
+//! coherence  tags, tenants, invalidations; processes over a Redis   bars 15 to 23
 //! memory  overhead bytes an entry          bar 7, by the binary `counted`
 //! ```
 //!
@@ -26,6 +26,7 @@ mod report;
 mod rounds;
 mod tail;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use report::Report;
@@ -68,14 +69,24 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::read(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, seat)) = words.split_first()
+        && first == coherence::MEMBER
+    {
+        return ended(coherence::obey(seat));
+    }
+    let arguments = match Arguments::read(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(text) => {
             report::progress(&text);
             return ExitCode::from(2);
         }
     };
-    match run(&arguments) {
+    ended(run(&arguments))
+}
+
+fn ended(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report::progress(&format!("the bench stopped: {error}"));
@@ -84,7 +95,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut report = Report::new(arguments.is_json);
     for group in &arguments.groups {
         match group.as_str() {

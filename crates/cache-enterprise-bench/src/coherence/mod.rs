@@ -1,15 +1,65 @@
 //! What coherence costs.
 //!
 //! ```text
-//! within    in one process     bars 15 to 17; 18 by the binary `counted`
+//! within    in one process           bars 15 to 17; 18 by the binary `counted`
+//! between   processes on one Redis   bars 19 to 21
+//! batches   processes that load      bars 22 and 23
 //! ```
+//!
+//! Other processes are this program again, as a `member` that does what its input says. `fleet` is
+//! the side that tells them.
 
+mod batches;
+mod between;
+mod fleet;
+mod lossy;
+mod member;
 mod within;
 
 use std::error::Error;
 
-use crate::report::Report;
+use rustix::time::{ClockId, clock_gettime};
+
+pub(crate) use member::{MEMBER, obey};
+
+use crate::report::{Line, Place, Report};
+use crate::rounds::Series;
+
+const GROUP: &str = "coherence";
 
 pub(crate) fn run(report: &mut Report, rounds: usize) -> Result<(), Box<dyn Error>> {
-    within::run(report, rounds)
+    within::run(report, rounds)?;
+    between::run(report)?;
+    batches::run(report, rounds)
+}
+
+/// The first series is held against the second.
+fn print(
+    report: &mut Report,
+    bar: Option<u8>,
+    bench: &str,
+    unit: &str,
+    series: &[Series],
+) -> Result<(), Box<dyn Error>> {
+    let [with, without] = series else { return Err("two cases are compared".into()) };
+    let place = Place { bar, group: GROUP, bench, unit };
+    Ok(report.line(&Line::ratio(place, with, without))?)
+}
+
+/// A figure of each round; the largest is held against the bar.
+fn print_most(
+    report: &mut Report,
+    bar: Option<u8>,
+    bench: &str,
+    unit: &str,
+    figures: Vec<f64>,
+) -> Result<(), Box<dyn Error>> {
+    let place = Place { bar, group: GROUP, bench, unit };
+    Ok(report.line(&Line::count(place, figures))?)
+}
+
+/// Nanoseconds since the machine started: a clock that all its processes share.
+fn now_ns() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }

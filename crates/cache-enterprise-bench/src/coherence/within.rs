@@ -12,8 +12,10 @@ use cache_enterprise_core::{Capacity, hours, tag};
 use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, block_on};
 
 use crate::keys::{BenchKey, PAYLOAD, Payload, zipf};
-use crate::report::{Line, Place, Report, progress};
-use crate::rounds::{Case, Series, cpu_ns_each, interleave};
+use crate::report::{Report, progress};
+use crate::rounds::{Case, cpu_ns_each, interleave};
+
+use super::print;
 
 /// Tags that entries carry, and tags that nobody carries.
 const TAGS: u64 = 64;
@@ -185,17 +187,4 @@ fn memory_available() -> Result<u64, Box<dyn Error>> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     Ok(kib.ok_or("the memory at hand is not told")? * 1_024)
-}
-
-/// The first series is held against the second.
-fn print(
-    report: &mut Report,
-    bar: Option<u8>,
-    bench: &str,
-    unit: &str,
-    series: &[Series],
-) -> Result<(), Box<dyn Error>> {
-    let [with, without] = series else { return Err("two cases are compared".into()) };
-    let place = Place { bar, group: "coherence", bench, unit };
-    Ok(report.line(&Line::ratio(place, with, without))?)
 }
