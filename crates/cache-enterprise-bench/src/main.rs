@@ -40,7 +40,7 @@ struct Arguments {
     groups: Vec<String>,
     is_json: bool,
     rounds: usize,
-    /// Of group `l2` only the points whose names hold this text.
+    /// Of group `l2` only the points, of `coherence` the parts, whose names hold this text.
     only: String,
 }
 
@@ -109,8 +109,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "disk" => disk::run(&mut report, arguments.rounds)?,
             "flight" => flight::run(&mut report, arguments.rounds)?,
             "coherence" => {
-                coherence::run(&mut report, arguments.rounds)?;
-                counting::run(&mut report, "coherence")?;
+                coherence::run(&mut report, arguments.rounds, &arguments.only)?;
+                if coherence::is_wanted("metadata", &arguments.only) {
+                    counting::run(&mut report, "coherence")?;
+                }
             }
             "memory" => counting::run(&mut report, "memory")?,
             _ => unreachable!("the arguments hold known groups only"),

@@ -24,31 +24,41 @@ const CUT: Duration = secs(5);
 const REMOVALS: u64 = 1_000_000;
 const BATCH: u64 = 1_000;
 
-pub(crate) fn run(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    known_elsewhere(report)?;
+pub(super) fn cut(report: &mut Report) -> Result<(), Box<dyn Error>> {
     after_a_cut(report, "swallowed", Fault::BlackHole)?;
-    after_a_cut(report, "held up", Fault::Stall)?;
-    removals(report, 1)?;
-    removals(report, 8)
+    after_a_cut(report, "held up", Fault::Stall)
+}
+
+pub(super) fn removals(report: &mut Report) -> Result<(), Box<dyn Error>> {
+    remove(report, 1)?;
+    remove(report, 8)
+}
+
+/// A key is told of once in 5 ms: what is replaced again and again waits for that.
+pub(super) fn heard(report: &mut Report) -> Result<(), Box<dyn Error>> {
+    known_elsewhere(report, "many keys", 100)?;
+    known_elsewhere(report, "one key again and again", 1)
 }
 
 /// From the call of `set` in one process until level 1 of another has let go of the old value.
-fn known_elsewhere(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    progress("SET until another process has let go of the old value");
+fn known_elsewhere(report: &mut Report, name: &str, keys: u64) -> Result<(), Box<dyn Error>> {
+    progress(&format!("SET until another process has let go of the old value, {name}"));
     let server = RedisServer::start();
     let (mut one, mut other) = (Member::start(&[server.url()])?, Member::start(&[server.url()])?);
-    one.ask("set 0 1 0")?;
+    one.ask(&format!("set 0 {keys} 0"))?;
     let mut waits = Vec::new();
-    for old in 0..SETS {
-        other.ask(&format!("read 0 1 {old}"))?;
-        other.begin(&format!("let_go 0 {old}"))?;
-        one.begin(&format!("set 0 1 {}", old + 1))?;
+    for turn in 0..SETS {
+        let (key, old) = (turn % keys, turn / keys);
+        let end = key + 1;
+        other.ask(&format!("read {key} {end} {old}"))?;
+        other.begin(&format!("let_go {key} {old}"))?;
+        one.begin(&format!("set {key} {end} {}", old + 1))?;
         let (begun, gone) = (one.number()?, other.number()?);
         waits.push(gone.saturating_sub(begun) as f64 / 1e6);
     }
     waits.sort_by(f64::total_cmp);
-    for (share, name, bar) in [(0.5, "p50", None), (0.99, "p99", Some(19))] {
-        let bench = format!("SET until another process lets go of the old value, {name}");
+    for (share, of, bar) in [(0.5, "p50", None), (0.99, "p99", Some(19))] {
+        let bench = format!("SET until another process lets go of the old value, {name}, {of}");
         let at = (waits.len() as f64 * share) as usize;
         print_most(report, bar, &bench, "ms", vec![waits[at]])?;
     }
@@ -84,7 +94,7 @@ fn after_a_cut(report: &mut Report, name: &str, fault: Fault) -> Result<(), Box<
 }
 
 /// A million keys removed in batches, as fast as it goes.
-fn removals(report: &mut Report, callers: u64) -> Result<(), Box<dyn Error>> {
+fn remove(report: &mut Report, callers: u64) -> Result<(), Box<dyn Error>> {
     progress(&format!("a million removals in batches of a thousand, {callers} callers"));
     let server = RedisServer::start();
     let (mut one, mut other) = (Member::start(&[server.url()])?, Member::start(&[server.url()])?);

@@ -1,9 +1,12 @@
 //! What coherence costs.
 //!
 //! ```text
-//! within    in one process           bars 15 to 17; 18 by the binary `counted`
-//! between   processes on one Redis   bars 19 to 21
-//! batches   processes that load      bars 22 and 23
+//! within     in one process             bars 15 to 17
+//! heard      processes on one Redis     bar 19
+//! cut        one of them is cut off     bar 20
+//! removals   a million of keys          bar 21
+//! batches    processes that load        bars 22 and 23
+//! metadata   by the binary `counted`    bar 18
 //! ```
 //!
 //! Other processes are this program again, as a `member` that does what its input says. `fleet` is
@@ -27,10 +30,28 @@ use crate::rounds::Series;
 
 const GROUP: &str = "coherence";
 
-pub(crate) fn run(report: &mut Report, rounds: usize) -> Result<(), Box<dyn Error>> {
-    within::run(report, rounds)?;
-    between::run(report)?;
-    batches::run(report, rounds)
+/// Measures the parts whose names hold `only`.
+pub(crate) fn run(report: &mut Report, rounds: usize, only: &str) -> Result<(), Box<dyn Error>> {
+    if is_wanted("within", only) {
+        within::run(report, rounds)?;
+    }
+    if is_wanted("heard", only) {
+        between::heard(report)?;
+    }
+    if is_wanted("cut", only) {
+        between::cut(report)?;
+    }
+    if is_wanted("removals", only) {
+        between::removals(report)?;
+    }
+    if is_wanted("batches", only) {
+        batches::run(report, rounds)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn is_wanted(part: &str, only: &str) -> bool {
+    part.contains(only)
 }
 
 /// The first series is held against the second.
