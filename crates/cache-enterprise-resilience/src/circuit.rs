@@ -40,9 +40,10 @@ pub struct CircuitBreakerConfig {
     /// How long a failure counts. Default 10 s.
     pub window: Duration,
     /// How long the circuit stays open the first time; each failed recovery doubles it. Default
-    /// 2 s.
+    /// 200 ms.
     pub recovery_timeout: Duration,
-    /// The open time grows no further than this. Default 30 s.
+    /// The open time grows no further than this: what a backend that came back waits for at most,
+    /// and how often a few callers wait in vain for one that did not. Default 400 ms.
     pub recovery_timeout_max: Duration,
     /// So many successful probes close the circuit, and at most so many run at a time. Default 3.
     pub success_threshold: u32,
@@ -53,8 +54,8 @@ impl Default for CircuitBreakerConfig {
         Self {
             failure_threshold: 5,
             window: Duration::from_secs(10),
-            recovery_timeout: Duration::from_secs(2),
-            recovery_timeout_max: Duration::from_secs(30),
+            recovery_timeout: Duration::from_millis(200),
+            recovery_timeout_max: Duration::from_millis(400),
             success_threshold: 3,
         }
     }

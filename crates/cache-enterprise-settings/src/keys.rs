@@ -370,11 +370,11 @@ pub const KEYS: &[Key] = &[
     key(
         "breaker.recovery_timeout",
         Kind::Time,
-        "2s",
+        "200ms",
         "5s",
         "How long the circuit stays open the first time; it doubles",
     ),
-    key("breaker.recovery_timeout_max", Kind::Time, "30s", "2m", "It grows no further than this"),
+    key("breaker.recovery_timeout_max", Kind::Time, "400ms", "2m", "It grows no further than this"),
     key("breaker.success_threshold", Kind::Count(1), "3", "5", "Probes that close the circuit"),
     aliased(
         key("retry.attempts", Kind::Count(0), "1", "3", "How often a failed call is tried again"),

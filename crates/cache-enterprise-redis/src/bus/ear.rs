@@ -20,9 +20,9 @@ use crate::servers::Servers;
 
 /// How often the newest entry of the log is asked for.
 const ASK_EVERY: Duration = ms(250);
-/// Pauses between attempts to connect.
+/// Pauses between attempts to connect, before up to as much is added by chance.
 const PAUSE_MIN: Duration = ms(10);
-const PAUSE_MAX: Duration = ms(500);
+const PAUSE_MAX: Duration = ms(200);
 /// Entries of one page of the log. A page that does not come in time is asked for again by half.
 const PAGE: usize = 64;
 /// One that was heard, and one more.

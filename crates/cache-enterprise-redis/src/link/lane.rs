@@ -23,9 +23,10 @@ use super::pulse::{Ended, Finding, Pulse, Watch};
 use crate::address::Endpoint;
 use crate::error;
 
-/// Pauses between attempts to connect.
+/// Pauses between attempts to connect, before up to as much is added by chance: a server that is
+/// back is found within half a second.
 const PAUSE_MIN: Duration = ms(10);
-const PAUSE_MAX: Duration = secs(1);
+const PAUSE_MAX: Duration = ms(200);
 /// A connection that lived this long was no failed attempt.
 const LIVED: Duration = secs(1);
 
