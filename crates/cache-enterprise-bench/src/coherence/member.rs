@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Capacity, hours, ms};
-use cache_enterprise_engine::{BusStats, Cache, CacheManager, CacheSpec, Missing};
+use cache_enterprise_engine::{BusStats, Cache, CacheManager, CacheSpec, Leases, Missing};
 use cache_enterprise_redis::{Redis, RedisBus};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::Seed;
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a batch takes to load.
 const LOAD: Duration = ms(20);
 
-static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(hours(1));
+static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(hours(1)).leases(Leases::Loads);
 
 type Answer = Result<String, Box<dyn Error>>;
 
