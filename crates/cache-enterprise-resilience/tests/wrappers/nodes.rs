@@ -90,7 +90,7 @@ async fn each_node_has_a_circuit_and_events_name_it() {
 
     let error = world.breaker.get(&world.of(1)[0], &CTX).await.unwrap_err();
     let text = "get: the backend is left alone after failures \
-                (backend: model, node: 1, retry_in_ms: 2000)";
+                (backend: model, node: 1, retry_in_ms: 200)";
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::BreakerOpen, text));
     for key in world.of(0).iter().chain(&world.of(2)) {
         assert_eq!(world.breaker.get(key, &CTX).await.unwrap(), Some("old".into()));
