@@ -15,7 +15,7 @@ const NAME: &str = "adaptive";
 /// Needs no training: before it has seen anything it keeps what was used last. The smaller sister
 /// of [`Learned`](super::Learned), with fewer classes and half the history: the past of at most
 /// 4 times as many keys as entries (at least 4,096), at most 16 bytes each, 36 bytes a slot, and
-/// 0.3 MiB of tables for each shard. A hit takes a constant number of steps, a victim looks at
+/// 0.8 MiB of tables for each shard. A hit takes a constant number of steps, a victim looks at
 /// ten entries. Values weigh by use per unit of weight, and per load time where it is known.
 ///
 /// ```
@@ -34,13 +34,13 @@ pub struct Adaptive {
 
 impl Default for Adaptive {
     fn default() -> Self {
-        Self { learning_rate: 0.08 }
+        Self { learning_rate: 0.2 }
     }
 }
 
 impl Adaptive {
     /// The weight of what the last requests, twice as many as there are entries (at least 2,048),
-    /// showed against all before, 0.001 to 0.9. Default: 0.08.
+    /// showed against all before, 0.001 to 0.9. Default: 0.2.
     ///
     /// # Errors
     /// [`Config`](cache_enterprise_core::ErrorKind::Config) outside of the range.

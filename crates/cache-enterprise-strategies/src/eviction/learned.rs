@@ -15,7 +15,7 @@ const NAME: &str = "learned";
 /// Learns while it serves and needs no training. Below `min_data_points` uses a shard it is
 /// [`Adaptive`](super::Adaptive), which tells fewer classes of keys apart; [`status`](Self::status)
 /// says so. The past of at most 8 times as many keys as entries is known (at least 8,192), at most
-/// 16 bytes each; 36 bytes a slot, and 0.3 MiB of tables for each shard. A hit takes a constant
+/// 16 bytes each; 36 bytes a slot, and 0.8 MiB of tables for each shard. A hit takes a constant
 /// number of steps, a victim looks at 18 entries. Values weigh by use per unit of weight, and per
 /// load time where it is known.
 ///
@@ -41,7 +41,7 @@ pub struct Learned {
 impl Default for Learned {
     fn default() -> Self {
         Self {
-            learning_rate: 0.08,
+            learning_rate: 0.2,
             interval: 4_096,
             min_data_points: 1_000,
             progress: Arc::default(),
@@ -51,7 +51,7 @@ impl Default for Learned {
 
 impl Learned {
     /// The weight of what the last requests, twice as many as there are entries (at least 2,048),
-    /// showed against all before, 0.001 to 0.9. Default: 0.08.
+    /// showed against all before, 0.001 to 0.9. Default: 0.2.
     ///
     /// # Errors
     /// [`Config`](cache_enterprise_core::ErrorKind::Config) outside of the range.

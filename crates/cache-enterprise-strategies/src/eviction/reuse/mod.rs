@@ -15,6 +15,8 @@
 //! added is learning from keys that are gone, so that what was evicted too early is found out, and
 //! from keys that wait, so that no class looks better for those of it that are forgotten.
 
+#[cfg(test)]
+mod adversary;
 mod age;
 mod history;
 mod index;

@@ -19,7 +19,7 @@ impl HitMarks for NoMarks {
 }
 
 /// A cache of one shard that holds no values.
-struct Shard<P: EvictionPolicy + ?Sized> {
+pub(super) struct Shard<P: EvictionPolicy + ?Sized> {
     policy: Box<P>,
     slots: HashMap<u64, Slot>,
     free: Vec<Slot>,
@@ -29,13 +29,13 @@ struct Shard<P: EvictionPolicy + ?Sized> {
 }
 
 impl<P: EvictionPolicy + ?Sized> Shard<P> {
-    fn new(policy: Box<P>, capacity: u64) -> Self {
+    pub(super) fn new(policy: Box<P>, capacity: u64) -> Self {
         let free = (0..4_096).rev().map(Slot).collect();
         Self { policy, slots: HashMap::new(), free, held: HashMap::new(), used: 0, capacity }
     }
 
     /// Whether the key was in; if not, it was offered.
-    fn request(&mut self, key: u64) -> bool {
+    pub(super) fn request(&mut self, key: u64) -> bool {
         self.request_as(&Candidate::new(spread(key), 1), key)
     }
 
@@ -96,7 +96,7 @@ fn misses(factory: &dyn PolicyFactory, capacity: u64, keys: impl Iterator<Item =
 }
 
 /// A generator whose numbers a test can repeat (splitmix64).
-fn random(seed: u64) -> impl FnMut() -> u64 {
+pub(super) fn random(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed;
     move || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
