@@ -105,6 +105,6 @@ mod tests {
         assert_eq!(amount(64 << 20, Unit::Bytes), "64 MiB");
         assert_eq!(amount((64 << 20) + (1 << 19), Unit::Bytes), "64.5 MiB");
         assert_eq!([amount(1, Unit::Objects), amount(900, Unit::Bytes)], ["1 object", "900 B"]);
-        assert_eq!([signed(3.14), signed(-0.04), signed(-2.0)], ["+3.1", "+0.0", "-2.0"]);
+        assert_eq!([signed(3.12), signed(-0.04), signed(-2.0)], ["+3.1", "+0.0", "-2.0"]);
     }
 }
