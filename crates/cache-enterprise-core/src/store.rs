@@ -102,6 +102,9 @@ pub enum SetOutcome {
     StoredAbove,
     /// The options cannot be used (a tag is empty or too long); nothing was changed.
     Invalid,
+    /// A strategy of the cache decided that the value is not stored. Nothing older is left under
+    /// the key.
+    Declined,
 }
 
 /// Numbers of one store, read while others write.

@@ -3,7 +3,7 @@
 use cache_enterprise_core::{CacheKey, Cached, Lookup, Result, SetOutcome};
 
 use crate::cache::Cache;
-use crate::options::Options;
+use crate::options::{Life, Options};
 use crate::write::How;
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
@@ -41,6 +41,52 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// As [`set_many`](Self::set_many), with options for all of them.
     pub(crate) async fn set_many_as(
+        &self,
+        items: impl Iterator<Item = (K, V)>,
+        options: &Options,
+    ) -> Vec<SetOutcome> {
+        if self.view.core.strategy.is_some() {
+            return Box::pin(self.set_many_advised(items.collect(), options)).await;
+        }
+        self.set_many_of(items, options).await
+    }
+
+    /// As [`set_many_as`](Self::set_many_as), as the strategy says: the tiers are told together of
+    /// what lives equally long.
+    async fn set_many_advised(&self, items: Vec<(K, V)>, options: &Options) -> Vec<SetOutcome> {
+        let mut outcomes = vec![SetOutcome::Declined; items.len()];
+        let mut by_life: Vec<(Option<Life>, Vec<usize>, Vec<(K, V)>)> = Vec::new();
+        let mut declined = Vec::new();
+        for (place, (key, value)) in items.into_iter().enumerate() {
+            let advice = self.advise(&key, &value, options, None, None);
+            if advice.is_some_and(|advice| !advice.is_kept) {
+                declined.push(key);
+                continue;
+            }
+            let life = advice.and_then(|advice| advice.ttl).map(Life::For).or(options.ttl);
+            let group = match by_life.iter().position(|(known, ..)| *known == life) {
+                Some(group) => group,
+                None => {
+                    by_life.push((life, Vec::new(), Vec::new()));
+                    by_life.len() - 1
+                }
+            };
+            by_life[group].1.push(place);
+            by_life[group].2.push((key, value));
+        }
+        self.view.core.counts.declined.add(declined.len() as u64);
+        self.remove_many(&declined).await;
+        for (ttl, places, items) in by_life {
+            let options = Options { ttl, ..*options };
+            let stored = self.set_many_of(items.into_iter(), &options).await;
+            for (place, outcome) in places.into_iter().zip(stored) {
+                outcomes[place] = outcome;
+            }
+        }
+        outcomes
+    }
+
+    async fn set_many_of(
         &self,
         items: impl Iterator<Item = (K, V)>,
         options: &Options,

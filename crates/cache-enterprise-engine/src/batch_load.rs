@@ -365,7 +365,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             let failure = match batch.take(&answers.keys[index]) {
                 Item::Value(value) => {
                     let (answer, job) =
-                        self.land_one(&answers.keys[index], claim.lead, value, begun, call);
+                        self.land_one(&answers.keys[index], claim, value, begun, call);
                     sealed.extend(job);
                     answers.set(index, answer);
                     continue;
@@ -390,7 +390,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     fn land_one(
         &self,
         key: &K,
-        lead: Lead<'_, K, V>,
+        Claim { lead, stale, .. }: Claim<'_, K, V>,
         value: BatchValue<V>,
         begun: Millis,
         call: &Call,
@@ -401,12 +401,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lead.land_empty(Landing::Value(cached.clone(), Source::Loader));
             return (Answer::Value(cached, Source::Loader.into()), None);
         }
+        // Looked for where somebody compares it with the new value.
+        let older = self.view.core.strategy.as_ref().and_then(|_| self.older(key, stale));
+        let older = older.as_ref().map(|stale| &stale.value);
         if ttl.is_none() && tags.is_empty() {
-            return self.land(key, lead, value, begun, call);
+            return self.land(key, lead, value, begun, older, call);
         }
         let mut options = *self.options(call);
         options.ttl = ttl.map(Life::For).or(options.ttl);
-        self.land(key, lead, value, begun, &Call::with(options, tags))
+        self.land(key, lead, value, begun, older, &Call::with(options, tags))
     }
 
     fn fail_many<E: Send + Sync + 'static>(

@@ -9,6 +9,8 @@ use cache_enterprise_core::{
     check_name,
 };
 
+use cache_enterprise_strategies::lifetime::AdaptiveTtl;
+use cache_enterprise_strategies::{CacheStrategy, StrategyRegistry, WithLifetime};
 use hashbrown::HashMap;
 
 use crate::events::{Hub, Tee};
@@ -20,6 +22,9 @@ use crate::placement;
 use crate::shared::Shared;
 use crate::strategy::Strategy;
 use crate::ticker;
+
+/// The name of the strategy of lives that follow how often values change.
+const ADAPTIVE_TTL: &str = "adaptive_ttl";
 
 /// Builds a [`CacheManager`]. Calls may come in any order; `build` checks them together.
 ///
@@ -42,6 +47,8 @@ pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) default_backend: Option<String>,
     pub(crate) failover: Failover,
     pub(crate) placement: Arc<dyn PlacementPolicy>,
+    pub(crate) strategies: StrategyRegistry,
+    pub(crate) fill_strategy: Option<String>,
     pub(crate) origins: Origins,
     /// Name of the codec, once there is one.
     pub(crate) codec_name: Option<&'static str>,
@@ -72,6 +79,8 @@ impl ManagerBuilder {
             default_backend: None,
             failover: Failover::default(),
             placement: placement::usual(),
+            strategies: StrategyRegistry::default(),
+            fill_strategy: None,
             origins: Origins::default(),
             codec_name: None,
             codec: MemoryOnly,
@@ -129,6 +138,52 @@ impl<C, T> ManagerBuilder<C, T> {
     pub fn placement(mut self, policy: impl PlacementPolicy) -> Self {
         self.placement = Arc::new(policy);
         self
+    }
+
+    /// Makes a strategy known under a name, for the specs of caches to name; see
+    /// [`CacheManager::register_strategy`]. Default: none.
+    ///
+    /// # Errors
+    /// When the name is empty, too long or taken.
+    pub fn register_strategy(self, name: &str, strategy: Arc<dyn CacheStrategy>) -> Result<Self> {
+        self.strategies.register(name, strategy)?;
+        Ok(self)
+    }
+
+    /// Names the strategy of caches whose spec names none, the facade's among them. It must be
+    /// registered. Default: none; every value is stored, for as long as it is told to.
+    #[must_use]
+    pub fn fill_strategy(mut self, name: impl Into<String>) -> Self {
+        self.fill_strategy = Some(name.into());
+        self.origin("fill_strategy", Origin::Manager)
+    }
+
+    /// Gives values lives that follow how often they change, from `min_ttl` to `max_ttl`: longer by
+    /// the factor when a reload brings the same value, shorter when it brings another. It is the
+    /// strategy `adaptive_ttl`, for all caches whose spec names no other. A cache needs a grace or
+    /// an early refresh for it, so that there is an older value to compare with. Default: lives are
+    /// as configured.
+    ///
+    /// ```
+    /// use cache_enterprise_core::secs;
+    /// use cache_enterprise_engine::CacheManager;
+    ///
+    /// let builder = CacheManager::builder("shop").adaptive_ttl(secs(60), secs(3_600), 0.1)?;
+    /// assert!(builder.adaptive_ttl(secs(60), secs(3_600), 0.1).is_err(), "there is one already");
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a parameter is out of its range, which the error tells, or the name is taken.
+    pub fn adaptive_ttl(
+        self,
+        min_ttl: Duration,
+        max_ttl: Duration,
+        adjustment_factor: f64,
+    ) -> Result<Self> {
+        let adaptive = AdaptiveTtl::new(min_ttl, max_ttl, adjustment_factor)?;
+        let builder = self.register_strategy(ADAPTIVE_TTL, Arc::new(WithLifetime(adaptive)))?;
+        Ok(builder.fill_strategy(ADAPTIVE_TTL))
     }
 
     /// Names the walk over the levels: [`backend`](CacheManager::backend) of this name is the
@@ -203,6 +258,8 @@ impl<C, T> ManagerBuilder<C, T> {
             default_backend: self.default_backend,
             failover: self.failover,
             placement: self.placement,
+            strategies: self.strategies,
+            fill_strategy: self.fill_strategy,
             origins: self.origins,
             codec_name: Some(codec.name()),
             codec,
@@ -227,6 +284,8 @@ impl<C, T> ManagerBuilder<C, T> {
             default_backend: self.default_backend,
             failover: self.failover,
             placement: self.placement,
+            strategies: self.strategies,
+            fill_strategy: self.fill_strategy,
             origins: self.origins,
             codec_name: self.codec_name,
             codec: self.codec,
@@ -241,6 +300,9 @@ impl<C, T> ManagerBuilder<C, T> {
             return Err(Error::config("level 1 has a capacity of zero; give it room"));
         }
         self.strategy.resolve()?;
+        if let Some(strategy) = &self.fill_strategy {
+            self.strategies.strategy(strategy)?;
+        }
         if self.options.jitter.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err(Error::config("jitter is a share of the life; set it from 0 to 1"));
         }

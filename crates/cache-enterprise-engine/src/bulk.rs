@@ -179,7 +179,7 @@ fn names(levels: &[CacheLevel]) -> String {
 
 fn result_of(outcome: SetOutcome) -> Result<SetOutcome> {
     match outcome {
-        SetOutcome::Stored | SetOutcome::Fenced => Ok(outcome),
+        SetOutcome::Stored | SetOutcome::Fenced | SetOutcome::Declined => Ok(outcome),
         SetOutcome::Refused => {
             Err(Error::new(ErrorKind::TooLarge, "level 1 did not take the value"))
         }

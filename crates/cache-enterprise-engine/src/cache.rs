@@ -10,6 +10,7 @@ use cache_enterprise_core::{
     Sequence, StoreStats, StoredKey,
 };
 use cache_enterprise_memory::Level1Store;
+use cache_enterprise_strategies::CacheStrategy;
 use hashbrown::HashMap;
 
 use crate::failures::Failures;
@@ -114,6 +115,10 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) options: Options,
     pub(crate) weigh: Option<fn(&V) -> usize>,
     pub(crate) schema: u64,
+    /// Who decides which values are stored and for how long, if somebody does.
+    pub(crate) strategy: Option<Arc<dyn CacheStrategy>>,
+    /// Whether two values of a key are the same one.
+    pub(crate) is_same: Option<fn(&V, &V) -> bool>,
     /// Where keys are cut into the segments of a path, if they are.
     pub(crate) paths: Option<Paths>,
     /// Whether each change of a key is told to what was derived from it.
@@ -137,6 +142,7 @@ pub(crate) struct Counts {
     pub(crate) takeovers: Counter,
     pub(crate) refreshes: Counter,
     pub(crate) renewals: Counter,
+    pub(crate) declined: Counter,
 }
 
 /// Numbers of one cache, read while others write.
@@ -165,6 +171,8 @@ pub struct CacheStats {
     pub refreshes: u64,
     /// Values that their origin confirmed, so that they live on.
     pub renewals: u64,
+    /// Values that the cache's strategy kept from being stored.
+    pub declined: u64,
     /// Values in level 1.
     pub store: StoreStats,
     /// Keys known to be absent, in level 1 beside the values.
@@ -284,6 +292,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
             takeovers: counts.takeovers.sum(),
             refreshes: counts.refreshes.sum(),
             renewals: counts.renewals.sum(),
+            declined: counts.declined.sum(),
             store,
             absences,
         }

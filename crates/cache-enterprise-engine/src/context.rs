@@ -9,6 +9,7 @@ use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{CacheKey, Cached, Lookup, Tag};
 
 use crate::cache::Cache;
+use crate::filling::Said;
 use crate::shared::TenantState;
 
 /// What an owned loader answers. A value turns into one with `into`, and so does an `Option`.
@@ -152,6 +153,17 @@ impl<V> LoadContext<V> {
         self.told.lock().etag = fits.then_some(etag);
     }
 
+    /// Names the kind of value, for a strategy to hear. Default: none.
+    pub fn data_type(&self, data_type: impl Into<Box<str>>) {
+        self.told.lock().said.data_type = Some(data_type.into());
+    }
+
+    /// Says something of the value that a strategy asks for; see
+    /// [`Set::attribute`](crate::Set::attribute). Default: nothing.
+    pub fn attribute(&self, name: impl Into<Box<str>>, text: impl Into<Box<str>>) {
+        self.told.lock().said.attributes.push((name.into(), text.into()));
+    }
+
     /// The value goes to those who wait for it and is not stored.
     pub fn skip(&self) {
         self.told.lock().is_skipped = true;
@@ -185,6 +197,7 @@ pub(crate) struct Told {
     /// What stands for the entries it is derived from, with the tenant they belong to.
     pub(crate) parents: Vec<(Arc<TenantState>, Vec<Tag>)>,
     pub(crate) is_skipped: bool,
+    pub(crate) said: Said,
 }
 
 impl<V> Clone for LoadContext<V> {

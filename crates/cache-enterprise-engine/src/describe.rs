@@ -94,6 +94,9 @@ impl<C> CacheManager<C> {
         if let Some(most) = shared.loads_max {
             description.push("loads.max", most, of("loads.max"));
         }
+        if let Some(strategy) = &shared.fill_strategy {
+            description.push("fill_strategy", strategy, of("fill_strategy"));
+        }
         let inherited = options::effective(&Options::NONE, &shared.options, &shared.origins);
         description.rows.extend(inherited);
         shared.correct_l1_ttl(&shared.options, &mut description);

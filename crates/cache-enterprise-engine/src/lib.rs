@@ -11,6 +11,8 @@
 //! batch     several keys in one call                            batch_load, batch_answer
 //! compute   deciding on a value by the one there is             if_version
 //! write     set, remove, expire, landing                        placement, sketch
+//! filling   whether and how long values are stored
+//! warm      loading ahead                                       prefetch, smart
 //! path      what a key's own text labels it with                dependency
 //! sweep     deletions and expiries by pattern                   pattern, bulk, transaction
 //! events    what listeners hear                                 told
@@ -48,6 +50,7 @@ mod facade;
 mod failover;
 mod failures;
 mod fetch;
+mod filling;
 mod flight;
 mod get;
 mod heed;
@@ -69,6 +72,7 @@ mod path;
 mod pattern;
 mod placement;
 mod policy;
+mod prefetch;
 mod read;
 mod renew;
 mod rescue;
@@ -77,6 +81,7 @@ mod set;
 mod settle;
 mod shared;
 mod sketch;
+mod smart;
 mod spec;
 mod strategy;
 mod sweep;
@@ -91,6 +96,7 @@ mod turn;
 #[cfg(not(feature = "tiers"))]
 mod untiered;
 mod waits;
+mod warm;
 mod weight;
 mod write;
 
@@ -125,8 +131,10 @@ pub use path::{KeyPath, Under};
 pub use pattern::Pattern;
 pub use placement::{ByHeat, Placed};
 pub use policy::{Leases, OnError, OnNoWaiters, Refresh};
+pub use prefetch::Prefetching;
 pub use read::{Hit, Source};
 pub use set::{Lenient, Set, SetFuture, SetMode, Strict};
+pub use smart::SmartCache;
 pub use spec::CacheSpec;
 pub use strategy::Strategy;
 pub use sweep::{Sweep, SweepReport};
@@ -136,6 +144,7 @@ pub use tiers::{
     Complete, LevelHealth, StoredEntry, StoredState, Tier, TierStats, Tiered, WritePolicy,
 };
 pub use transaction::Invalidations;
+pub use warm::{Warm, WarmProgress, WarmReport};
 
 #[cfg(feature = "tiers")]
 pub(crate) use tiers::{Fence, Held, HeldMany, Hold, Number, Sealed};

@@ -89,7 +89,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let work = lead.run(places.run(loader(known)));
         let work = beside(work, held.as_ref().map(|held| self.keep_turn(held)));
         let (answer, sealed) = match race(work, self.alarm(self.load_until(call))).await {
-            Raced::Done(Ok(Fetched::Value(value))) => self.land(key, lead, value, begun, call),
+            Raced::Done(Ok(Fetched::Value(value))) => {
+                let older = stale.map(|stale| &stale.value);
+                self.land(key, lead, value, begun, older, call)
+            }
             Raced::Done(Ok(Fetched::NotModified)) => match stale {
                 Some(stale) => self.land_renewed(key, lead, stale, begun, call),
                 None => {

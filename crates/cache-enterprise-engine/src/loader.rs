@@ -219,6 +219,13 @@ impl<K: CacheKey, V: Send + Sync + 'static, L: Loader<K, V>> Loading<K, V, L> {
         Box::pin(self.cache.climb_owned(key, loader, call)).await
     }
 
+    /// Loads `key` behind everybody, unless that is under way or failed lately.
+    pub(crate) fn load_behind(&self, key: K) {
+        let (call, told) = self.call(Asked::of(self.options));
+        let loader = self.loader_of(key.clone(), told);
+        self.cache.refresh_behind(key, loader, call);
+    }
+
     fn call(&self, asked: Asked) -> (Call, Telling) {
         let Asked { options, access } = asked;
         let told = Telling::default();

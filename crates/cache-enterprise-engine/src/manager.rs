@@ -197,6 +197,7 @@ impl<C> CacheManager<C> {
             let text = "a cache needs a life: give its spec `.ttl(..)` or `.forever()`";
             return Err(Error::config(text).with("cache", spec.name()));
         }
+        let strategy = self.strategy_of(spec.name(), spec.strategy_name())?;
         // A backend alone keeps nothing in level 1, so that its caches take no fixed part of it.
         let is_alone = self.route.as_ref().is_some_and(|route| route.has_tiers());
         let own = spec.own_capacity().filter(|_| !is_alone);
@@ -214,6 +215,8 @@ impl<C> CacheManager<C> {
             spec_options: *spec.options(),
             options,
             weigh: spec.weigher(),
+            strategy,
+            is_same: spec.comparison(),
             schema: spec.schema_id(),
             paths: spec.path_cuts(),
             has_dependents: spec.is_parent(),

@@ -112,6 +112,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.set(key, value).multi_level().await
     }
 
+    /// Where a value went that was not to be stored.
+    pub(crate) fn nowhere(&self) -> Placed {
+        let (heat, highest) = (Heat::default(), self.deepest());
+        Placed { heat, highest, levels: Vec::new(), failure: None }
+    }
+
     /// Notes a read that level 1 could not answer, in caches that place by heat.
     pub(crate) fn note_demand<Q: Lookup<K> + ?Sized>(&self, key: &Q) {
         if let Some(sketch) = self.view.core.sketch.get() {

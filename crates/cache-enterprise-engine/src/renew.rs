@@ -8,8 +8,9 @@ use cache_enterprise_core::{
 
 use crate::Sealed;
 use crate::cache::{Cache, Leaving};
+use crate::filling::AsLoaded;
 use crate::flight::{Landing, Lead};
-use crate::options::Options;
+use crate::options::{Life, Options};
 use crate::policy::Refresh;
 use crate::read::{Answer, Call, Source, Stale};
 use crate::settle::Settled;
@@ -49,7 +50,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         call: &Call,
     ) -> (Answer<V>, Option<Sealed>) {
         let now = self.view.clock.now();
-        let Settled { options, is_stored, .. } = self.settled(call);
+        let Settled { mut options, is_stored, said, .. } = self.settled(call);
         let entry = Cached::entry(&stale.value);
         let cached = Cached::new(Arc::clone(entry), now);
         let answer = Answer::Value(cached.clone(), Source::Loader.into());
@@ -59,6 +60,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return (answer, None);
         }
         let load_ms = now.saturating_sub(begun).max(1);
+        let confirmed = AsLoaded {
+            took_ms: load_ms,
+            older: Some(&stale.value),
+            etag: None,
+            is_confirmed: true,
+        };
+        // What stands already is not asked to be stored.
+        let advice = self.advise(key, &stale.value, &options, Some(&said), Some(confirmed));
+        if let Some(ttl) = advice.and_then(|advice| advice.ttl) {
+            options.to_mut().ttl = Some(Life::For(ttl));
+        }
         let tags = entry.tags().iter().map(|cell| cell.name().clone()).collect();
         let plan = self.plan(lead.started(), lead.checked(), now, tags, &options);
         let early = self.early(&options, plan.dates, load_ms);

@@ -12,6 +12,7 @@ use cache_enterprise_core::{
 };
 
 use crate::cache::Cache;
+use crate::filling::Said;
 use crate::options::{Life, Options};
 use crate::placement::Placed;
 
@@ -76,6 +77,8 @@ pub struct Set<'a, K: CacheKey, V: Send + Sync + 'static, M = Lenient> {
     tags: Vec<Tag>,
     /// What stands for the entries it was derived from.
     parents: Vec<Tag>,
+    /// What a strategy hears of the value.
+    said: Option<Box<Said>>,
     mode: PhantomData<fn() -> M>,
 }
 
@@ -89,6 +92,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             options: self.view.core.options,
             tags: Vec::new(),
             parents: Vec::new(),
+            said: None,
             mode: PhantomData,
         }
     }
@@ -159,6 +163,54 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
         self
     }
 
+    /// Names the kind of value, for a strategy to hear. Default: none.
+    pub fn data_type(mut self, data_type: impl Into<Box<str>>) -> Self {
+        self.said.get_or_insert_default().data_type = Some(data_type.into());
+        self
+    }
+
+    /// Says something of the value that a strategy asks for, such as `cache_priority` and `high`.
+    /// Nobody else hears it, and no level stores it. Default: nothing.
+    pub fn attribute(mut self, name: impl Into<Box<str>>, text: impl Into<Box<str>>) -> Self {
+        self.said.get_or_insert_default().attributes.push((name.into(), text.into()));
+        self
+    }
+
+    /// What the facade's caller said. A life that only its data type or its manager gives is the
+    /// cache's own.
+    pub(crate) fn said(
+        mut self,
+        data_type: Option<&str>,
+        attributes: &[(&str, &str)],
+        is_life_named: bool,
+    ) -> Self {
+        let own = |text: &str| Box::<str>::from(text);
+        let has_any = data_type.is_some() || !attributes.is_empty();
+        if has_any || is_life_named {
+            let said = self.said.get_or_insert_default();
+            said.data_type = data_type.map(own);
+            said.attributes =
+                attributes.iter().map(|(name, text)| (own(name), own(text))).collect();
+            said.is_life_named = is_life_named;
+        }
+        self
+    }
+
+    /// Gives the entry this life.
+    pub(crate) fn living(mut self, life: Life) -> Self {
+        self.options.ttl = Some(life);
+        self
+    }
+
+    /// Asks the cache's strategy, and takes the life it gives. Whether the value is to be stored.
+    fn is_kept(&mut self) -> bool {
+        let advice =
+            self.cache.advise(&self.key, &self.value, &self.options, self.said.as_deref(), None);
+        let Some(advice) = advice else { return true };
+        self.options.ttl = advice.ttl.map(Life::For).or(self.options.ttl);
+        advice.is_kept
+    }
+
     /// Whether the entry would carry what no entry can.
     fn is_invalid(&self) -> bool {
         self.tags.iter().any(Tag::is_invalid) || self.parents.iter().any(Tag::is_unstorable)
@@ -175,9 +227,13 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
     ///
     /// # Errors
     /// For an invalid tag, and as [`Cache::set_multi_level`].
-    pub async fn multi_level(self) -> Result<Placed> {
+    pub async fn multi_level(mut self) -> Result<Placed> {
         if self.is_invalid() {
             return Err(invalid());
+        }
+        if !self.is_kept() {
+            self.cache.decline(self.key).await?;
+            return Ok(self.cache.nowhere());
         }
         let Set { cache, key, value, options, mut tags, parents, .. } = self;
         tags.extend(parents);
@@ -195,6 +251,7 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
             options: self.options,
             tags: self.tags,
             parents: self.parents,
+            said: self.said,
             mode: PhantomData,
         }
     }
@@ -232,13 +289,16 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M: SetMode> Future for SetFuture
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<M::Output> {
         if let Stage::Start(set) = &mut self.stage {
-            let set = set.take().expect("a future is not polled after it gave its output");
+            let mut set = set.take().expect("a future is not polled after it gave its output");
             if set.is_invalid() {
                 return Poll::Ready(M::answer(Ok(SetOutcome::Invalid)));
             }
+            let is_kept = set.is_kept();
             let Set { cache, key, value, options, mut tags, parents, .. } = set;
             tags.extend(parents);
-            let now = if cache.may_have_dependents() {
+            let now = if !is_kept {
+                SetNow::Below(Box::pin(cache.decline(key)))
+            } else if cache.may_have_dependents() {
                 SetNow::Below(Box::pin(async move {
                     cache.set_parent(key, value, tags, &options).await
                 }))

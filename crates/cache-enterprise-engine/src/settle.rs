@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cache_enterprise_core::{CacheKey, Tag};
 
 use crate::cache::Cache;
+use crate::filling::Said;
 use crate::options::{Life, Options};
 use crate::read::Call;
 
@@ -16,6 +17,8 @@ pub(crate) struct Settled<'a> {
     pub(crate) etag: Option<Box<str>>,
     /// Whether it is kept at all.
     pub(crate) is_stored: bool,
+    /// What the loader said of the value.
+    pub(crate) said: Said,
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
@@ -42,6 +45,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let is_kept = !told.is_skipped && !call.access.is_read_only();
         let is_stored = is_kept && !has_invalid && !tags.iter().any(Tag::is_unstorable);
-        Settled { options, tags, etag: told.etag, is_stored }
+        Settled { options, tags, etag: told.etag, is_stored, said: told.said }
     }
 }

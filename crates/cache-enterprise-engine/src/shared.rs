@@ -12,6 +12,7 @@ use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
     CacheLevel, Capacity, Clock, Event, Millis, Observer, PlacementPolicy, Result, Sequence, mutant,
 };
+use cache_enterprise_strategies::StrategyRegistry;
 use hashbrown::HashMap;
 
 use crate::builder::{ManagerBuilder, entropy};
@@ -101,6 +102,9 @@ pub(crate) struct Shared {
     pub(crate) data_types: HashMap<String, Duration>,
     pub(crate) failover: Failover,
     pub(crate) placement: Arc<dyn PlacementPolicy>,
+    pub(crate) strategies: StrategyRegistry,
+    /// The strategy of caches that name none.
+    pub(crate) fill_strategy: Option<String>,
     pub(crate) observer: Arc<dyn Observer>,
     /// Where happenings are handed to listeners.
     pub(crate) hub: Arc<Hub>,
@@ -163,6 +167,8 @@ impl Shared {
             data_types: builder.data_types,
             failover: builder.failover,
             placement: builder.placement,
+            strategies: builder.strategies,
+            fill_strategy: builder.fill_strategy,
             observer: builder.observer,
             hub: builder.hub,
             tenants: Mutex::default(),

@@ -31,6 +31,8 @@ pub struct CacheSpec<K, V, S = Inherit> {
     schema: u64,
     paths: Option<Paths>,
     has_dependents: bool,
+    strategy: Option<&'static str>,
+    is_same: Option<fn(&V, &V) -> bool>,
     codec: S,
     types: PhantomData<fn() -> (K, V)>,
 }
@@ -52,6 +54,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> CacheSpec<K, V> {
             schema: 0,
             paths: None,
             has_dependents: false,
+            strategy: None,
+            is_same: None,
             codec: Inherit,
             types: PhantomData,
         }
@@ -256,6 +260,25 @@ impl<K, V, S: Copy> CacheSpec<K, V, S> {
         self
     }
 
+    /// Names the strategy that decides which values of this cache are stored and for how long; it
+    /// is registered with the manager before the cache is opened. It is asked where a value is set
+    /// or loaded, never on a hit, and a life that a call or its loader names stands. Default: the
+    /// manager's, which has none unless its builder names one.
+    #[must_use]
+    pub const fn fill_strategy(mut self, name: &'static str) -> Self {
+        self.strategy = Some(name);
+        self
+    }
+
+    /// Tells a strategy whether a value that was loaded anew is the same as before. Default: by
+    /// their etags where loaders give them, else by what the codec writes of both, else nobody is
+    /// told.
+    #[must_use]
+    pub const fn same_value(mut self, is_same: fn(&V, &V) -> bool) -> Self {
+        self.is_same = Some(is_same);
+        self
+    }
+
     /// A codec of this cache's own. Default: the manager's.
     pub const fn codec<X: Codec<V> + Format + Copy>(self, codec: X) -> CacheSpec<K, V, Own<X>> {
         CacheSpec {
@@ -266,6 +289,8 @@ impl<K, V, S: Copy> CacheSpec<K, V, S> {
             schema: self.schema,
             paths: self.paths,
             has_dependents: self.has_dependents,
+            strategy: self.strategy,
+            is_same: self.is_same,
             codec: Own(codec),
             types: PhantomData,
         }
@@ -281,6 +306,14 @@ impl<K, V, S> CacheSpec<K, V, S> {
     /// The options set on this spec.
     pub const fn options(&self) -> &Options {
         &self.options
+    }
+
+    pub(crate) const fn strategy_name(&self) -> Option<&'static str> {
+        self.strategy
+    }
+
+    pub(crate) const fn comparison(&self) -> Option<fn(&V, &V) -> bool> {
+        self.is_same
     }
 
     pub(crate) const fn own_capacity(&self) -> Option<Capacity> {

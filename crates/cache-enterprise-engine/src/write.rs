@@ -14,9 +14,10 @@ use cache_enterprise_core::{
 use std::sync::Arc;
 
 use crate::cache::{Cache, Leaving};
+use crate::filling::{Advice, AsLoaded};
 use crate::flight::{Landing, Lead};
 use crate::names::Names;
-use crate::options::Options;
+use crate::options::{Life, Options};
 use crate::read::{Answer, Call, Source};
 use crate::settle::Settled;
 use crate::weight::value_bytes;
@@ -213,22 +214,35 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         lead: Lead<'_, K, V>,
         value: V,
         begun: Millis,
+        older: Option<&Cached<V>>,
         call: &Call,
     ) -> (Answer<V>, Option<Sealed>) {
         let now = self.view.clock.now();
-        let Settled { options, tags, etag, is_stored } = self.settled(call);
+        let Settled { mut options, tags, etag, is_stored, said } = self.settled(call);
         let tags = self.labelled(key, tags);
         if !is_stored {
             let cached = self.unstored(value);
             lead.land_empty(Landing::Value(cached.clone(), Source::Loader));
             return (Answer::Value(cached, Source::Loader.into()), None);
         }
+        // A load that took no time still counts as one.
+        let load_ms = now.saturating_sub(begun).max(1);
+        let loaded =
+            AsLoaded { took_ms: load_ms, older, etag: etag.as_deref(), is_confirmed: false };
+        match self.advise(key, &value, &options, Some(&said), Some(loaded)) {
+            Some(Advice { is_kept: false, .. }) => {
+                self.view.core.counts.declined.add(1);
+                let cached = self.unstored(value);
+                self.pass_landed(lead, Landing::Value(cached.clone(), Source::Loader));
+                return (Answer::Value(cached, Source::Loader.into()), None);
+            }
+            Some(Advice { ttl: Some(ttl), .. }) => options.to_mut().ttl = Some(Life::For(ttl)),
+            _ => {}
+        }
         let version = match mutant::breaks("a version is from before the load") {
             true => self.view.tenant.epochs.sequence().newest(),
             false => lead.started(),
         };
-        // A load that took no time still counts as one.
-        let load_ms = now.saturating_sub(begun).max(1);
         let plan = self.plan(version, lead.checked(), now, tags, &options);
         let early = self.early(&options, plan.dates, load_ms);
         let plan = Plan { early, etag, ..plan };
@@ -263,8 +277,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         stored.is_some()
     }
 
-    /// As [`store_landed`](Self::store_landed), for a call that passes level 1 by: what that holds
-    /// is older now, and goes.
+    /// As [`store_landed`](Self::store_landed), for a value that level 1 does not get: what it
+    /// holds is older now, and goes.
     fn pass_landed(&self, lead: Lead<'_, K, V>, landing: Landing<V>) -> bool {
         let mut leaving = Leaving::<K, V>::default();
         let passed = lead.land(landing, |key| {

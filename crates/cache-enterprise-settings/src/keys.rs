@@ -313,6 +313,29 @@ pub const KEYS: &[Key] = &[
     ),
     key("defaults.idle", Kind::TimeOrOff, "off", "10m", "Unread for this long, an entry ends"),
     key("defaults.hard_timeout", Kind::Time, "30s", "10s", "Longest a load may take"),
+    key(
+        "defaults.fill_strategy",
+        Kind::Name,
+        "",
+        "adaptive_ttl",
+        "Name of the strategy that decides which values are stored and for how long: \
+         `adaptive_ttl`, or one that the program registers with `Wiring::strategy`. Default: none",
+    ),
+    key(
+        "adaptive_ttl.min_ttl",
+        Kind::Time,
+        "1m",
+        "30s",
+        "Shortest life that the strategy `adaptive_ttl` gives; new keys start with it",
+    ),
+    key("adaptive_ttl.max_ttl", Kind::Time, "1h", "6h", "Longest life that it gives"),
+    key(
+        "adaptive_ttl.adjustment_factor",
+        Kind::Share,
+        "0.1",
+        "0.25",
+        "Share by which a life grows when a reload brought the same value, and shrinks when not",
+    ),
     aliased(
         key("codec", Kind::Name, "messagepack", "json", "Name of the codec below level 1"),
         &[("serialization", "codec"), ("performance_config.serialization", "codec")],

@@ -57,7 +57,7 @@ pub use origin::Origin;
 pub use problem::{Problem, SettingsErrors};
 pub use secret::{Secret, SecretRef};
 pub use settings::{
-    BreakerSettings, BulkheadSettings, CompressionSettings, EntryDefaults, FailoverStrategy,
-    HedgeSettings, Life, RetrySettings, Settings, TimeoutSettings,
+    AdaptiveTtlSettings, BreakerSettings, BulkheadSettings, CompressionSettings, EntryDefaults,
+    FailoverStrategy, HedgeSettings, Life, RetrySettings, Settings, TimeoutSettings,
 };
 pub use value::OptionValue;

@@ -48,6 +48,8 @@ pub struct Settings {
     failover: FailoverStrategy,
     promote_after: u32,
     defaults: EntryDefaults,
+    strategy: Option<String>,
+    adaptive_ttl: AdaptiveTtlSettings,
     codec: String,
     compression: Option<CompressionSettings>,
     compression_threshold: u64,
@@ -86,6 +88,18 @@ pub struct EntryDefaults {
     pub idle: Option<Duration>,
     /// Longest a load may take. Default 30 s.
     pub hard_timeout: Duration,
+}
+
+/// What the strategy `adaptive_ttl` keeps to.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AdaptiveTtlSettings {
+    /// The shortest life. Default 1 min.
+    pub min_ttl: Duration,
+    /// The longest life. Default 1 h.
+    pub max_ttl: Duration,
+    /// Share by which a life grows or shrinks. Default 0.1.
+    pub adjustment_factor: f64,
 }
 
 /// How values are compressed below level 1.
@@ -234,6 +248,17 @@ impl Settings {
         &self.defaults
     }
 
+    /// Name of the strategy that decides which values are stored and for how long, when one was
+    /// chosen.
+    pub fn strategy(&self) -> Option<&str> {
+        self.strategy.as_deref()
+    }
+
+    /// What the strategy `adaptive_ttl` keeps to.
+    pub fn adaptive_ttl(&self) -> &AdaptiveTtlSettings {
+        &self.adaptive_ttl
+    }
+
     /// Name of the codec below level 1.
     pub fn codec(&self) -> &str {
         &self.codec
@@ -317,6 +342,12 @@ impl Settings {
             },
             promote_after: tree.count("promote_after"),
             defaults: EntryDefaults::of(tree),
+            strategy: tree.optional_name("defaults.fill_strategy"),
+            adaptive_ttl: AdaptiveTtlSettings {
+                min_ttl: tree.time("adaptive_ttl.min_ttl"),
+                max_ttl: tree.time("adaptive_ttl.max_ttl"),
+                adjustment_factor: tree.share("adaptive_ttl.adjustment_factor"),
+            },
             codec: tree.name("codec"),
             compression_threshold: tree.size("compression.threshold"),
             compression: tree.flag("compression.enabled").then_some(compression),

@@ -164,6 +164,14 @@ impl Tree {
         })
     }
 
+    /// A name that nobody need have written.
+    pub(crate) fn optional_name(&self, path: &str) -> Option<String> {
+        match &self.get(path)?.typed {
+            Typed::Name(name) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn flag(&self, path: &str) -> bool {
         self.read(path, |typed| match typed {
             Typed::Flag(flag) => Some(*flag),

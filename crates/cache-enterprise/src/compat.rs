@@ -1,8 +1,13 @@
 //! The requirements' own names, as thin types over the manager.
 
 mod invalidation;
+mod strategies;
 
 pub use invalidation::{InvalidationEngine, InvalidationService};
+pub use strategies::{
+    AdaptiveStrategy, CacheStrategy, EnableMlOptimization, EnableStrategies, MLPredictiveStrategy,
+    SmartCache,
+};
 
 use std::ops::Deref;
 

@@ -17,8 +17,9 @@ pub use cache_enterprise_engine::{
     Description, EffectiveOption, EpochView, Events, Explanation, Failover, Fetch, Fetched,
     Happening, Hit, Hook, Invalidate, Invalidations, KeyPath, Leases, LevelView, Life, Listener,
     Load, LoadContext, LoadError, Loader, Loading, ManagerBuilder, OnError, OnNoWaiters, Options,
-    Origin, Pattern, Quota, Reach, Receipt, Refresh, Removal, Severity, ShutdownReport, Source,
-    Strategy, Sweep, SweepReport, Tenant, TenantUsage, Under, Verdict, block_on, path,
+    Origin, Pattern, Prefetching, Quota, Reach, Receipt, Refresh, Removal, Severity,
+    ShutdownReport, SmartCache, Source, Strategy, Sweep, SweepReport, Tenant, TenantUsage, Under,
+    Verdict, Warm, WarmProgress, WarmReport, block_on, path,
 };
 
 #[cfg(feature = "tiers")]

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use cache_enterprise_core::{Codec, Error, Own, Result, SetOutcome, Tag};
 
-use self::value::{AnyCodec, AnyValue};
+use self::value::AnyCodec;
+pub(crate) use self::value::AnyValue;
 use crate::bulk::{BulkReport, Removal};
 use crate::cache::Cache;
 use crate::manager::CacheManager;
@@ -62,7 +63,14 @@ impl<C> CacheManager<C> {
         V: Send + Sync + 'static,
     {
         let call = FacadeCall::new(self, key);
-        FacadeSet { call, value, ttl: None, data_type: None, tags: Vec::new() }
+        FacadeSet {
+            call,
+            value,
+            ttl: None,
+            data_type: None,
+            attributes: Vec::new(),
+            tags: Vec::new(),
+        }
     }
 
     /// As [`set`](Self::set), placed by the heat of the key; tells where it went. See
@@ -244,6 +252,7 @@ pub struct FacadeSet<'a, C, V> {
     value: Arc<V>,
     ttl: Option<Duration>,
     data_type: Option<&'a str>,
+    attributes: Vec<(&'a str, &'a str)>,
     tags: Vec<Tag>,
 }
 
@@ -266,9 +275,17 @@ impl<'a, C, V> FacadeSet<'a, C, V> {
         self
     }
 
-    /// A data type named in the builder, which gives the entry its life.
+    /// A data type named in the builder, which gives the entry its life. A strategy hears it, and
+    /// may have a life for types that the builder does not name.
     pub fn data_type(mut self, data_type: &'a str) -> Self {
         self.data_type = Some(data_type);
+        self
+    }
+
+    /// Says something of the value that a strategy asks for; see
+    /// [`Set::attribute`](crate::Set::attribute). Default: nothing.
+    pub fn attribute(mut self, name: &'a str, text: &'a str) -> Self {
+        self.attributes.push((name, text));
         self
     }
 
@@ -288,6 +305,16 @@ impl<C, V> FacadeSet<'_, C, V> {
         if let Some(ttl) = self.ttl {
             return Ok(Life::For(ttl));
         }
+        let has_strategy = self.call.manager.shared.fill_strategy.is_some();
+        match self.configured_life() {
+            // The strategy has the last word.
+            Err(_) if has_strategy => Ok(Life::Forever),
+            life => life,
+        }
+    }
+
+    /// The life that the data type or the manager configures.
+    fn configured_life(&self) -> Result<Life> {
         let shared = &self.call.manager.shared;
         if let Some(data_type) = self.data_type {
             return shared.data_types.get(data_type).map(|ttl| Life::For(*ttl)).ok_or_else(|| {
@@ -320,11 +347,8 @@ where
         let is_written = manager.has_tiers();
         let value = AnyValue::typed(self.value, is_written.then_some(&manager.codec))?;
         let set = cache.set(self.call.key, value).tags(self.tags);
-        let set = match life {
-            Life::For(ttl) => set.ttl(ttl),
-            Life::Forever => set.forever(),
-        };
-        set.multi_level().await
+        let set = set.said(self.data_type, &self.attributes, self.ttl.is_some());
+        set.living(life).multi_level().await
     }
 }
 
@@ -343,12 +367,9 @@ where
             let is_written = manager.has_tiers();
             let value = AnyValue::typed(self.value, is_written.then_some(&manager.codec))?;
             let set = cache.set(self.call.key, value).tags(self.tags);
-            let set = match life {
-                Life::For(ttl) => set.ttl(ttl),
-                Life::Forever => set.forever(),
-            };
-            match set.strict().await? {
-                SetOutcome::Fenced | SetOutcome::Stored => Ok(()),
+            let set = set.said(self.data_type, &self.attributes, self.ttl.is_some());
+            match set.living(life).strict().await? {
+                SetOutcome::Fenced | SetOutcome::Stored | SetOutcome::Declined => Ok(()),
                 outcome => {
                     let kind = cache_enterprise_core::ErrorKind::Unavailable;
                     Err(Error::new(kind, "not every level took the value")

@@ -60,6 +60,11 @@ impl AnyValue {
             .map_err(|_| another_type(typed.type_name, type_name::<V>()))
     }
 
+    /// The value itself, once somebody brought it or asked for it.
+    pub(crate) fn revealed(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.typed.get().map(|typed| &*typed.value)
+    }
+
     /// Bytes the value holds, as far as is known.
     pub(crate) fn bytes_held(&self) -> usize {
         let bytes = self.bytes.as_ref().map_or(0, Bytes::len);

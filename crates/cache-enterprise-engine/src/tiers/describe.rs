@@ -76,7 +76,11 @@ impl Rows<'_> {
         let compressor = self.level.compressor.as_ref();
         let name = compressor.map_or("none", |compressor| compressor.name());
         self.push("compression", name.to_owned());
-        self.push("promote_after", config.promote_after.to_string());
+        let promotes = match config.promotion {
+            Some(_) => "by a policy".to_owned(),
+            None => config.promote_after.to_string(),
+        };
+        self.push("promote_after", promotes);
         let guards = &config.guards;
         self.push_timeout(guards.timeout.as_ref());
         self.push_hedge(guards.hedge.as_ref());

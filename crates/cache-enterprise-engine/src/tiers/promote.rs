@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use cache_enterprise_core::StoredKey;
+use cache_enterprise_strategies::admission::PromotionPolicy;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 /// Small counters shared by keys of one hash. Every `COUNTERS * 8` notes all are halved, so that
 /// what was hot long ago cools down. A collision promotes early, never late.
@@ -13,6 +15,8 @@ pub(crate) struct Heat {
     counters: Box<[AtomicU8]>,
     notes: AtomicU32,
     hasher: hashbrown::DefaultHashBuilder,
+    /// Who decides instead of the counters.
+    policy: Option<Arc<dyn PromotionPolicy>>,
 }
 
 const COUNTERS: usize = 1 << 14;
@@ -26,11 +30,21 @@ impl Heat {
             counters: (0..len).map(|_| AtomicU8::new(0)).collect(),
             notes: AtomicU32::new(0),
             hasher: hashbrown::DefaultHashBuilder::default(),
+            policy: None,
         }
+    }
+
+    /// What `policy` says, or promotion after `threshold` hits where there is none.
+    pub(crate) fn decided(threshold: u32, policy: Option<Arc<dyn PromotionPolicy>>) -> Self {
+        let threshold = if policy.is_some() { 1 } else { threshold };
+        Self { policy, ..Self::new(threshold) }
     }
 
     /// Notes a hit and says whether the entry should climb.
     pub(crate) fn note(&self, key: &StoredKey) -> bool {
+        if let Some(policy) = &self.policy {
+            return policy.promote(self.hasher.hash_one(key));
+        }
         if self.threshold <= 1 {
             return true;
         }

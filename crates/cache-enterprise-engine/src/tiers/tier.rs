@@ -17,6 +17,8 @@ use super::forms::{Compression, shared};
 use super::lease::Leasing;
 use super::promote::Heat;
 use super::{Failing, Guards};
+use cache_enterprise_strategies::admission::PromotionPolicy;
+
 use crate::options::{Origin, Origins};
 
 /// When a write reaches a tier.
@@ -56,6 +58,8 @@ pub(crate) struct TierConfig {
     pub(crate) ttl: Option<Duration>,
     pub(crate) write: WritePolicy,
     pub(crate) promote_after: u32,
+    /// Who decides it instead.
+    pub(crate) promotion: Option<Arc<dyn PromotionPolicy>>,
     pub(crate) compression: Compression,
     pub(crate) guards: Guards,
     pub(crate) origins: Origins,
@@ -70,6 +74,7 @@ impl Tier {
             ttl: None,
             write: WritePolicy::Through,
             promote_after: 1,
+            promotion: None,
             compression: Compression::Inherited,
             guards: Guards::default(),
             origins: Origins::default(),
@@ -103,6 +108,24 @@ impl Tier {
     #[must_use]
     pub fn promote_after(mut self, hits: u32) -> Self {
         self.config.promote_after = hits.max(1);
+        self.origin("promote_after", Origin::Manager)
+    }
+
+    /// Decides by a policy at which hit in this tier an entry climbs, in the place of a number of
+    /// hits. It is asked at each such hit. Default: [`promote_after`](Self::promote_after).
+    ///
+    /// ```
+    /// use cache_enterprise_engine::Tier;
+    /// use cache_enterprise_strategies::admission::PromoteByHeat;
+    ///
+    /// fn choosy(tier: Tier) -> cache_enterprise_core::Result<Tier> {
+    ///     // At the third hit lately, told for about 100 000 keys.
+    ///     Ok(tier.promote_by(PromoteByHeat::new(3, 100_000)?))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn promote_by(mut self, policy: impl PromotionPolicy) -> Self {
+        self.config.promotion = Some(Arc::new(policy));
         self.origin("promote_after", Origin::Manager)
     }
 
@@ -235,7 +258,7 @@ pub(crate) async fn open(
     let name = opened.backend.name().to_owned();
     let inner = Arc::clone(&opened.backend);
     let (backend, breaker) = config.guards.around(inner, clock, observer);
-    let heat = Heat::new(config.promote_after);
+    let heat = Heat::decided(config.promote_after, config.promotion.clone());
     let counts = LevelCounts::default();
     let failing = Failing::default();
     let level = Level {

@@ -37,6 +37,7 @@ mod set_value_is_there_or_said_to_be_refused;
 mod soft_invalidation_leaves_a_fallback;
 mod stale_answers_only_where_allowed;
 mod stale_value_answers_while_one_refresh_runs;
+mod strategy_decides_what_is_stored;
 mod tags_of_any_kind_end_what_carries_them;
 mod tenants_are_apart;
 mod unmodified_value_lives_on_where_it_stands;

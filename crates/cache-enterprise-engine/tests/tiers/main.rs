@@ -28,6 +28,7 @@ mod named_backend_is_a_space_of_its_own;
 mod newer_envelope_is_a_miss_and_not_an_error;
 mod pattern_walks_each_tier_within_its_budget;
 mod placed_values_lie_where_their_heat_says;
+mod prediction_loads_ahead;
 mod removal_a_tier_did_not_hear_is_never_undone;
 mod scripted;
 mod soft_end_is_seen_in_every_tier;
@@ -35,6 +36,7 @@ mod stale_bytes_answer_only_within_their_grace;
 mod tenant_without_its_epochs_is_cold_never_stale;
 mod tenants_share_a_tier_and_no_entry;
 mod values_climb_and_travel_as_told;
+mod warm_up_loads_ahead_within_its_limits;
 mod writes_behind_are_not_lost;
 
 use std::future::IntoFuture;

@@ -3,6 +3,7 @@
 use cache_enterprise_core::{Clock, mins};
 use cache_enterprise_engine::{CacheSpec, Source, Tier, WritePolicy};
 use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_strategies::admission::PromoteByHeat;
 use cache_enterprise_testkit::Seed;
 use cache_enterprise_testkit::chaos::ChaosCodec;
 
@@ -61,4 +62,20 @@ async fn a_tier_that_is_written_around_fills_from_below_and_keeps_nothing_old() 
     assert_eq!(upper.len(), 0, "what the write replaced is gone");
     cache.drop_level1();
     assert_eq!(get(&cache, 1).await, Some(8));
+}
+
+#[tokio::test]
+async fn an_entry_climbs_when_its_policy_says_so() {
+    let clock = Clock::manual();
+    let policy = PromoteByHeat::new(3, 1_000).unwrap();
+    let below = Tier::new(tier("below")).promote_by(policy);
+    let manager = builder(&clock).l2(below).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    set(&cache, 1, 10).await;
+    cache.drop_level1();
+    for is_held in [false, false, true] {
+        assert_eq!(get(&cache, 1).await, Some(10));
+        assert_eq!(cache.peek(&1).is_some(), is_held);
+    }
+    assert_eq!(manager.describe().row("l2.promote_after").unwrap().value, "by a policy");
 }

@@ -8,17 +8,23 @@ mod packers;
 mod plan;
 mod single;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    BackendFactory, BackendRegistry, BusFactory, Clock, NoObserver, Observer, Result,
+    BackendFactory, BackendRegistry, BusFactory, Clock, Error, ErrorKind, NoObserver, Observer,
+    Result, check_name,
 };
 use cache_enterprise_engine::{CacheManager, Failover};
 use cache_enterprise_serializers::AnySerde;
 use cache_enterprise_settings::{FailoverStrategy, Settings, SettingsErrors};
+use cache_enterprise_strategies::CacheStrategy;
 
 use plan::Plan;
 pub use single::WithBackend;
+
+/// Strategies of the program's own, by name.
+type Strategies = BTreeMap<String, Arc<dyn CacheStrategy>>;
 
 /// Builds a manager from settings alone, with the backends of the enabled features. For backends,
 /// a clock or an observer of your own see [`Wiring`].
@@ -89,6 +95,7 @@ impl FromSettings for CacheManager<AnySerde> {
 #[derive(Clone, Debug)]
 pub struct Wiring {
     backends: BackendRegistry,
+    strategies: Strategies,
     clock: Clock,
     observer: Arc<dyn Observer>,
 }
@@ -96,7 +103,12 @@ pub struct Wiring {
 impl Wiring {
     /// The backends of the enabled features, the machine's clock, and nobody who observes.
     pub fn new() -> Self {
-        Self { backends: built_in(), clock: Clock::system(), observer: Arc::new(NoObserver) }
+        Self {
+            backends: built_in(),
+            strategies: Strategies::new(),
+            clock: Clock::system(),
+            observer: Arc::new(NoObserver),
+        }
     }
 
     /// As [`new`](Self::new), without any backend: for those who register their own under the
@@ -124,6 +136,21 @@ impl Wiring {
         Ok(self)
     }
 
+    /// Registers a strategy under the name that `defaults.fill_strategy` and the specs of caches use.
+    /// Default: `adaptive_ttl`, as the settings say.
+    ///
+    /// # Errors
+    /// When the name is taken, empty or too long.
+    pub fn strategy(mut self, name: &str, strategy: Arc<dyn CacheStrategy>) -> Result<Self> {
+        check_name("strategy", name)?;
+        if name == plan::ADAPTIVE_TTL || self.strategies.contains_key(name) {
+            let text = "a strategy of this name is registered already; choose another name";
+            return Err(Error::new(ErrorKind::Conflict, text).with("strategy", name));
+        }
+        self.strategies.insert(name.to_owned(), strategy);
+        Ok(self)
+    }
+
     /// Where time comes from. Default: the machine.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -144,7 +171,7 @@ impl Wiring {
     /// # Errors
     /// Every problem at once, each with the place where it was written and what to do.
     pub fn check(&self, settings: &Settings) -> Result<(), SettingsErrors> {
-        Plan::of(settings, &self.backends).map(drop)
+        Plan::of(settings, &self.backends, &self.strategies).map(drop)
     }
 
     /// Opens the levels of `settings` and builds the manager; with levels below level 1 inside a
@@ -153,8 +180,18 @@ impl Wiring {
     /// # Errors
     /// As [`check`](Self::check), else what keeps a level from opening.
     pub async fn manager(&self, settings: &Settings) -> Result<CacheManager<AnySerde>> {
-        let Plan { l1, l1_ttl_max, options, codec, compressor, readers, tiers, beside, bus } =
-            Plan::of(settings, &self.backends)?;
+        let Plan {
+            l1,
+            l1_ttl_max,
+            options,
+            codec,
+            compressor,
+            readers,
+            tiers,
+            beside,
+            bus,
+            adaptive,
+        } = Plan::of(settings, &self.backends, &self.strategies)?;
         let mut builder = CacheManager::builder(settings.name())
             .options(options)
             .codec(codec)
@@ -167,6 +204,13 @@ impl Wiring {
             });
         if let Some(name) = settings.default_backend() {
             builder = builder.default_backend(name);
+        }
+        builder = builder.register_strategy(plan::ADAPTIVE_TTL, adaptive)?;
+        for (name, strategy) in &self.strategies {
+            builder = builder.register_strategy(name, Arc::clone(strategy))?;
+        }
+        if let Some(name) = settings.strategy() {
+            builder = builder.fill_strategy(name);
         }
         if let Some(capacity) = l1 {
             builder = builder.l1(capacity);

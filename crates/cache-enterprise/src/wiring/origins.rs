@@ -6,7 +6,7 @@ use cache_enterprise_engine::{ManagerBuilder, Origin, Tier, Tiered};
 use cache_enterprise_settings::{self as settings, LevelKind, LevelSettings, Settings};
 
 /// An option of the manager and the key of the settings that sets it.
-const MANAGER: [(&str, &str); 11] = [
+const MANAGER: [(&str, &str); 12] = [
     ("name", "name"),
     ("codec", "codec"),
     ("ttl", "defaults.ttl"),
@@ -17,6 +17,7 @@ const MANAGER: [(&str, &str); 11] = [
     ("idle", "defaults.idle"),
     ("hard_timeout", "defaults.hard_timeout"),
     ("default_backend", "default_backend"),
+    ("fill_strategy", "defaults.fill_strategy"),
     ("failover.strategy", "failover.strategy"),
 ];
 

@@ -12,12 +12,17 @@ use cache_enterprise_resilience::{
 };
 use cache_enterprise_serializers::AnySerde;
 use cache_enterprise_settings::{
-    self as settings, EntryDefaults, HedgeSettings, LevelKind, LevelSettings, Problem, Settings,
-    SettingsErrors, WriteSettings,
+    self as settings, AdaptiveTtlSettings, EntryDefaults, HedgeSettings, LevelKind, LevelSettings,
+    Problem, Settings, SettingsErrors, WriteSettings,
 };
+use cache_enterprise_strategies::lifetime::AdaptiveTtl;
+use cache_enterprise_strategies::{CacheStrategy, Composite, WithLifetime};
 
-use super::origins;
 use super::packers::{Packers, readers};
+use super::{Strategies, origins};
+
+/// The name of the built-in strategy of lives.
+pub(super) const ADAPTIVE_TTL: &str = "adaptive_ttl";
 
 /// Share of a token that a success earns for retries, in per cent: that of
 /// [`RetryBudget::default`].
@@ -42,6 +47,8 @@ pub(super) struct Plan {
     /// Backends beside the levels, by name.
     pub(super) beside: Vec<(String, Tier)>,
     pub(super) bus: Option<PlannedBus>,
+    /// The strategy that every manager from settings knows.
+    pub(super) adaptive: Arc<dyn CacheStrategy>,
 }
 
 /// The bus between processes.
@@ -59,6 +66,7 @@ impl Plan {
     pub(super) fn of(
         settings: &Settings,
         backends: &BackendRegistry,
+        strategies: &Strategies,
     ) -> Result<Self, SettingsErrors> {
         let mut problems = Vec::new();
         let (top, below) = match settings.levels() {
@@ -83,6 +91,8 @@ impl Plan {
         let beside: Vec<_> =
             named.filter_map(|level| Some((level.name.clone()?, tier(level)?))).collect();
         let bus = bus(settings, backends, &mut problems);
+        problems.extend(unknown_strategy(settings, strategies));
+        let adaptive = adaptive_ttl(settings, &mut problems);
         SettingsErrors::check(problems)?;
         Ok(Self {
             l1: top.and_then(level1),
@@ -94,6 +104,7 @@ impl Plan {
             tiers,
             beside,
             bus,
+            adaptive,
         })
     }
 }
@@ -156,6 +167,33 @@ fn tier(
                 "correct it",
             ));
             None
+        }
+    }
+}
+
+fn unknown_strategy(settings: &Settings, strategies: &Strategies) -> Option<Problem> {
+    let name = settings.strategy()?;
+    if name == ADAPTIVE_TTL || strategies.contains_key(name) {
+        return None;
+    }
+    let known: Vec<_> =
+        [ADAPTIVE_TTL].into_iter().chain(strategies.keys().map(String::as_str)).collect();
+    let what = format!("no strategy is named `{name}`");
+    let fix = format!("write one of {}, or register one with `Wiring::strategy`", known.join(", "));
+    Some(settings.problem("defaults.fill_strategy", what, fix))
+}
+
+/// The strategy of lives that follow how often values change; of no opinion where its bounds are a
+/// problem.
+fn adaptive_ttl(settings: &Settings, problems: &mut Vec<Problem>) -> Arc<dyn CacheStrategy> {
+    let AdaptiveTtlSettings { min_ttl, max_ttl, adjustment_factor, .. } = *settings.adaptive_ttl();
+    match AdaptiveTtl::new(min_ttl, max_ttl, adjustment_factor) {
+        Ok(adaptive) => Arc::new(WithLifetime(adaptive)),
+        Err(error) => {
+            let named = error.context().find(|(name, _)| *name == "parameter");
+            let key = format!("adaptive_ttl.{}", named.map_or("min_ttl", |(_, name)| name));
+            problems.push(settings.problem(&key, error.to_string(), "write one within the range"));
+            Arc::new(Composite::default())
         }
     }
 }
@@ -316,16 +354,16 @@ mod tests {
     #[test]
     fn a_compressor_that_nobody_chose_may_be_missing_and_a_chosen_one_may_not() {
         let (backends, is_built_in) = (BackendRegistry::new(), cfg!(feature = "zstd"));
-        let unset = Plan::of(&Settings::default(), &backends).unwrap();
+        let unset = Plan::of(&Settings::default(), &backends, &Strategies::new()).unwrap();
         assert_eq!(unset.compressor.is_some(), is_built_in);
         let chosen = Settings::builder().set("compression.algorithm", "zstd").build().unwrap();
-        assert_eq!(Plan::of(&chosen, &backends).is_ok(), is_built_in);
+        assert_eq!(Plan::of(&chosen, &backends, &Strategies::new()).is_ok(), is_built_in);
     }
 
     #[test]
     fn a_backend_whose_feature_is_off_is_told_by_the_feature() {
         let settings = Settings::builder().set("levels.1.kind", "disk").build().unwrap();
-        let errors = Plan::of(&settings, &BackendRegistry::new()).unwrap_err();
+        let errors = Plan::of(&settings, &BackendRegistry::new(), &Strategies::new()).unwrap_err();
         assert!(errors.to_string().ends_with("enable the feature `disk`"), "{errors}");
     }
 }

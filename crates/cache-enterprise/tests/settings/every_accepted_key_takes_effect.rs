@@ -106,6 +106,7 @@ const CASES: &[Case] = &[
     plain("defaults.stale_if_error", "1h", ("stale_if_error", "3600s")),
     plain("defaults.idle", "10m", ("idle", "600s")),
     plain("defaults.hard_timeout", "10s", ("hard_timeout", "10s")),
+    plain("defaults.fill_strategy", "adaptive_ttl", ("fill_strategy", "adaptive_ttl")),
     plain("codec", "json", ("codec", "json")),
     plain("compression.enabled", "false", ("compression.algorithm", "none")),
     plain("compression.algorithm", "lz4", ("compression.algorithm", "lz4")),
@@ -150,14 +151,18 @@ const CASES: &[Case] = &[
 ];
 
 /// Keys with a test of their own: one is a check, one needs a disk, one is a name
-/// for calls, and those of the bus need a store that numbers for all processes.
-const ELSEWHERE: [&str; 6] = [
+/// for calls, those of the bus need a store that numbers for all processes, and those of adaptive
+/// lives need a value to follow.
+const ELSEWHERE: [&str; 9] = [
     "cache_levels",
     "levels.*.path",
     "default_backend",
     "bus.kind",
     "bus.options.*",
     "bus.unsure_max",
+    "adaptive_ttl.min_ttl",
+    "adaptive_ttl.max_ttl",
+    "adaptive_ttl.adjustment_factor",
 ];
 
 fn with(base: SettingsBuilder, settings: &[(&str, &str)]) -> SettingsBuilder {

@@ -9,6 +9,7 @@ mod everything_wrong_is_told_at_once;
 mod level_1_does_what_settings_say;
 mod secrets_are_not_in_what_people_see;
 mod settings_file_opens_levels_that_outlive_the_process;
+mod strategies_are_chosen_by_name;
 mod tiers_do_what_settings_say;
 
 use std::sync::Arc;
