@@ -6,6 +6,13 @@ use crate::cache::Cache;
 use crate::options::{Life, Options};
 use crate::write::How;
 
+/// What of a batch lives equally long, with its places in the batch.
+struct OneLife<K, V> {
+    life: Option<Life>,
+    places: Vec<usize>,
+    items: Vec<(K, V)>,
+}
+
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// The values under `keys`, in their order; `None` where no level holds one. Keys that level 1
     /// does not hold are asked of each tier together.
@@ -55,7 +62,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// what lives equally long.
     async fn set_many_advised(&self, items: Vec<(K, V)>, options: &Options) -> Vec<SetOutcome> {
         let mut outcomes = vec![SetOutcome::Declined; items.len()];
-        let mut by_life: Vec<(Option<Life>, Vec<usize>, Vec<(K, V)>)> = Vec::new();
+        let mut by_life: Vec<OneLife<K, V>> = Vec::new();
         let mut declined = Vec::new();
         for (place, (key, value)) in items.into_iter().enumerate() {
             let advice = self.advise(&key, &value, options, None, None);
@@ -64,20 +71,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 continue;
             }
             let life = advice.and_then(|advice| advice.ttl).map(Life::For).or(options.ttl);
-            let group = match by_life.iter().position(|(known, ..)| *known == life) {
+            let group = match by_life.iter().position(|group| group.life == life) {
                 Some(group) => group,
                 None => {
-                    by_life.push((life, Vec::new(), Vec::new()));
+                    by_life.push(OneLife { life, places: Vec::new(), items: Vec::new() });
                     by_life.len() - 1
                 }
             };
-            by_life[group].1.push(place);
-            by_life[group].2.push((key, value));
+            by_life[group].places.push(place);
+            by_life[group].items.push((key, value));
         }
         self.view.core.counts.declined.add(declined.len() as u64);
         self.remove_many(&declined).await;
-        for (ttl, places, items) in by_life {
-            let options = Options { ttl, ..*options };
+        for OneLife { life, places, items } in by_life {
+            let options = Options { ttl: life, ..*options };
             let stored = self.set_many_of(items.into_iter(), &options).await;
             for (place, outcome) in places.into_iter().zip(stored) {
                 outcomes[place] = outcome;

@@ -1,5 +1,7 @@
 //! A strategy of one's own: what is stored at all, and for how long.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

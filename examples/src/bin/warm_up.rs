@@ -1,5 +1,7 @@
 //! Loading ahead: a list of keys, and what a model says is likely on a Friday evening.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
