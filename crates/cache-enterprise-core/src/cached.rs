@@ -35,12 +35,13 @@ impl<V> Cached<V> {
         Self { entry, seen }
     }
 
-    /// How old the value was when this handle was given.
+    /// How old the value was when this handle was given, since it was loaded or last confirmed.
     pub fn age(&self) -> Duration {
         Duration::from_millis(self.seen.saturating_sub(self.entry.created()))
     }
 
-    /// Whether the value was past its fresh life when this handle was given.
+    /// Whether the value was past its fresh life when this handle was given. A value that its origin
+    /// confirms since counts as confirmed, for handles given before too.
     pub fn is_stale(&self) -> bool {
         self.entry.freshness(self.seen) != Freshness::Fresh
     }

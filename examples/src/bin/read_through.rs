@@ -36,7 +36,8 @@ impl Loader<String, String> for Site {
     }
 }
 
-#[tokio::main]
+// One thread, so that the refresh behind the stale answer starts when this waits for it.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = Clock::manual();
     let manager = CacheManager::builder("site").clock(clock.clone()).build_in_memory()?;
