@@ -1,7 +1,9 @@
 //! The harness itself: a server is there when a test asks for it and gone when the test is.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashSet;
 use std::net::TcpStream;
+use std::path::Path;
 
 use cache_enterprise_testkit::servers::MemcachedServer;
 
@@ -25,6 +27,26 @@ fn a_killed_server_comes_back_empty_on_its_port() {
     assert!(TcpStream::connect(memcached.address()).is_err());
     memcached.restart();
     assert_eq!((memcached.port(), memcached.ask("get key")), (port, "END".to_owned()));
+}
+
+#[test]
+fn of_a_paused_server_no_thread_runs() {
+    let memcached = MemcachedServer::start();
+    let threads = format!("/proc/{}/task", memcached.pid());
+    for _ in 0..50 {
+        memcached.pause();
+        let threads = std::fs::read_dir(&threads).unwrap();
+        let states = threads.map(|thread| state_of(&thread.unwrap().path()));
+        assert_eq!(states.collect::<HashSet<_>>(), HashSet::from(["T (stopped)".to_owned()]));
+        memcached.resume();
+    }
+}
+
+/// What the system says a thread does: `S (sleeping)`.
+fn state_of(thread: &Path) -> String {
+    let status = std::fs::read_to_string(thread.join("status")).unwrap();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.unwrap().trim().to_owned()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::wait;
 
@@ -83,8 +83,13 @@ impl Process {
         self.is_alive() && self.running.lock().as_ref().is_some_and(|running| !running.is_paused)
     }
 
+    /// Stops it, and waits until none of its threads runs: a signal that was sent has not arrived,
+    /// and on a busy machine a server goes on answering for a while.
     pub(super) fn pause(&self) {
         self.signal(Signal::STOP, true);
+        let running = self.running.lock();
+        let running = running.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name()));
+        await_stop(&running.child).unwrap_or_else(|e| panic!("pausing {}: {e}", self.name()));
     }
 
     pub(super) fn resume(&self) {
@@ -192,9 +197,20 @@ fn spawn_guardian(server: &Child, folder: &Path) -> io::Result<Child> {
 }
 
 fn send(child: &Child, signal: Signal) -> io::Result<()> {
+    kill_process(pid_of(child), signal).map_err(io::Error::from)
+}
+
+/// Waits until the child was stopped as a whole, or has ended; whoever waits for it later learns
+/// the same.
+fn await_stop(child: &Child) -> io::Result<()> {
+    let how = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid_of(child)), how)?;
+    Ok(())
+}
+
+fn pid_of(child: &Child) -> Pid {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.expect("the id of a child is a positive number");
-    kill_process(pid, signal).map_err(io::Error::from)
+    pid.expect("the id of a child is a positive number")
 }
 
 fn log_file(folder: &Path) -> PathBuf {
