@@ -23,8 +23,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn await_load(entries: impl Fn() -> u64) {
-    let is_on = || entries() >= UNDER_LOAD;
-    assert!(wait::holds_within(6 * wait::PATIENCE, is_on), "the demo does not store anything");
+    wait::until("the demo stores something", || entries() >= UNDER_LOAD);
 }
 
 fn keys(redis: &RedisServer) -> u64 {

@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-/// How long [`until`] and [`until_async`] wait.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long [`until`] and [`until_async`] wait: longer than a busy machine lets anything wait that
+/// happens at all. Only what does not happen takes so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Rounds in which the waiter only gives way, before it starts to rest between two questions.
 const EAGER_ROUNDS: u32 = 64;

@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use crate::wait;
 
 /// How long a server may take to answer after its start. Machines that test are busy machines.
-pub(super) const START_UP: Duration = Duration::from_secs(30);
+pub(super) const START_UP: Duration = Duration::from_secs(60);
 
 /// Reads until the pipe ends, lets a paused server go on so that it can die, kills it.
 const GUARD: &str = r#"read -r _; kill -s CONT "$1"; kill -s KILL "$1"; rm -rf -- "$2""#;

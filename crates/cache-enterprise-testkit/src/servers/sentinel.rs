@@ -131,9 +131,10 @@ impl RedisSentinels {
     pub fn await_new_primary(&self, old_address: &str) -> &RedisServer {
         let mut new = None;
         let found = wait::holds_within(ACT_WITHIN, || {
-            new = self.primary_by_majority().filter(|server| {
-                let role = server.ask(&["ROLE"]);
-                server.address() != old_address && role.is_some_and(|r| r.starts_with("master"))
+            // The old one may hang: it is not asked.
+            let named = self.primary_by_majority().filter(|named| named.address() != old_address);
+            new = named.filter(|server| {
+                server.ask(&["ROLE"]).is_some_and(|role| role.starts_with("master"))
             });
             new.is_some()
         });

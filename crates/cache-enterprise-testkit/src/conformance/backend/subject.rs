@@ -15,7 +15,7 @@ use crate::Seed;
 use crate::conformance::case::{Failure, Verdict, ensure, ensure_eq};
 
 /// How much longer than its life an entry may be read on a real clock before a case gives up.
-const GRACE: Duration = secs(5);
+const GRACE: Duration = secs(20);
 
 /// A capability that a case is about.
 #[derive(Clone, Copy, Debug)]

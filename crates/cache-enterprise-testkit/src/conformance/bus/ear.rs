@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::conformance::case::{Failure, Verdict, ensure};
 
 /// How long a case waits for what must come.
-pub(super) const PATIENCE: Duration = secs(10);
+pub(super) const PATIENCE: Duration = secs(30);
 
 /// A listener of one case.
 pub(super) struct Ear {

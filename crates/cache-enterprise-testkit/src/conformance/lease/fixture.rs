@@ -14,7 +14,7 @@ use cache_enterprise_core::{
 use crate::conformance::case::{Failure, Verdict, ensure, ensure_eq};
 
 /// How much longer than its life a lease may be held on a real clock before a case gives up.
-const GRACE: Duration = secs(5);
+const GRACE: Duration = secs(20);
 /// A life that no case outlasts.
 pub(super) const LONG: Duration = hours(1);
 

@@ -122,7 +122,7 @@ async fn a_lease_ends_after_its_life(fixture: Fixture) -> Verdict {
 
 async fn a_renewed_lease_is_held_on(fixture: Fixture) -> Verdict {
     let key = fixture.key("renewed")?;
-    let token = fixture.hold(&fixture.one, &key, secs(5)).await?;
+    let token = fixture.hold(&fixture.one, &key, secs(60)).await?;
     ensure!(fixture.one.renew(&key, token, LONG).await?, "the holder was refused");
     let Acquired::Busy(left) = fixture.two.acquire(&key, LONG).await? else {
         return Err(Failure("a held lease was given".into()));

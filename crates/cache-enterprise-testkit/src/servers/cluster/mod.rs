@@ -108,7 +108,7 @@ impl RedisCluster {
     /// linked to its master.
     ///
     /// # Panics
-    /// When that does not come within 30 s; the text is what the first node says of the others.
+    /// When that does not come within a minute; the text is what the first node says of the others.
     pub fn await_whole(&self) {
         self.wait_until("the cluster is whole", || {
             self.running().all(|node| {
@@ -178,7 +178,7 @@ impl RedisCluster {
     /// `old_address`, and gives it.
     ///
     /// # Panics
-    /// When that does not come within 30 s; the text is what the first node says of the others.
+    /// When that does not come within a minute; the text is what the first node says of the others.
     pub fn await_new_master(&self, slot: u16, old_address: &str) -> &RedisServer {
         let mut new = None;
         self.wait_until("the slot has another master", || {
