@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::time::Duration;
 
 use cache_enterprise_core::Error;
@@ -19,6 +20,34 @@ pub(crate) struct Failure(pub(crate) String);
 
 /// What a case ends with.
 pub(crate) type Verdict = Result<(), Failure>;
+
+/// An asynchronous case under way.
+pub(crate) type CaseFuture = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+/// One asynchronous case of a suite: a sentence about the contract, the code that checks it on a
+/// subject, and what it needs of that.
+pub(crate) struct Case<S, N: 'static> {
+    pub(crate) name: &'static str,
+    pub(crate) needs: &'static [N],
+    pub(crate) run: fn(S) -> CaseFuture,
+}
+
+/// A table of asynchronous cases from functions, by what they need; of the type that the module
+/// above calls `Case`.
+macro_rules! cases {
+    ($(needs $needs:expr => [$($name:ident),* $(,)?])*) => {
+        pub(super) const CASES: &[super::Case] = &[$($(
+            super::Case {
+                name: stringify!($name),
+                needs: &$needs,
+                run: |subject| Box::pin($name(subject)),
+            },
+        )*)*];
+    };
+    ($($name:ident),* $(,)?) => {
+        cases! { needs [] => [$($name),*] }
+    };
+}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -56,7 +85,7 @@ macro_rules! ensure_eq {
     };
 }
 
-pub(crate) use {ensure, ensure_eq};
+pub(crate) use {cases, ensure, ensure_eq};
 
 /// Runs an asynchronous case in a task of its own: a panic or a hang fails this case alone.
 pub(crate) async fn run_task<F>(case: F) -> Outcome

@@ -41,9 +41,8 @@ mod touch;
 mod values;
 
 use std::future::Future;
-use std::pin::Pin;
 
-use super::case::{Failure, Verdict, run_task};
+use super::case::{self, Failure, cases, run_task};
 use super::{Outcome, Report};
 use crate::Seed;
 
@@ -56,28 +55,8 @@ use cache_enterprise_core::Backend;
 /// Seed of the suite when `CE_SEED` is not set.
 const DEFAULT_SEED: u64 = 0x5eed;
 
-type CaseFuture = Pin<Box<dyn Future<Output = Verdict> + Send>>;
-
-/// One case: a sentence about the contract and the code that checks it.
-struct Case {
-    name: &'static str,
-    needs: &'static [Need],
-    run: fn(Subject) -> CaseFuture,
-}
-
-/// A table of cases from functions; what follows `needs` are the capabilities they are about.
-macro_rules! cases {
-    ($(needs $needs:expr => [$($name:ident),* $(,)?])*) => {
-        pub(super) const CASES: &[super::Case] = &[$($(
-            super::Case {
-                name: stringify!($name),
-                needs: &$needs,
-                run: |subject| Box::pin($name(subject)),
-            },
-        )*)*];
-    };
-}
-use cases;
+/// One case of this suite.
+type Case = case::Case<Subject, Need>;
 
 const THEMES: &[&[Case]] = &[
     basics::CASES,

@@ -34,9 +34,8 @@ mod fixture;
 mod hearing;
 
 use std::future::Future;
-use std::pin::Pin;
 
-use super::case::{Failure, Verdict, run_task};
+use super::case::{self, Failure, cases, run_task};
 use super::{Outcome, Report};
 use crate::Seed;
 
@@ -49,8 +48,6 @@ use cache_enterprise_core::coherence::Bus;
 const DEFAULT_SEED: u64 = 0xb05;
 /// The manager of the cases.
 const MANAGER: &str = "suite";
-
-type CaseFuture = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 /// What a case needs of its fixture.
 #[derive(Clone, Copy, Debug)]
@@ -69,26 +66,8 @@ impl Need {
     }
 }
 
-/// One case: a sentence about the contract and the code that checks it.
-struct Case {
-    name: &'static str,
-    needs: &'static [Need],
-    run: fn(Fixture) -> CaseFuture,
-}
-
-/// A table of cases from functions, by what they need.
-macro_rules! cases {
-    ($(needs $needs:expr => [$($name:ident),* $(,)?])*) => {
-        pub(super) const CASES: &[super::Case] = &[$($(
-            super::Case {
-                name: stringify!($name),
-                needs: &$needs,
-                run: |fixture| Box::pin($name(fixture)),
-            },
-        )*)*];
-    };
-}
-use cases;
+/// One case of this suite.
+type Case = case::Case<Fixture, Need>;
 
 const THEMES: &[&[Case]] = &[hearing::CASES, cuts::CASES];
 

@@ -37,11 +37,10 @@ mod shared;
 mod targets;
 
 use std::future::Future;
-use std::pin::Pin;
 
 use cache_enterprise_core::coherence::Sequence;
 
-use super::case::{Failure, Verdict, run_task};
+use super::case::{self, Failure, cases, run_task};
 use super::{Outcome, Report};
 use crate::Seed;
 
@@ -54,8 +53,6 @@ use cache_enterprise_core::coherence::EpochStore;
 const DEFAULT_SEED: u64 = 0xe70c;
 /// Above every number of a counter that starts at today's wall time.
 const FAR: Sequence = Sequence(1 << 60);
-
-type CaseFuture = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 /// What a case needs beyond a store.
 #[derive(Clone, Copy, Debug)]
@@ -86,26 +83,8 @@ impl Need {
     }
 }
 
-/// One case: a sentence about the contract and the code that checks it.
-struct Case {
-    name: &'static str,
-    needs: &'static [Need],
-    run: fn(Fixture) -> CaseFuture,
-}
-
-/// A table of cases from functions, by what they need.
-macro_rules! cases {
-    ($(needs $needs:expr => [$($name:ident),* $(,)?])*) => {
-        pub(super) const CASES: &[super::Case] = &[$($(
-            super::Case {
-                name: stringify!($name),
-                needs: &$needs,
-                run: |fixture| Box::pin($name(fixture)),
-            },
-        )*)*];
-    };
-}
-use cases;
+/// One case of this suite.
+type Case = case::Case<Fixture, Need>;
 
 const THEMES: &[&[Case]] =
     &[numbers::CASES, targets::CASES, crashes::CASES, shared::CASES, marks::CASES, losses::CASES];

@@ -27,10 +27,10 @@ mod fixture;
 mod holders;
 mod puts;
 
+use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
 
-use super::case::{Verdict, run_task};
+use super::case::{self, cases, run_task};
 use super::{Outcome, Report};
 use crate::Seed;
 
@@ -42,23 +42,8 @@ use cache_enterprise_core::coherence::Lease;
 /// Seed of the suite when `CE_SEED` is not set.
 const DEFAULT_SEED: u64 = 0x1ea5e;
 
-type CaseFuture = Pin<Box<dyn Future<Output = Verdict> + Send>>;
-
-/// One case: a sentence about the contract and the code that checks it.
-struct Case {
-    name: &'static str,
-    run: fn(Fixture) -> CaseFuture,
-}
-
-/// A table of cases from functions.
-macro_rules! cases {
-    ($($name:ident),* $(,)?) => {
-        pub(super) const CASES: &[super::Case] = &[$(
-            super::Case { name: stringify!($name), run: |fixture| Box::pin($name(fixture)) },
-        )*];
-    };
-}
-use cases;
+/// One case of this suite.
+type Case = case::Case<Fixture, Infallible>;
 
 const THEMES: &[&[Case]] = &[holders::CASES, puts::CASES, batches::CASES];
 
