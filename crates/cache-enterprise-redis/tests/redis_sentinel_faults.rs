@@ -8,7 +8,7 @@ mod calls;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use cache_enterprise_core::{Backend, BackendHealth, ErrorKind, ms, secs};
+use cache_enterprise_core::{Backend, BackendHealth, ErrorKind, secs};
 use cache_enterprise_redis::Redis;
 use cache_enterprise_testkit::servers::{RedisSentinels, RedisServer};
 use cache_enterprise_testkit::wait;
@@ -19,7 +19,7 @@ use calls::{get, key, put, remove};
 
 fn followed(servers: &RedisSentinels) -> Redis {
     let redis = Redis::sentinel(servers.master_name(), servers.sentinel_addresses()).unwrap();
-    redis.connect_timeout(secs(1)).read_timeout(ms(400)).write_timeout(ms(600))
+    redis.connect_timeout(secs(2)).read_timeout(secs(2)).write_timeout(secs(2))
 }
 
 /// The backend finds the new primary by itself.

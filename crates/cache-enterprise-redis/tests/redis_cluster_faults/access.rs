@@ -8,6 +8,8 @@ use cache_enterprise_redis::{Password, Redis};
 use cache_enterprise_testkit::servers::{RedisCluster, RedisServer};
 use cache_enterprise_testkit::wait::until;
 
+use super::traffic::patient;
+
 async fn assert_usable(backend: Arc<dyn Backend>) {
     let space = KeySpace::new("shop", "acme", "users").unwrap();
     let call = OpContext::default();
@@ -24,7 +26,7 @@ async fn assert_usable(backend: Arc<dyn Backend>) {
 async fn a_password_opens_every_node_and_a_wrong_one_none() {
     let _alone = super::alone().await;
     let servers = RedisCluster::options().password("hush-hush").start(3, 0);
-    assert_usable(Redis::cluster(servers.urls()).unwrap().open().await.unwrap()).await;
+    assert_usable(patient(Redis::cluster(servers.urls()).unwrap()).open().await.unwrap()).await;
 
     let wrong = Redis::cluster(servers.addresses()).unwrap().password(Password::new("canary"));
     let error = wrong.open().await.unwrap_err();
@@ -49,7 +51,7 @@ async fn tls_and_a_user_hold_for_the_nodes_that_others_name() {
         .start();
     assert_eq!(server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
     until("the cluster is whole", || server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
-    let redis = || Redis::cluster([server.url()]).unwrap();
+    let redis = || patient(Redis::cluster([server.url()]).unwrap());
     assert_usable(redis().ca_file(server.ca_file()).open().await.unwrap()).await;
 
     let stranger = redis().open().await.unwrap_err();

@@ -12,6 +12,8 @@ use cache_enterprise_testkit::servers::RedisCluster;
 use rand::RngExt;
 use tokio::time::timeout;
 
+use super::traffic::patient;
+
 const KEYS: u32 = 400;
 const CALLERS: u64 = 32;
 const LEFT: u64 = 20_000;
@@ -26,7 +28,7 @@ fn value_of(key: &StoredKey) -> Bytes {
 async fn no_answer_reaches_another() {
     let _alone = super::alone().await;
     let servers = RedisCluster::start(3, 0);
-    let redis = Redis::cluster(servers.urls()).unwrap();
+    let redis = patient(Redis::cluster(servers.urls()).unwrap());
     let backend: Arc<dyn Backend> = redis.open().await.unwrap();
     let space = KeySpace::new("faults", "leaving", "users").unwrap();
     let keys: Arc<[StoredKey]> = (0..KEYS).map(|number| space.key(&number).unwrap()).collect();

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use cache_enterprise_core::{Backend, KeySpace, OpContext, Put, Sequence, StoredKey};
+use cache_enterprise_redis::Redis;
 use cache_enterprise_testkit::servers::RedisCluster;
 use cache_enterprise_testkit::wait::until_async;
 use tokio::task::block_in_place;
 
-use super::traffic::{Fate, Traffic, backend_of, home};
+use super::traffic::{Fate, Traffic, home, patient};
 
 /// Some hundred a slot, so that a slot is on its way for a while.
 const KEYS: u32 = 3_200;
@@ -89,7 +90,8 @@ fn errors(servers: &RedisCluster, code: &str) -> u64 {
 async fn no_call_fails_and_nothing_acknowledged_is_missing() {
     let _alone = super::alone().await;
     let mut servers = RedisCluster::start(3, 0);
-    let backend: Arc<dyn Backend> = backend_of(&servers).open().await.unwrap();
+    let redis = patient(Redis::cluster(servers.urls()).unwrap());
+    let backend: Arc<dyn Backend> = redis.open().await.unwrap();
     let ledger = filled(&backend).await;
     let traffic = Traffic::on(&backend, "moved");
     let run = tokio::spawn(Arc::clone(&ledger).run());

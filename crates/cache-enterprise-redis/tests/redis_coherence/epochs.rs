@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use cache_enterprise_core::coherence::{EpochMark, EpochRecord, EpochStore, EpochTarget, Sequence};
 use cache_enterprise_core::{Tag, secs, tag};
-use cache_enterprise_redis::Redis;
 use cache_enterprise_testkit::conformance::epoch_store::{self, Fixture};
 use cache_enterprise_testkit::servers::RedisServer;
 use tokio::task::JoinSet;
@@ -183,9 +182,7 @@ async fn only_what_changed_since_a_mark_is_sent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_oldest_of_too_many_targets_fold_into_the_floor() {
     let server = RedisServer::start();
-    // A hundred thousand epochs in one answer take a slow machine a while.
-    let patient = Redis::url(&server.url()).unwrap().read_timeout(secs(20));
-    let store = patient.open().await.unwrap().epochs();
+    let store = open(&server.url()).await.epochs();
     let target = |number: usize| EpochTarget::Tag(tag!("t{number}"));
     let mut first = Sequence::ZERO;
     for chunk in 0..205 {

@@ -6,7 +6,7 @@ use cache_enterprise_core::{Backend, OpContext, Put, PutOutcome, Sequence, mins}
 use cache_enterprise_testkit::servers::RedisServer;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{hasty, key, value_of};
+use super::{key, patient, value_of};
 
 /// Calls with many keys are cut into pipelines; whatever the cut, each key has its own answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -29,7 +29,7 @@ async fn answers_stay_in_place_across_the_borders_of_pipelines() {
 }
 
 async fn one_batch(url: &str, pipeline_size: usize, count: usize, batch: usize) {
-    let backend = hasty(url).pipeline_size(pipeline_size).open().await.unwrap();
+    let backend = patient(url).pipeline_size(pipeline_size).open().await.unwrap();
     let call = OpContext::default();
     let keys: Vec<_> = (0..count).map(|number| key(&format!("{batch}-{number}"))).collect();
     // Every third key was removed at a later version, so its put is refused.

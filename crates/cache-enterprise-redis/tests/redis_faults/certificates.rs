@@ -4,10 +4,10 @@ use cache_enterprise_core::ErrorKind;
 use cache_enterprise_redis::Redis;
 use cache_enterprise_testkit::servers::RedisServer;
 
-use super::{assert_config, get, hasty, key, put};
+use super::{assert_config, get, hasty, key, patient, put};
 
 fn secured(server: &RedisServer) -> Redis {
-    hasty(&format!("rediss://{}", server.address()))
+    patient(&format!("rediss://{}", server.address()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,7 +40,7 @@ async fn a_client_without_a_certificate_is_refused_where_one_is_asked_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_and_plain_text_do_not_meet() {
     let plain = RedisServer::start();
-    let error = secured(&plain).open().await.unwrap_err();
+    let error = hasty(&format!("rediss://{}", plain.address())).open().await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Config | ErrorKind::Timeout), "{error:?}");
     let tls = RedisServer::options().tls().start();
     let error = hasty(&format!("redis://{}", tls.address())).open().await.unwrap_err();

@@ -13,10 +13,10 @@ use cache_enterprise_redis::{Password, Redis, RedisBackend, RedisBus};
 use cache_enterprise_testkit::servers::RedisServer;
 use cache_enterprise_testkit::wait::until_async;
 
-use super::{assert_config, get, hasty, key, put};
+use super::{assert_config, get, key, patient, put};
 
 fn at(server: &RedisServer) -> Redis {
-    hasty(&format!("redis://{}", server.address()))
+    patient(&format!("redis://{}", server.address()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,7 +34,7 @@ async fn a_wrong_password_is_an_error_of_the_settings_that_shows_no_password() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_in_the_url_works_and_is_not_shown() {
     let server = RedisServer::options().password("canary").start();
-    let redis = hasty(&server.url());
+    let redis = patient(&server.url());
     assert!(!format!("{redis:?}").contains("canary"));
     let backend = redis.open().await.unwrap();
     assert!(!format!("{backend:?}").contains("canary"));
@@ -87,9 +87,9 @@ async fn coherence_works(shop: &Arc<RedisBackend>, user: &StoredKey) {
     epochs.raise("shop", "acme", &targets[1..], loaded.sequence).await.unwrap();
     epochs.since("shop", "acme", loaded.mark, loaded.sequence).await.unwrap();
     let lease = shop.lease();
-    let Acquired::Held(token) = lease.acquire(user, secs(9)).await.unwrap() else { panic!() };
+    let Acquired::Held(token) = lease.acquire(user, secs(60)).await.unwrap() else { panic!() };
     lease.put(user, "Ada".into(), Put::default(), token).await.unwrap();
-    assert!(lease.renew(user, token, secs(9)).await.unwrap());
+    assert!(lease.renew(user, token, secs(60)).await.unwrap());
     lease.release(user, token).await.unwrap();
     let how = Put { version: Sequence(1), ttl: None };
     shop.swap(user, "Ada".into(), how, Sequence::ZERO, &OpContext::default()).await.unwrap();

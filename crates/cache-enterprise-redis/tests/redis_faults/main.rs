@@ -15,4 +15,7 @@ mod outages;
 mod refusals;
 mod wires;
 
-use calls::{assert_config, assert_transient, get, hasty, key, open, put, remove, value_of};
+use calls::{
+    assert_config, assert_transient, get, hasty, key, open, open_hasty, patient, put, remove,
+    value_of,
+};

@@ -8,7 +8,7 @@ use cache_enterprise_testkit::servers::RedisServer;
 use cache_enterprise_testkit::wait::until_async;
 use tokio::task::JoinSet;
 
-use super::{assert_transient, get, hasty, key, open, put, remove, value_of};
+use super::{assert_transient, get, hasty, key, open, open_hasty, put, remove, value_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_fails_every_call_and_serves_again_after_its_restart() {
@@ -34,7 +34,7 @@ async fn a_killed_server_fails_every_call_and_serves_again_after_its_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_under_load_costs_errors_and_never_a_wrong_value() {
     let server = RedisServer::start();
-    let backend = open(&server.url()).await;
+    let backend = open_hasty(&server.url()).await;
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let mut workers = JoinSet::new();
     for worker in 0..32 {
@@ -83,7 +83,7 @@ async fn a_restart_under_load_costs_errors_and_never_a_wrong_value() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hung_server_times_out_and_goes_on_when_it_is_resumed() {
     let server = RedisServer::start();
-    let backend = open(&server.url()).await;
+    let backend = open_hasty(&server.url()).await;
     let keys: Vec<_> = (0..600).map(|number| key(&format!("user-{number}"))).collect();
     put(&*backend, &keys[0], "Ada").await.unwrap();
     server.pause();

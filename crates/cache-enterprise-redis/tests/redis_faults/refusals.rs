@@ -83,13 +83,13 @@ async fn what_another_program_keeps_under_a_key_is_an_error_and_not_overwritten(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_full_of_clients_is_unavailable() {
     let server = RedisServer::options().arg("maxclients", "1").start();
-    let error = super::hasty(&server.url()).open().await;
+    let error = super::patient(&server.url()).open().await;
     assert_transient(error);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_the_server_does_not_have_is_an_error_of_the_settings() {
     let server = RedisServer::options().arg("databases", "4").start();
-    super::assert_config(super::hasty(&server.url()).database(4).open().await, "databases");
-    super::hasty(&server.url()).database(3).open().await.unwrap();
+    super::assert_config(super::patient(&server.url()).database(4).open().await, "databases");
+    super::patient(&server.url()).database(3).open().await.unwrap();
 }

@@ -8,7 +8,7 @@ use cache_enterprise_testkit::servers::RedisServer;
 use cache_enterprise_testkit::wait::until_async;
 use tokio::task::JoinSet;
 
-use super::{assert_transient, get, key, open, put, value_of};
+use super::{assert_transient, get, key, open, open_hasty, put, value_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_in_the_middle_of_a_reply_is_an_error_and_never_half_a_value() {
@@ -35,7 +35,7 @@ async fn a_reply_that_never_comes_is_a_timeout_and_poisons_nothing() {
     for fault in [Fault::BlackHole, Fault::HalfOpen, Fault::Stall] {
         let server = RedisServer::start();
         let proxy = TcpProxy::to(&server.address());
-        let backend = open(&server.url_at(&proxy.address())).await;
+        let backend = open_hasty(&server.url_at(&proxy.address())).await;
         let keys: Arc<[StoredKey]> = (0..48).map(|n| key(&format!("user-{n}"))).collect();
         for key in keys.iter() {
             put(&*backend, key, value_of(key, 100)).await.unwrap();
@@ -69,7 +69,7 @@ async fn a_reply_that_never_comes_is_a_timeout_and_poisons_nothing() {
 async fn callers_that_all_leave_early_do_not_keep_a_hung_connection() {
     let server = RedisServer::start();
     let proxy = TcpProxy::to(&server.address());
-    let backend = open(&server.url_at(&proxy.address())).await;
+    let backend = open_hasty(&server.url_at(&proxy.address())).await;
     let key = key("user");
     put(&*backend, &key, "Ada").await.unwrap();
     // The connection that stands swallows everything for ever; a new one would work.
@@ -89,7 +89,7 @@ async fn callers_that_all_leave_early_do_not_keep_a_hung_connection() {
 async fn a_reply_in_crumbs_ends_at_the_timeout() {
     let server = RedisServer::start();
     let proxy = TcpProxy::to(&server.address());
-    let backend = open(&server.url_at(&proxy.address())).await;
+    let backend = open_hasty(&server.url_at(&proxy.address())).await;
     let key = key("user");
     let value = value_of(&key, 10_000);
     put(&*backend, &key, value.clone()).await.unwrap();

@@ -28,14 +28,21 @@ pub(crate) struct Ear {
 }
 
 impl Ear {
+    /// Listens, again until it may: a server may be late.
     pub(crate) async fn on(bus: &dyn Bus) -> Self {
-        let listener = bus.listen(MANAGER).await.unwrap();
+        let listener = loop {
+            match bus.listen(MANAGER).await {
+                Ok(listener) => break listener,
+                Err(fault) => assert!(fault.is_transient(), "{fault:?}"),
+            }
+            tokio::task::yield_now().await;
+        };
         Self { listener, frames: BTreeSet::new(), losses: 0 }
     }
 
     /// Takes what comes next.
     pub(crate) async fn next(&mut self) -> Heard {
-        let heard = timeout(secs(30), self.listener.next()).await.expect("something is heard");
+        let heard = timeout(secs(60), self.listener.next()).await.expect("something is heard");
         match &heard {
             Heard::Frame(frame) => {
                 self.frames.insert(String::from_utf8(frame.to_vec()).unwrap());
