@@ -21,6 +21,7 @@ use crate::cache::Cache;
 use crate::facade::AnyValue;
 use crate::manager::CacheManager;
 use crate::options::{Life, Options};
+use crate::pattern::unescaped;
 use crate::weight::value_bytes;
 
 /// What a writer or a loader says of a value, for a strategy to hear.
@@ -200,25 +201,7 @@ fn value_is_untyped<V: 'static>() -> bool {
 pub(crate) fn text_of<K: CacheKey>(key: &K) -> String {
     let mut text = String::new();
     key.write(&mut KeyWriter::new(&mut text));
-    if !text.contains('%') {
-        return text;
-    }
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, tail @ ..] = rest {
-        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match code.filter(|_| *first == b'%') {
-            Some(code) => {
-                bytes.push(code);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    if text.contains('%') { unescaped(&text) } else { text }
 }
 
 #[cfg(test)]
