@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use cache_enterprise_core::{PolicyFactory, Result};
-use cache_enterprise_memory::QUICK;
+use cache_enterprise_memory::{DEFAULT_STRATEGY, QUICK};
 use cache_enterprise_strategies::eviction;
 
-/// What stands for the strategy a manager has when nobody chooses one.
+/// What stands for [`DEFAULT_STRATEGY`].
 const DEFAULT: &str = "default";
 
 /// What decides which entry leaves a full level 1: an eviction policy by its name, or one of
@@ -58,7 +58,8 @@ impl Strategy {
             Chosen::Own(factory) => return Ok(Some(Arc::clone(factory))),
             Chosen::Named(name) => name.trim(),
         };
-        if [QUICK, DEFAULT].iter().any(|quick| name.eq_ignore_ascii_case(quick)) {
+        let name = if name.eq_ignore_ascii_case(DEFAULT) { DEFAULT_STRATEGY } else { name };
+        if name.eq_ignore_ascii_case(QUICK) {
             return Ok(None);
         }
         let found = eviction::resolve(name);

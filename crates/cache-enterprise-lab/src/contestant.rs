@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::{Capacity, PolicyFactory};
-use cache_enterprise_memory::{Level1Store, QUICK, StoreConfig};
+use cache_enterprise_memory::{DEFAULT_STRATEGY, Level1Store, QUICK, StoreConfig};
 use cache_enterprise_strategies::eviction;
 use cache_enterprise_workload::simulate::{Replay, Run, Simulator, Unit, opt, through_store};
 
@@ -12,11 +12,8 @@ use crate::Outcome;
 /// Threads that share a store.
 const THREADS: usize = 2;
 
-/// What serves where nobody chose, on a line of its own.
+/// [`DEFAULT_STRATEGY`], on a line of its own.
 const DEFAULT: &str = "default";
-
-/// The strategy that stands behind [`DEFAULT`].
-const DEFAULT_STRATEGY: &str = QUICK;
 
 /// Perfect foresight, which no store can have.
 const OPT: &str = "opt";

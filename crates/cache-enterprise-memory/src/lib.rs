@@ -27,7 +27,7 @@ pub use budget::{Budget, Demand, Group, Member, Membership, Share};
 pub use config::StoreConfig;
 pub use hybrid::HybridBackend;
 pub use leaving::Leaving;
-pub use level1::{Level1Store, QUICK};
+pub use level1::{DEFAULT_STRATEGY, Level1Store, QUICK};
 pub use listener::{LISTENER_QUEUE_MAX, Listener};
 pub use overhead::entry_overhead;
 pub use policy_store::PolicyStore;
