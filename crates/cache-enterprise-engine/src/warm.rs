@@ -37,13 +37,14 @@ const CONCURRENCY_MAX: usize = 1_024;
 pub struct Warm {
     concurrency: usize,
     per_second: Option<u32>,
-    progress: WarmProgress,
+    /// Who is told besides the caller.
+    progress: Option<WarmProgress>,
 }
 
 impl Warm {
     /// Eight loads at once, as fast as they come.
     pub fn new() -> Self {
-        Self { concurrency: 8, per_second: None, progress: WarmProgress::default() }
+        Self { concurrency: 8, per_second: None, progress: None }
     }
 
     /// Loads under way at most, from 1 to 1 024; others count as the nearest. Default: 8.
@@ -61,11 +62,11 @@ impl Warm {
         self
     }
 
-    /// Counts here what becomes of the keys, for others to read meanwhile. Default: counts of its
-    /// own.
+    /// Counts here too what becomes of the keys, for others to read meanwhile; several warm-ups may
+    /// count in one place. Default: nowhere but in the report of each.
     #[must_use]
     pub fn progress(mut self, progress: &WarmProgress) -> Self {
-        self.progress = progress.clone();
+        self.progress = Some(progress.clone());
         self
     }
 }
@@ -76,7 +77,7 @@ impl Default for Warm {
     }
 }
 
-/// What has become of the keys of a warm-up so far. Clones share the counts.
+/// What has become so far of the keys of the warm-ups that count here. Clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub struct WarmProgress(Arc<Counts>);
 
@@ -108,6 +109,7 @@ impl WarmProgress {
     fn note(&self, ended: Ended) {
         let counts = &*self.0;
         let count = match ended {
+            Ended::Held => &counts.held,
             Ended::Climbed => &counts.climbed,
             Ended::Loaded => &counts.loaded,
             Ended::Absent => &counts.absent,
@@ -163,8 +165,10 @@ impl fmt::Display for WarmReport {
     }
 }
 
-/// How the load of one key ended.
+/// What became of one key.
+#[derive(Clone, Copy)]
 enum Ended {
+    Held,
     Climbed,
     Loaded,
     Absent,
@@ -173,6 +177,35 @@ enum Ended {
 }
 
 type Running<'a> = Pin<Box<dyn Future<Output = Ended> + Send + 'a>>;
+
+/// One warm-up: the loads under way, and what became of those before.
+struct Run<'a> {
+    running: Vec<Running<'a>>,
+    own: WarmProgress,
+    told: Option<WarmProgress>,
+}
+
+impl Run<'_> {
+    fn note(&self, ended: Ended) {
+        self.own.note(ended);
+        if let Some(told) = &self.told {
+            told.note(ended);
+        }
+    }
+
+    /// Polls every load under way and counts those that ended.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        let mut running = std::mem::take(&mut self.running);
+        running.retain_mut(|load| match load.as_mut().poll(cx) {
+            Poll::Ready(ended) => {
+                self.note(ended);
+                false
+            }
+            Poll::Pending => true,
+        });
+        self.running = running;
+    }
+}
 
 impl<K: CacheKey, V: Send + Sync + 'static, L: Loader<K, V>> Loading<K, V, L> {
     /// Loads these keys ahead, several at once. A failed load is counted and keeps nobody.
@@ -217,34 +250,35 @@ impl<K: CacheKey, V: Send + Sync + 'static, L: Loader<K, V>> Loading<K, V, L> {
         mut next: impl AsyncFnMut() -> Option<K>,
         how: Warm,
     ) -> WarmReport {
-        let mut running: Vec<Running<'_>> = Vec::new();
+        let mut run =
+            Run { running: Vec::new(), own: WarmProgress::default(), told: how.progress.clone() };
         let begun = self.view.clock.now();
         let mut started = 0;
         loop {
             let key = {
                 let mut asked = pin!(next());
                 poll_fn(|cx| {
-                    how.drive(&mut running, cx);
+                    run.drive(cx);
                     asked.as_mut().poll(cx)
                 })
                 .await
             };
             let Some(key) = key else { break };
             if self.contains(&key) {
-                how.progress.0.held.fetch_add(1, Ordering::Relaxed);
+                run.note(Ended::Held);
                 continue;
             }
             let due = how.per_second.map(|rate| begun + started * 1_000 / Millis::from(rate));
-            self.make_room(&mut running, &how, due).await;
+            self.make_room(&mut run, how.concurrency, due).await;
             started += 1;
-            running.push(Box::pin(self.warm_one(key)));
+            run.running.push(Box::pin(self.warm_one(key)));
         }
         poll_fn(|cx| {
-            how.drive(&mut running, cx);
-            if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            run.drive(cx);
+            if run.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        how.progress.report()
+        run.own.report()
     }
 
     /// As [`warm`](Self::warm), with the keys of a file: one a line; empty lines and those that
@@ -306,32 +340,19 @@ impl<K: CacheKey, V: Send + Sync + 'static, L: Loader<K, V>> Loading<K, V, L> {
     }
 
     /// Waits until another load may begin: there is room for it, and it is time.
-    async fn make_room(&self, running: &mut Vec<Running<'_>>, how: &Warm, due: Option<Millis>) {
+    async fn make_room(&self, run: &mut Run<'_>, loads_max: usize, due: Option<Millis>) {
         let is_early = due.filter(|due| *due > self.view.clock.now());
         let mut alarm: Option<Deadline> = is_early.map(|due| self.view.shared.timer.deadline(due));
         poll_fn(|cx| {
-            how.drive(running, cx);
+            run.drive(cx);
             if let Some(deadline) = &mut alarm {
                 if Pin::new(deadline).poll(cx).is_pending() {
                     return Poll::Pending;
                 }
                 alarm = None;
             }
-            if running.len() < how.concurrency { Poll::Ready(()) } else { Poll::Pending }
+            if run.running.len() < loads_max { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-    }
-}
-
-impl Warm {
-    /// Polls every load under way and counts those that ended.
-    fn drive(&self, running: &mut Vec<Running<'_>>, cx: &mut Context<'_>) {
-        running.retain_mut(|load| match load.as_mut().poll(cx) {
-            Poll::Ready(ended) => {
-                self.progress.note(ended);
-                false
-            }
-            Poll::Pending => true,
-        });
     }
 }

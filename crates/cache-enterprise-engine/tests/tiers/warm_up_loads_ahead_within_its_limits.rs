@@ -62,14 +62,15 @@ async fn and_tells_what_became_of_each_key() {
     let progress = WarmProgress::default();
     numbers.set(&1, 10_u64).await;
     let how = Warm::new().concurrency(4).progress(&progress);
-    let report = numbers.warm(0..20_u64, how).await;
+    let report = numbers.warm(0..20_u64, how.clone()).await;
     assert_eq!(report, progress.report());
     assert_eq!((report.held, report.loaded, report.absent, report.failed), (1, 17, 1, 1));
     assert_eq!((report.keys(), origin.loads.load(Ordering::SeqCst)), (20, 19));
     assert!(origin.most.load(Ordering::SeqCst) <= 4);
     assert!((0..13_u64).all(|key| numbers.peek(&key).is_some_and(|value| *value == key * 10)));
-    let again = numbers.warm(0..13_u64, Warm::new()).await;
-    assert_eq!((again.held, again.keys()), (13, 13));
+    let again = numbers.warm(0..13_u64, how).await;
+    assert_eq!((again.held, again.keys()), (13, 13), "of this warm-up alone");
+    assert_eq!(progress.report().keys(), 33, "of both");
 }
 
 #[tokio::test]
