@@ -3,7 +3,6 @@
 use std::future::IntoFuture;
 
 use cache_enterprise_core::tag;
-use tokio::sync::oneshot;
 
 use super::Fleet;
 
@@ -11,18 +10,7 @@ use super::Fleet;
 async fn a_late_load_stores_neither_above_nor_below() {
     let fleet = Fleet::new();
     let (one, other) = (fleet.process().await, fleet.process().await);
-    let (go, gate) = oneshot::channel::<()>();
-    let (began, begun) = oneshot::channel();
-    let cache = other.cache.clone();
-    let load = tokio::spawn(async move {
-        let load = || async move {
-            began.send(()).unwrap();
-            gate.await.unwrap();
-            10_u64
-        };
-        *cache.get_with(&1, load).await
-    });
-    begun.await.unwrap();
+    let (go, load) = other.loading(1, 10).await;
     one.cache.remove(&1).await;
     let heard = || other.manager.bus_stats().unwrap().heard > 0;
     other.heard("the removal is heard", heard).await;

@@ -22,6 +22,8 @@ use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Options, Tier};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::coherence::{InProcessBus, SharedEpochs};
 use cache_enterprise_testkit::{ModelBackend, wait};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(60));
 
@@ -92,6 +94,23 @@ impl Process {
 
     async fn get(&self, key: u64) -> Option<u64> {
         self.cache.get(&key).await.unwrap().map(|value| *value)
+    }
+
+    /// A load that has begun and ends when it is told to.
+    async fn loading(&self, key: u64, value: u64) -> (oneshot::Sender<()>, JoinHandle<u64>) {
+        let (go, gate) = oneshot::channel::<()>();
+        let (began, begun) = oneshot::channel();
+        let cache = self.cache.clone();
+        let load = tokio::spawn(async move {
+            let load = || async move {
+                began.send(()).unwrap();
+                gate.await.unwrap();
+                value
+            };
+            *cache.get_with(&key, load).await
+        });
+        begun.await.unwrap();
+        (go, load)
     }
 
     fn peek(&self, key: u64) -> Option<u64> {

@@ -3,7 +3,6 @@
 
 use cache_enterprise_core::{Clock, ms, secs, tag};
 use cache_enterprise_testkit::coherence::{Disturbance, Link};
-use tokio::sync::oneshot;
 
 use super::{Fleet, Process};
 
@@ -90,18 +89,7 @@ async fn a_load_of_a_process_stopped_for_half_a_minute_stores_nowhere() {
     let fleet = Fleet::new();
     let clock = Clock::manual();
     let (one, stopped) = (fleet.process().await, fleet.process_at(clock.clone()).await);
-    let (go, gate) = oneshot::channel::<()>();
-    let (began, begun) = oneshot::channel();
-    let cache = stopped.cache.clone();
-    let load = tokio::spawn(async move {
-        let load = || async move {
-            began.send(()).unwrap();
-            gate.await.unwrap();
-            10_u64
-        };
-        *cache.get_with(&1, load).await
-    });
-    begun.await.unwrap();
+    let (go, load) = stopped.loading(1, 10).await;
     stopped_for(&fleet, &stopped, &one, 15).await;
     one.set(1, 11).await;
     one.cache.remove(&1).await;

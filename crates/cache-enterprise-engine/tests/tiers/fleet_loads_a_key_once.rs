@@ -11,6 +11,7 @@ use cache_enterprise_engine::{
 use cache_enterprise_serializers::MessagePack;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::builder;
 use crate::leased::{Leased, Manner};
@@ -63,6 +64,12 @@ impl Node {
 
     async fn load(&self) -> u64 {
         *self.numbers.load(&1).await.unwrap()
+    }
+
+    /// As `load`, in a task of its own.
+    fn loading(&self) -> JoinHandle<u64> {
+        let numbers = self.numbers.clone();
+        tokio::spawn(async move { *numbers.load(&1).await.unwrap() })
     }
 
     fn loads(&self) -> u64 {
@@ -185,15 +192,9 @@ async fn a_stale_value_of_the_tier_is_no_fallback_once_it_was_removed() {
 async fn one_loads_and_the_other_waits_for_the_tier() {
     let (clock, tier, first, second) = two(&SPEC).await;
     let answer = first.hold();
-    let one = tokio::spawn({
-        let numbers = first.numbers.clone();
-        async move { *numbers.load(&1).await.unwrap() }
-    });
+    let one = first.loading();
     first.until("the load has begun", || first.loads() == 1).await;
-    let other = tokio::spawn({
-        let numbers = second.numbers.clone();
-        async move { *numbers.load(&1).await.unwrap() }
-    });
+    let other = second.loading();
     second.in_time(&clock, "it has asked", || second.numbers.stats().misses > 0).await;
     answer.send(7).unwrap();
     second.in_time(&clock, "the other has it", || other.is_finished()).await;
@@ -225,16 +226,10 @@ async fn one_refreshes_and_both_answer_meanwhile() {
 async fn a_holder_that_died_keeps_others_from_loading_for_its_life_alone() {
     let (clock, _tier, first, second) = two(&SPEC).await;
     let _answer = first.hold();
-    let dead = tokio::spawn({
-        let numbers = first.numbers.clone();
-        async move { numbers.load(&1).await.map(|value| *value) }
-    });
+    let dead = first.loading();
     first.until("the load has begun", || first.loads() == 1).await;
     // Nobody ticks the first manager any more: it renews nothing.
-    let other = tokio::spawn({
-        let numbers = second.numbers.clone();
-        async move { *numbers.load(&1).await.unwrap() }
-    });
+    let other = second.loading();
     let begun = clock.now();
     second.in_time(&clock, "it loads itself", || other.is_finished()).await;
     assert_eq!((other.await.unwrap(), second.loads()), (101, 1));
@@ -246,10 +241,7 @@ async fn a_holder_that_died_keeps_others_from_loading_for_its_life_alone() {
 async fn a_loader_that_takes_long_keeps_its_lease() {
     let (clock, tier, first, _second) = two(&SPEC).await;
     let answer = first.hold();
-    let one = tokio::spawn({
-        let numbers = first.numbers.clone();
-        async move { *numbers.load(&1).await.unwrap() }
-    });
+    let one = first.loading();
     first.until("the load has begun", || first.loads() == 1).await;
     first.in_time(&clock, "it was renewed", || tier.renewed.load(Ordering::SeqCst) == 4).await;
     assert!(tier.is_held());
@@ -261,10 +253,7 @@ async fn a_loader_that_takes_long_keeps_its_lease() {
 async fn what_comes_after_a_later_holder_is_refused_by_the_tier() {
     let (_clock, tier, first, second) = two(&SPEC).await;
     let answer = first.hold();
-    let paused = tokio::spawn({
-        let numbers = first.numbers.clone();
-        async move { *numbers.load(&1).await.unwrap() }
-    });
+    let paused = first.loading();
     first.until("the load has begun", || first.loads() == 1).await;
     tier.take_over();
     answer.send(7).unwrap();
@@ -278,10 +267,7 @@ async fn a_store_of_leases_that_fails_or_hangs_blocks_no_load() {
     for manner in [Manner::Fail, Manner::Hang] {
         let (clock, tier, first, _second) = two(&SPEC).await;
         *tier.manner.lock() = manner;
-        let one = tokio::spawn({
-            let numbers = first.numbers.clone();
-            async move { *numbers.load(&1).await.unwrap() }
-        });
+        let one = first.loading();
         let begun = clock.now();
         first.in_time(&clock, "it has loaded", || one.is_finished()).await;
         assert_eq!(one.await.unwrap(), 101, "{manner:?}");
@@ -306,10 +292,7 @@ async fn a_borrowing_call_answers_with_the_old_value_while_the_other_loads() {
 async fn a_batch_asks_once_for_all_leases_and_loads_what_nobody_holds() {
     let (clock, tier, first, second) = two(&SPEC).await;
     let answer = first.hold();
-    let one = tokio::spawn({
-        let numbers = first.numbers.clone();
-        async move { *numbers.load(&1).await.unwrap() }
-    });
+    let one = first.loading();
     first.until("the load has begun", || first.loads() == 1).await;
     let called = Arc::new(Mutex::new(Vec::new()));
     let batch = tokio::spawn({
