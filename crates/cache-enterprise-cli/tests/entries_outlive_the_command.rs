@@ -21,12 +21,19 @@ fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
+/// The settings of a level there, with patience for a busy disk.
+fn on_disk(path: &Path) -> String {
+    format!(
+        r#""levels": {{"1": {{"path": {path:?}}}}}, "timeouts": {{"read": "20s", "write": "20s"}}"#
+    )
+}
+
 #[test]
 fn a_value_lives_from_command_to_command_until_it_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("cache.json");
     let disk = folder.path().join("disk");
-    fs::write(&config, format!(r#"{{"levels": {{"1": {{"path": {disk:?}}}}}}}"#)).unwrap();
+    fs::write(&config, format!("{{{}}}", on_disk(&disk))).unwrap();
 
     let set = ["set", "greeting", "hello", "--ttl", "5m", "--tag", "words"];
     assert_eq!(text(&cachectl(&set, &config)), "stored\n");
@@ -53,8 +60,8 @@ fn codec_and_compression_are_those_of_the_settings() {
     let config = folder.path().join("cache.json");
     let disk = folder.path().join("disk");
     let settings = format!(
-        r#"{{"levels": {{"1": {{"path": {disk:?}}}}}, "codec": "json",
-            "compression": {{"algorithm": "lz4", "threshold": 100}}}}"#
+        r#"{{{}, "codec": "json", "compression": {{"algorithm": "lz4", "threshold": 100}}}}"#,
+        on_disk(&disk)
     );
     fs::write(&config, settings).unwrap();
     let song = "la ".repeat(500);
@@ -86,7 +93,7 @@ fn an_entry_that_a_service_invalidated_shows_as_invalid() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("cache.json");
     let disk = folder.path().join("disk");
-    fs::write(&config, format!(r#"{{"levels": {{"1": {{"path": {disk:?}}}}}}}"#)).unwrap();
+    fs::write(&config, format!("{{{}}}", on_disk(&disk))).unwrap();
     for key in ["one", "two"] {
         text(&cachectl(&["set", key, "value", "--tag", key, "--cache", "words"], &config));
     }
@@ -118,7 +125,7 @@ fn service(config: &Path, work: impl AsyncFnOnce(&CacheManager<AnySerde>)) {
         let settings = Settings::builder().file(config).build().unwrap();
         let manager = CacheManager::from_settings(settings).await.unwrap();
         work(&manager).await;
-        assert!(manager.shutdown(secs(10)).await.is_clean());
+        assert!(manager.shutdown(secs(60)).await.is_clean());
     });
 }
 

@@ -34,6 +34,8 @@ fn every_command_works_on_redis_and_memcached_and_says_which_of_them_is_away() {
     let config = folder.path().join("cache.toml");
     let settings = format!(
         "name = \"shop\"\n\
+         timeouts.read = \"20s\"\n\
+         timeouts.write = \"20s\"\n\
          levels.1.kind = \"redis\"\n\
          levels.1.options.url = \"redis://{}\"\n\
          levels.1.options.password = \"env:CACHECTL_TEST_PASSWORD\"\n\

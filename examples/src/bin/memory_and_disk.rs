@@ -30,13 +30,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let first = manager(folder.path()).await?;
     let users = first.open(&USERS)?;
     users.get_with(&7, || async { User { name: "Ada".to_owned() } }).await;
-    assert!(first.shutdown(secs(5)).await.is_clean());
+    assert!(first.shutdown(secs(30)).await.is_clean());
     drop((users, first));
 
     let second = manager(folder.path()).await?;
     let users = second.open(&USERS)?;
     let hit = users.get_entry(&7).await?.ok_or("the disk lost the entry")?;
     println!("{} came from {:?}", hit.value.name, hit.source);
-    second.shutdown(secs(5)).await;
+    second.shutdown(secs(30)).await;
     Ok(())
 }

@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     users.drop_level1();
     let hit = users.get_entry(&7).await?.ok_or("the disk lost the entry")?;
     println!("{} came from {:?}", *hit.value, hit.source);
-    assert!(manager.shutdown(secs(5)).await.is_clean());
+    assert!(manager.shutdown(secs(30)).await.is_clean());
 
     // Everything that is wrong is told at once, with the place and what to do.
     let wrong = Settings::builder().set("codex", "json").set("defaults.ttl", "soon").build();

@@ -31,6 +31,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for tier in manager.tier_stats() {
         println!("level {} ({}): {} puts, {} hits", tier.level, tier.name, tier.puts, tier.hits);
     }
-    assert!(manager.shutdown(secs(5)).await.is_clean());
+    assert!(manager.shutdown(secs(30)).await.is_clean());
     Ok(())
 }

@@ -19,7 +19,7 @@ async fn main() -> cache_enterprise::Result<()> {
         events.set(&key, "something happened").await;
     }
 
-    let report = manager.shutdown(secs(5)).await;
+    let report = manager.shutdown(secs(30)).await;
     let written = manager.tier_stats()[0].puts;
     println!("1000 written, {written} reached the tier");
     assert!(report.is_clean() && written == 1_000);

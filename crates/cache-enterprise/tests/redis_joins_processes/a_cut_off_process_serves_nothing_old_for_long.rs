@@ -9,7 +9,7 @@ async fn its_level_1_is_doubted_and_what_it_missed_is_heard_when_it_is_back() {
     let server = RedisServer::start();
     let proxy = TcpProxy::to(&server.address());
     let mine = Process::at(&server.url()).await;
-    let cut = Process::at(&server.url_at(&proxy.address())).await;
+    let cut = Process::hasty_at(&server.url_at(&proxy.address())).await;
     for (round, fault) in [Fault::BlackHole, Fault::Reset, Fault::Stall].into_iter().enumerate() {
         let round = 10 * round as u64;
         for key in 0..3 {

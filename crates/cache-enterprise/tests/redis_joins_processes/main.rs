@@ -9,6 +9,7 @@ mod a_server_with_an_older_copy_brings_nothing_back;
 mod what_one_ends_the_others_let_go;
 
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use cache_enterprise::prelude::*;
 use cache_enterprise_testkit::wait::until_async;
@@ -22,12 +23,22 @@ struct Process {
 }
 
 impl Process {
-    /// A process whose servers are reached at `url`.
+    /// A process whose servers are reached at `url`. A busy machine makes it wait and not fail.
     async fn at(url: &str) -> Self {
-        let settings = Redis::url(url).unwrap().read_timeout(ms(400)).write_timeout(ms(600));
+        Self::within(secs(20), url).await
+    }
+
+    /// A process that finds soon that its servers do not answer.
+    async fn hasty_at(url: &str) -> Self {
+        Self::within(secs(2), url).await
+    }
+
+    async fn within(limit: Duration, url: &str) -> Self {
+        let settings = Redis::url(url).unwrap().connect_timeout(limit);
+        let settings = settings.read_timeout(limit).write_timeout(limit);
         let redis = settings.open().await.unwrap();
         let manager = CacheManager::builder("fleet")
-            .l2(redis.opened())
+            .l2(Tier::new(redis.opened()).timeout(limit))
             .bus(RedisBus::sharing(&redis))
             .codec(MessagePack)
             .build()

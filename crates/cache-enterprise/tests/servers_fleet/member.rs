@@ -11,6 +11,7 @@ use std::future::IntoFuture;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use cache_enterprise::prelude::*;
 use parking_lot::Mutex;
@@ -18,6 +19,10 @@ use tokio::sync::Semaphore;
 
 /// Where a member finds the servers: a line of `key=value`, and the name of its manager.
 pub(crate) const PLACE: &str = "CE_FLEET_PLACE";
+
+/// How long a call to a server may take: five processes beside their servers keep a small machine
+/// busy, which is no outage.
+const PATIENCE: Duration = secs(20);
 
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(hours(1));
 
@@ -49,6 +54,10 @@ impl Seat {
     }
 }
 
+fn patient(redis: Redis) -> Redis {
+    redis.connect_timeout(PATIENCE).read_timeout(PATIENCE).write_timeout(PATIENCE)
+}
+
 /// What the commands of a member work on.
 struct Member {
     manager: CacheManager<MessagePack>,
@@ -59,15 +68,19 @@ struct Member {
 
 impl Member {
     async fn open(seat: &Seat) -> Self {
-        let values: Tier = match seat.kind.as_str() {
-            "redis" => Redis::url(&seat.values[0]).unwrap().into(),
-            "cluster" => Redis::cluster(&seat.values).unwrap().into(),
-            _ => Memcached::servers(&seat.values).unwrap().into(),
+        let values = match seat.kind.as_str() {
+            "redis" => Tier::new(patient(Redis::url(&seat.values[0]).unwrap())),
+            "cluster" => Tier::new(patient(Redis::cluster(&seat.values).unwrap())),
+            _ => {
+                let servers = Memcached::servers(&seat.values).unwrap().connect_timeout(PATIENCE);
+                Tier::new(servers.read_timeout(PATIENCE).write_timeout(PATIENCE))
+            }
         };
         let bus = match seat.kind.as_str() {
             "cluster" => RedisBus::with(Redis::cluster(&seat.bus).unwrap()),
             _ => RedisBus::url(&seat.bus[0]).unwrap(),
         };
+        let values = values.timeout(PATIENCE);
         let builder = CacheManager::builder(&seat.manager).l2(values).codec(MessagePack).bus(bus);
         let manager = builder.build().await.unwrap();
         let numbers = manager.open(&SPEC).unwrap();

@@ -73,7 +73,7 @@ async fn callers_get_values_and_no_errors() {
     let seed = Seed::from_env_or(23);
     let _printed = seed.print_on_panic();
     let (redis, memcached) = (RedisServer::start(), MemcachedServer::start());
-    let manager = manager(&redis, &memcached).await;
+    let manager = manager(&redis, &memcached, ms(500)).await;
     let texts = manager.open(&TEXTS).unwrap();
     let seen = Arc::new(Seen::default());
     let mut callers = tokio::task::JoinSet::new();

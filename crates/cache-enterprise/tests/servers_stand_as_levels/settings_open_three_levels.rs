@@ -20,6 +20,7 @@ async fn a_map_with_a_default_backend_and_one_beside_it() {
     memcached: {{servers: ['{}'], binary_protocol: true, compression: gzip}}
     memory: {{max_size: 64MB, ttl: 60, eviction_policy: default}}
 PERFORMANCE_CONFIG: {{pipeline_size: 100, connection_pool_size: 20}}
+timeouts: {{read: 20s, write: 20s}}
 ",
         redis.address(),
         memcached.address()
@@ -44,6 +45,7 @@ async fn a_list_of_three_levels() {
     let yaml = format!(
         "backends: {{redis: {{url: '{}'}}, memcached: {{servers: ['{}']}}}}
 levels: [{{max_size: 8MiB}}, {{kind: redis, ttl: 10m}}, {{kind: memcached}}]
+timeouts: {{read: 20s, write: 20s}}
 ",
         redis.url(),
         memcached.address()

@@ -230,5 +230,5 @@ async fn a_disk_lies_where_its_path_says() {
     assert!(path.is_dir());
     let row = manager.describe().row("l2.path").unwrap().clone();
     assert_eq!((row.value, row.origin), (path.display().to_string(), Origin::settings("code")));
-    assert!(manager.shutdown(std::time::Duration::from_secs(10)).await.is_clean());
+    assert!(manager.shutdown(std::time::Duration::from_secs(60)).await.is_clean());
 }

@@ -19,8 +19,8 @@ async fn a_restart_starts_warm_and_shutdown_ends_a_manager() {
     let file = folder.path().join("cache.toml");
     let disk = folder.path().join("disk");
     let text = format!(
-        "name = \"shop\"\n[defaults]\nttl = \"1h\"\n[[levels]]\nkind = \"memory\"\n\
-         max_size = \"16MiB\"\n[[levels]]\nkind = \"disk\"\nmax_size = \"64MiB\"\npath = {disk:?}\n"
+        "name = \"shop\"\n[defaults]\nttl = \"1h\"\n[timeouts]\nread = \"20s\"\nwrite = \"20s\"\n\
+         [[levels]]\nkind = \"memory\"\nmax_size = \"16MiB\"\n[[levels]]\nkind = \"disk\"\nmax_size = \"64MiB\"\npath = {disk:?}\n"
     );
     fs::write(&file, text).unwrap();
     let open = async || {
@@ -33,7 +33,7 @@ async fn a_restart_starts_warm_and_shutdown_ends_a_manager() {
     first.start().await.unwrap();
     let users = first.open(&USERS).unwrap();
     users.get_with(&7, || async { User { name: "Ada".to_owned() } }).await;
-    assert!(first.shutdown(secs(10)).await.is_clean());
+    assert!(first.shutdown(secs(60)).await.is_clean());
     assert_eq!(first.start().await.unwrap_err().kind(), ErrorKind::Closed);
     drop((users, first));
 
@@ -41,7 +41,7 @@ async fn a_restart_starts_warm_and_shutdown_ends_a_manager() {
     let users = second.open(&USERS).unwrap();
     let hit = users.get_entry(&7).await.unwrap().expect("the disk kept it");
     assert_eq!((hit.value.name.as_str(), hit.source), ("Ada", Source::Tier(2)));
-    assert!(second.shutdown(secs(10)).await.is_clean());
+    assert!(second.shutdown(secs(60)).await.is_clean());
 }
 
 #[test]
