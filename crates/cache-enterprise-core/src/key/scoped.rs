@@ -69,6 +69,9 @@ impl<Q: ?Sized> Clone for ScopedRef<'_, Q> {
 impl<Q: ?Sized> Copy for ScopedRef<'_, Q> {}
 
 impl<Q: ?Sized + Hash> Hash for ScopedRef<'_, Q> {
+    // Every look-up begins here, and nothing else of it can begin before. Left to the compiler,
+    // text keys are hashed by a call with the hasher in memory: a fifth of a hit.
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.tenant.hash(state);
         self.key.hash(state);
