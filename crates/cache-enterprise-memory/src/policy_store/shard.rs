@@ -79,6 +79,13 @@ pub(super) struct Newcomer<K, V> {
     pub(super) has_arrived: bool,
 }
 
+/// An entry that was looked up.
+struct Found<'a, K, V> {
+    slot: u32,
+    cell: &'a Cell<K, V>,
+    resident: &'a Resident<K, V>,
+}
+
 /// What became of a newcomer.
 pub(super) enum Put<K, V> {
     In,
@@ -101,17 +108,63 @@ impl<K, V> Shard<K, V> {
     }
 
     /// The slot of the entry under `key`.
-    #[inline]
     pub(super) fn find<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(
         &self,
         hash: u64,
         key: &Q,
     ) -> Option<u32> {
-        let is_it = |slot: &u32| match &self.cells[*slot as usize].resident {
-            Some(resident) => key.equivalent(&resident.key),
-            None => false,
-        };
-        self.table.find(hash, is_it).copied()
+        self.look_up(hash, key).map(|found| found.slot)
+    }
+
+    /// The entry under `key`; no use for the policy.
+    #[inline]
+    pub(super) fn peek<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(
+        &self,
+        hash: u64,
+        key: &Q,
+    ) -> Option<&Arc<Entry<V>>> {
+        self.look_up(hash, key).map(|found| &found.resident.entry)
+    }
+
+    /// The entry under `key`, and its hit noted.
+    #[inline]
+    pub(super) fn hit<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(
+        &self,
+        hash: u64,
+        key: &Q,
+    ) -> Option<&Arc<Entry<V>>> {
+        let Found { slot, cell, resident } = self.look_up(hash, key)?;
+        self.note(slot, cell);
+        Some(&resident.entry)
+    }
+
+    #[inline]
+    fn note(&self, slot: u32, cell: &Cell<K, V>) {
+        if cell.standing != Standing::Full {
+            return;
+        }
+        match &self.hits {
+            Hits::Nothing => {}
+            Hits::Marks(max) => cell.count_hit(*max),
+            Hits::Queue(ring) => ring.note(slot, &cell.mark),
+        }
+    }
+
+    /// What was compared is handed out, so that a hit finds its cell once.
+    #[inline]
+    fn look_up<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(
+        &self,
+        hash: u64,
+        key: &Q,
+    ) -> Option<Found<'_, K, V>> {
+        let mut found = None;
+        self.table.find(hash, |slot| {
+            let cell = &self.cells[*slot as usize];
+            let resident = cell.resident.as_ref().filter(|held| key.equivalent(&held.key));
+            found = resident.map(|resident| Found { slot: *slot, cell, resident });
+            found.is_some()
+        })?;
+        found
     }
 
     /// The slot of an entry whose key has this hash.
@@ -122,20 +175,6 @@ impl<K, V> Shard<K, V> {
     #[inline]
     pub(super) fn entry(&self, slot: u32) -> Option<&Arc<Entry<V>>> {
         self.cells[slot as usize].resident.as_ref().map(|resident| &resident.entry)
-    }
-
-    /// Notes a hit.
-    #[inline]
-    pub(super) fn note(&self, slot: u32) {
-        let cell = &self.cells[slot as usize];
-        if cell.standing != Standing::Full {
-            return;
-        }
-        match &self.hits {
-            Hits::Nothing => {}
-            Hits::Marks(max) => cell.count_hit(*max),
-            Hits::Queue(ring) => ring.note(slot, &cell.mark),
-        }
     }
 
     /// All entries, in no order.
@@ -295,7 +334,7 @@ impl<K, V> Shard<K, V> {
             way.gauge.evictable.store(way.gauge.evictable() + weight, Ordering::Relaxed);
         }
         if is_high {
-            self.note(slot);
+            self.note(slot, &self.cells[slot as usize]);
         }
     }
 
