@@ -4,6 +4,10 @@
 
 mod seeded;
 
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cache_enterprise_core::{ErrorKind, hours};
 use cache_enterprise_strategies::predict::model::{
     Access, ContextCounts, CountsLimits, ModelContext, ModelEvent, ModelRegistry, ModelRules,
@@ -40,6 +44,48 @@ impl PredictionModel for Indifferent {
 
     fn fresh(&self) -> Box<dyn PredictionModel> {
         Box::new(Indifferent)
+    }
+
+    fn payload(&self) -> cache_enterprise_core::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Tells the key from another, or takes the other for it.
+#[derive(Debug)]
+struct Scripted {
+    is_wrong: Arc<AtomicBool>,
+    is_other: Cell<bool>,
+}
+
+impl Scripted {
+    fn new(is_wrong: &Arc<AtomicBool>) -> Box<Self> {
+        Box::new(Self { is_wrong: Arc::clone(is_wrong), is_other: Cell::new(false) })
+    }
+}
+
+impl PredictionModel for Scripted {
+    fn kind(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn learn(&mut self, _: &Access<'_>) {}
+
+    /// Asked of the key and then of the other.
+    fn score(&self, _: &str, _: &ModelContext, _: u64) -> f64 {
+        match self.is_other.replace(!self.is_other.get()) {
+            true if self.is_wrong.load(Ordering::Relaxed) => 1.0,
+            true => 0.0,
+            false => 0.5,
+        }
+    }
+
+    fn rank(&self, _: &ModelContext, _: u64, _: usize) -> Vec<Ranked> {
+        Vec::new()
+    }
+
+    fn fresh(&self) -> Box<dyn PredictionModel> {
+        Self::new(&self.is_wrong)
     }
 
     fn payload(&self) -> cache_enterprise_core::Result<Vec<u8>> {
@@ -101,6 +147,28 @@ fn a_change_of_the_world_is_noticed() {
     let events = teach(&registry, 10_000..14_000, 150);
     assert_eq!(events.first(), Some(&ModelEvent::Drifted { version: 1, challenger: 2 }));
     assert!(registry.report(NAME).unwrap().challenger.is_some());
+}
+
+#[test]
+fn losses_of_the_champion_before_are_no_drift_of_the_next() {
+    let rules = ModelRules { min_data_points: 100, drift_threshold: 6.0, ..ModelRules::default() };
+    let registry = ModelRegistry::new(rules).unwrap();
+    let wrong = [false, false].map(|is_wrong| Arc::new(AtomicBool::new(is_wrong)));
+    registry.register(NAME, Scripted::new(&wrong[0])).unwrap();
+    registry.register(NAME, Scripted::new(&wrong[1])).unwrap();
+    let anywhere = ModelContext::default();
+    let ask = |requests: std::ops::Range<u64>| -> Vec<ModelEvent> {
+        let learn = |at: u64| registry.learn(NAME, &Access::new(&format!("{at}"), &anywhere, at));
+        requests.filter_map(|at| learn(at).unwrap()).collect()
+    };
+    // Enough to draw others from at each request.
+    assert_eq!(ask(0..600), []);
+    wrong[0].store(true, Ordering::Relaxed);
+    let promoted = (600..700).find(|at| !ask(*at..at + 1).is_empty()).unwrap();
+    let report = registry.report(NAME).unwrap();
+    assert_eq!((report.champion.version, report.drifts), (2, 0), "before its losses were a drift");
+    wrong[1].store(true, Ordering::Relaxed);
+    assert_eq!(ask(promoted + 1..promoted + 4), [], "three losses alone are none");
 }
 
 #[test]

@@ -51,9 +51,14 @@ impl PageHinkley {
         self.lowest = self.lowest.min(self.sum);
         let has_risen = self.sum - self.lowest > self.threshold;
         if has_risen {
-            (self.seen, self.mean, self.sum, self.lowest) = (0, 0.0, 0.0, 0.0);
+            self.restart();
         }
         has_risen
+    }
+
+    /// Forgets the losses so far: those to come are of another model.
+    pub(super) fn restart(&mut self) {
+        (self.seen, self.mean, self.sum, self.lowest) = (0, 0.0, 0.0, 0.0);
     }
 }
 

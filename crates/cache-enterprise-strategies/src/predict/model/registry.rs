@@ -201,7 +201,8 @@ impl ModelRegistry {
             learned: 0,
             last_number: 1,
             recent: Vec::new(),
-            drift: self.drift_test(),
+            drift: PageHinkley::new(self.rules.drift_tolerance, self.rules.drift_threshold)
+                .expect("the rules were checked"),
             drifts: 0,
         };
         by_name.insert(name.into(), Arc::new(Mutex::new(named)));
@@ -245,7 +246,6 @@ impl ModelRegistry {
                 Error::invalid("there is no other version to go back to").with("model", name)
             );
         }
-        named.drift = self.drift_test();
         Ok(named.champion.number)
     }
 
@@ -296,11 +296,6 @@ impl ModelRegistry {
         let unknown = Error::config("there is no model of this name");
         Err(unknown.with("model", name).with("known", known))
     }
-
-    fn drift_test(&self) -> PageHinkley {
-        PageHinkley::new(self.rules.drift_tolerance, self.rules.drift_threshold)
-            .expect("the rules were checked")
-    }
 }
 
 impl Named {
@@ -348,6 +343,7 @@ impl Named {
         let challenger = self.challenger.as_mut()?;
         std::mem::swap(&mut self.champion, challenger);
         self.settled_until = self.learned + rules.min_data_points;
+        self.drift.restart();
         Some(())
     }
 
