@@ -23,9 +23,6 @@ use crate::shared::Shared;
 use crate::strategy::Strategy;
 use crate::ticker;
 
-/// The name of the strategy of lives that follow how often values change.
-const ADAPTIVE_TTL: &str = "adaptive_ttl";
-
 /// Builds a [`CacheManager`]. Calls may come in any order; `build` checks them together.
 ///
 /// `C` is the codec so far, `T` tells whether there are tiers: a manager with tiers and no codec
@@ -182,8 +179,9 @@ impl<C, T> ManagerBuilder<C, T> {
         adjustment_factor: f64,
     ) -> Result<Self> {
         let adaptive = AdaptiveTtl::new(min_ttl, max_ttl, adjustment_factor)?;
-        let builder = self.register_strategy(ADAPTIVE_TTL, Arc::new(WithLifetime(adaptive)))?;
-        Ok(builder.fill_strategy(ADAPTIVE_TTL))
+        let builder =
+            self.register_strategy(AdaptiveTtl::NAME, Arc::new(WithLifetime(adaptive)))?;
+        Ok(builder.fill_strategy(AdaptiveTtl::NAME))
     }
 
     /// Names the walk over the levels: [`backend`](CacheManager::backend) of this name is the

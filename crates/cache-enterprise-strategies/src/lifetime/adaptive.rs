@@ -72,6 +72,9 @@ pub struct AdaptiveTtl {
 }
 
 impl AdaptiveTtl {
+    /// The name under which managers and settings know the strategy that it makes.
+    pub const NAME: &str = "adaptive_ttl";
+
     /// Lives from `min_ttl` to `max_ttl` that change by `adjustment_factor` at each refresh. They
     /// start at `min_ttl`; the caution is 4.
     ///

@@ -19,6 +19,7 @@ use cache_enterprise_engine::{CacheManager, Failover};
 use cache_enterprise_serializers::AnySerde;
 use cache_enterprise_settings::{FailoverStrategy, Settings, SettingsErrors};
 use cache_enterprise_strategies::CacheStrategy;
+use cache_enterprise_strategies::lifetime::AdaptiveTtl;
 
 use plan::Plan;
 pub use single::WithBackend;
@@ -143,7 +144,7 @@ impl Wiring {
     /// When the name is taken, empty or too long.
     pub fn strategy(mut self, name: &str, strategy: Arc<dyn CacheStrategy>) -> Result<Self> {
         check_name("strategy", name)?;
-        if name == plan::ADAPTIVE_TTL || self.strategies.contains_key(name) {
+        if name == AdaptiveTtl::NAME || self.strategies.contains_key(name) {
             let text = "a strategy of this name is registered already; choose another name";
             return Err(Error::new(ErrorKind::Conflict, text).with("strategy", name));
         }
@@ -205,7 +206,7 @@ impl Wiring {
         if let Some(name) = settings.default_backend() {
             builder = builder.default_backend(name);
         }
-        builder = builder.register_strategy(plan::ADAPTIVE_TTL, adaptive)?;
+        builder = builder.register_strategy(AdaptiveTtl::NAME, adaptive)?;
         for (name, strategy) in &self.strategies {
             builder = builder.register_strategy(name, Arc::clone(strategy))?;
         }

@@ -21,9 +21,6 @@ use cache_enterprise_strategies::{CacheStrategy, Composite, WithLifetime};
 use super::packers::{Packers, readers};
 use super::{Strategies, origins};
 
-/// The name of the built-in strategy of lives.
-pub(super) const ADAPTIVE_TTL: &str = "adaptive_ttl";
-
 /// Share of a token that a success earns for retries, in per cent: that of
 /// [`RetryBudget::default`].
 const EARNED_PERCENT: u32 = 10;
@@ -173,11 +170,11 @@ fn tier(
 
 fn unknown_strategy(settings: &Settings, strategies: &Strategies) -> Option<Problem> {
     let name = settings.strategy()?;
-    if name == ADAPTIVE_TTL || strategies.contains_key(name) {
+    if name == AdaptiveTtl::NAME || strategies.contains_key(name) {
         return None;
     }
     let known: Vec<_> =
-        [ADAPTIVE_TTL].into_iter().chain(strategies.keys().map(String::as_str)).collect();
+        [AdaptiveTtl::NAME].into_iter().chain(strategies.keys().map(String::as_str)).collect();
     let what = format!("no strategy is named `{name}`");
     let fix = format!("write one of {}, or register one with `Wiring::strategy`", known.join(", "));
     Some(settings.problem("defaults.fill_strategy", what, fix))
