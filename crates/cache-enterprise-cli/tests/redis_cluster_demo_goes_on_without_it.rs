@@ -10,11 +10,19 @@ use cache_enterprise_testkit::servers::RedisCluster;
 fn a_cluster_that_hangs_is_not_felt_by_callers() {
     let cluster = RedisCluster::start(3, 0);
     let nodes = cluster.addresses().join(",");
-    let report =
-        demo::report(demo::start(&["--redis-cluster", &nodes, "--outage", "--seconds", "1"]));
-    report.assert_whole(&["L1 memory", "L2 redis cluster"]);
-    report.assert_outage("L2 redis cluster", 1_000);
-    assert!(report.text.contains("calls to the level spoiled"), "{}", report.text);
+    let load = ["--outage", "--seconds", "6", "--capacity", "1"];
+    let run = || {
+        let cluster = ["--redis-cluster", &nodes];
+        let report = demo::report(demo::start(&[&cluster[..], &load].concat()));
+        report.assert_whole(&["L1 memory", "L2 redis cluster"]);
+        report.assert_outage("L2 redis cluster", 1_000);
+        assert!(report.text.contains("calls to the level spoiled"), "{}", report.text);
+        report
+    };
+    let is_used = |report: &demo::Report| {
+        report.number("/levels/1/hits") >= 1 && report.number("/restart/warm_hits") >= 1
+    };
+    let report = demo::until_seen(run, is_used);
     assert!(report.number("/levels/1/hits") >= 1);
     assert!(report.number("/restart/warm_hits") >= 1);
     let is_used =

@@ -38,18 +38,25 @@ fn three_levels_go_on_while_redis_is_cut_off_and_hangs() {
     redis.cli(&["SET", "somebody:else", "kept"]);
     memcached.ask("set somebody:else 0 0 4\r\nkept");
 
-    let servers = ["--redis", &redis.url(), "--memcached", &memcached.address()];
-    let mut started =
-        demo::start(&[&servers[..], &["--outage", "--seconds", "1", "--capacity", "1"]].concat());
-    let progress = stderr_of(&mut started);
-    let report = demo::report(started);
-    report.assert_whole(&LEVELS);
-    report.assert_outage("L2 redis", 1_000);
+    let run = || {
+        let servers = ["--redis", &redis.url(), "--memcached", &memcached.address()];
+        let load = ["--outage", "--seconds", "6", "--capacity", "1"];
+        let mut started = demo::start(&[&servers[..], &load].concat());
+        let progress = stderr_of(&mut started);
+        let report = demo::report(started);
+        report.assert_whole(&LEVELS);
+        report.assert_outage("L2 redis", 1_000);
+        (report, progress.join().unwrap())
+    };
+    let are_used = |(report, _): &(demo::Report, String)| {
+        let counts = ["/levels/1/hits", "/levels/2/hits", "/restart/warm_hits"];
+        counts.iter().all(|count| report.number(count) >= 1)
+    };
+    let (report, progress) = demo::until_seen(run, are_used);
     assert!(report.number("/levels/1/hits") >= 1 && report.number("/levels/2/hits") >= 1);
     assert!(report.number("/restart/warm_hits") >= 1);
     let at = format!("level 2: redis at {} by way of a proxy", redis.address());
     assert!(report.text.contains(&at), "{}", report.text);
-    let progress = progress.join().unwrap();
     assert!(progress.contains("L2 redis is out of order"), "{progress}");
     assert!(!format!("{}{progress}", report.text).contains("canary"));
 
