@@ -5,6 +5,9 @@
 //! compress is what it saves less what its time should have earned, per byte given. Ways that were
 //! hardly tried are tried first; then the best is used, and one try in so many goes to the way
 //! whose last try is longest ago, so that a change of the data is noticed. Old trials fade.
+//!
+//! What a look at the bytes would tell, the work tells as well: kinds of data that shrink are looked
+//! at now and then, those that did not shrink lately each time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,8 +23,16 @@ const CLASSES_MAX: usize = 256;
 const TRIES: u32 = 4;
 /// Every so many picks the way with the oldest trial gets another.
 const AGAIN: u64 = 64;
-/// Bytes of input after which trials count half.
-const FADE_BYTES: f64 = 16_777_216.0;
+/// What is remembered of a way, in bytes of input, counts half when another trial of it is due long
+/// after the last; but not below so many, lest one odd value decide.
+const KEPT_BYTES: f64 = 16_384.0;
+/// Once every way was tried, every so many picks are to be measured: measuring costs about as much
+/// as packing a few hundred bytes quickly.
+const MEASURED: u64 = 8;
+/// Values of a kind that shrank one after the other, after which the next is not looked at first.
+const TRUSTED: u32 = 8;
+/// Every so many picks a trusted kind is looked at all the same.
+const LOOKED_AT: u64 = 16;
 
 /// A way to compress, named as its codec is.
 ///
@@ -61,12 +72,29 @@ pub struct CompressionLimits {
     pub bytes_per_cpu_second: f64,
     /// Values below so many bytes are not compressed. The default is 256.
     pub bytes_min: usize,
+    /// Bytes of input to a way and a kind after which its older trials count half: the fewer, the
+    /// sooner a change of the data is followed. The default is 1 MiB.
+    pub memory_bytes: usize,
 }
 
 impl Default for CompressionLimits {
     fn default() -> Self {
-        Self { bytes_per_cpu_second: 2e7, bytes_min: 256 }
+        Self { bytes_per_cpu_second: 2e7, bytes_min: 256, memory_bytes: 1 << 20 }
     }
+}
+
+/// What to do with a value.
+///
+/// [`CompressionBandit::choose`] has an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Choice {
+    /// The number of the arm to compress it with.
+    pub arm: usize,
+    /// Whether to look first if the value can shrink at all, see [`is_incompressible`].
+    pub is_doubted: bool,
+    /// Whether to measure, and to [report](CompressionBandit::report) what it came to.
+    pub is_trial: bool,
 }
 
 /// What compressing a value came to.
@@ -108,6 +136,12 @@ impl ArmReport {
         if self.trials == 0 { 0.0 } else { self.saved / self.cpu_seconds.max(1e-9) }
     }
 
+    fn fade(&mut self) {
+        self.before /= 2.0;
+        self.saved /= 2.0;
+        self.cpu_seconds /= 2.0;
+    }
+
     /// Saved less what the time should have earned, per byte given.
     fn gain(&self, price: f64) -> f64 {
         (self.saved - price * self.cpu_seconds) / self.before.max(1.0)
@@ -120,6 +154,8 @@ struct Class {
     /// The pick at which each arm was last tried.
     tried_at: Vec<u64>,
     picks: u64,
+    /// Values that shrank since one did not.
+    shrank: u32,
 }
 
 /// Chooses a compressor per kind of data. Belongs to one task, or stands behind a lock.
@@ -158,11 +194,12 @@ impl CompressionBandit {
     /// A choice among `arms` that knows nothing yet.
     ///
     /// # Errors
-    /// When there are no arms or more than 32, or `bytes_per_cpu_second` does not lie in 0 to
-    /// 10^12.
+    /// When there are no arms or more than 32, `bytes_per_cpu_second` does not lie in 0 to 10^12,
+    /// or `memory_bytes` is 0.
     pub fn new(arms: Vec<CompressionArm>, limits: CompressionLimits) -> Result<Self> {
         bounds::within("arms", arms.len(), 1..=32)?;
         bounds::within("bytes_per_cpu_second", limits.bytes_per_cpu_second, 0.0..=1e12)?;
+        bounds::within("memory_bytes", limits.memory_bytes, 1..=usize::MAX)?;
         let twice = arms.iter().enumerate().find(|(at, arm)| arms[..*at].contains(arm));
         if let Some((_, arm)) = twice {
             return Err(Error::config("an algorithm and level stand twice among the arms")
@@ -172,39 +209,91 @@ impl CompressionBandit {
         Ok(Self { arms, limits, classes: HashMap::new() })
     }
 
-    /// The number of the arm to compress this value with; nothing if it should stay as it is.
+    /// The number of the arm to compress this value with; nothing if it should stay as it is. What
+    /// it comes to is to be [reported](Self::report).
     pub fn pick(&mut self, class: &str, value: &[u8]) -> Option<usize> {
-        if value.len() < self.limits.bytes_min || is_incompressible(value) {
+        let choice = self.choose(class, value.len())?;
+        if choice.is_doubted && is_incompressible(value) {
+            self.refuse(class);
+            return None;
+        }
+        Some(choice.arm)
+    }
+
+    /// As [`pick`](Self::pick), for those who share the bandit behind a lock: what takes time, the
+    /// look at the bytes and the work, is theirs.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use cache_enterprise_strategies::compression::{
+    ///     Compressed, CompressionArm, CompressionBandit, CompressionLimits, is_incompressible,
+    /// };
+    ///
+    /// # fn compress(_: usize, _: &[u8]) -> Vec<u8> { vec![0; 300] }
+    /// let arms = vec![CompressionArm::new("lz4", 1)];
+    /// let mut bandit = CompressionBandit::new(arms, CompressionLimits::default())?;
+    /// let page = "some text of a page ".repeat(50);
+    /// if let Some(choice) = bandit.choose("page", page.len()) {
+    ///     if choice.is_doubted && is_incompressible(page.as_bytes()) {
+    ///         bandit.refuse("page");
+    ///     } else {
+    ///         let begun = Instant::now();
+    ///         let after = compress(choice.arm, page.as_bytes()).len();
+    ///         let (before, cpu) = (page.len(), begun.elapsed());
+    ///         match choice.is_trial {
+    ///             true => bandit.report("page", choice.arm, Compressed { before, after, cpu }),
+    ///             false if after >= before => bandit.refuse("page"),
+    ///             false => {}
+    ///         }
+    ///     }
+    /// }
+    /// # assert_eq!(bandit.arms("page").next().map(|(_, report)| report.trials), Some(1));
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub fn choose(&mut self, class: &str, bytes: usize) -> Option<Choice> {
+        if bytes < self.limits.bytes_min {
             return None;
         }
         let price = self.limits.bytes_per_cpu_second;
         let class = self.class(class);
         class.picks += 1;
         let oldest = (0..class.arms.len()).min_by_key(|arm| class.tried_at[*arm])?;
-        let untried = class.arms.iter().position(|arm| arm.trials < u64::from(TRIES));
-        let arm = match untried {
+        let is_untried = class.arms.iter().any(|arm| arm.trials < u64::from(TRIES));
+        let is_again = class.picks.is_multiple_of(AGAIN);
+        let arm = match is_untried {
             // In turn, so that a burst of one kind of value does not teach one arm alone.
-            Some(_) => (0..class.arms.len()).min_by_key(|arm| class.arms[*arm].trials)?,
-            None if class.picks.is_multiple_of(AGAIN) => oldest,
-            None => class.best(price)?,
+            true => (0..class.arms.len()).min_by_key(|arm| class.arms[*arm].trials)?,
+            false if is_again => oldest,
+            false => class.best(price)?,
         };
         class.tried_at[arm] = class.picks;
-        Some(arm)
+        if is_again && class.arms[arm].before > KEPT_BYTES {
+            class.arms[arm].fade();
+        }
+        let is_doubted = class.shrank < TRUSTED || class.picks.is_multiple_of(LOOKED_AT);
+        let is_measured = is_untried || is_again || class.picks.is_multiple_of(MEASURED);
+        Some(Choice { arm, is_doubted, is_trial: is_doubted || is_measured })
+    }
+
+    /// Notes a value of this kind that cannot shrink, or did not: the next ones are looked at.
+    pub fn refuse(&mut self, class: &str) {
+        self.class(class).shrank = 0;
     }
 
     /// Takes in what compressing with an arm came to. An arm there is not is passed over.
     pub fn report(&mut self, class: &str, arm: usize, compressed: Compressed) {
+        let memory = self.limits.memory_bytes as f64;
         let class = self.class(class);
         let Some(known) = class.arms.get_mut(arm) else { return };
         let Compressed { before, after, cpu } = compressed;
+        class.shrank = if after < before { class.shrank.saturating_add(1) } else { 0 };
         known.trials += 1;
         known.before += before as f64;
         known.saved += before.saturating_sub(after) as f64;
         known.cpu_seconds += cpu.as_secs_f64();
-        if known.before > FADE_BYTES {
-            known.before /= 2.0;
-            known.saved /= 2.0;
-            known.cpu_seconds /= 2.0;
+        if known.before > memory {
+            known.fade();
         }
     }
 
@@ -215,6 +304,12 @@ impl CompressionBandit {
         let is_judged = class.arms.iter().all(|arm| arm.trials >= u64::from(TRIES));
         let best = class.best(self.limits.bytes_per_cpu_second).filter(|_| is_judged)?;
         Some(&self.arms[best])
+    }
+
+    /// The kinds of data there are choices for, in no order; the empty one is shared by those that
+    /// came too late for their own.
+    pub fn classes(&self) -> impl Iterator<Item = &str> {
+        self.classes.keys().map(|class| &**class)
     }
 
     /// The arms with what is known of them for this kind of data.
@@ -229,8 +324,11 @@ impl CompressionBandit {
         let class = if is_full { "" } else { class };
         if !self.classes.contains_key(class) {
             let arms = self.arms.len();
-            let fresh =
-                Class { arms: vec![ArmReport::default(); arms], tried_at: vec![0; arms], picks: 0 };
+            let fresh = Class {
+                arms: vec![ArmReport::default(); arms],
+                tried_at: vec![0; arms],
+                ..Class::default()
+            };
             self.classes.insert(class.into(), fresh);
         }
         self.classes.get_mut(class).expect("it was there or was made")
@@ -316,8 +414,10 @@ mod tests {
     fn a_change_of_the_data_is_followed() {
         let mut bandit = bandit(2e7);
         run(&mut bandit, "class", 0, 1_000);
-        run(&mut bandit, "class", 1, 60_000);
+        run(&mut bandit, "class", 1, 3_000);
         assert_eq!(bandit.best("class").map(|arm| arm.level), Some(19));
+        run(&mut bandit, "class", 0, 3_000);
+        assert_eq!(bandit.best("class").map(|arm| arm.level), Some(3));
     }
 
     #[test]
@@ -328,6 +428,22 @@ mod tests {
         assert_eq!(bandit.pick("x", &[b'a'; 255]), None);
         assert_eq!(bandit.pick("x", &[b'a'; 256]), Some(0));
         bandit.report("x", 99, Compressed { before: 1, after: 1, cpu: Duration::ZERO });
+    }
+
+    #[test]
+    fn what_shrinks_is_looked_at_now_and_then_and_what_did_not_each_time() {
+        let mut bandit = bandit(2e7);
+        run(&mut bandit, "text", 0, 200);
+        let mut choices = |many| -> Vec<Choice> {
+            (0..many).map(|_| bandit.choose("text", 1_000).unwrap()).collect()
+        };
+        let trusted = choices(160);
+        assert_eq!(trusted.iter().filter(|choice| choice.is_doubted).count(), 10);
+        assert_eq!(trusted.iter().filter(|choice| choice.is_trial).count(), 20);
+        bandit.refuse("text");
+        assert!((0..40).all(|_| bandit.choose("text", 1_000).unwrap().is_doubted));
+        run(&mut bandit, "text", 0, 20);
+        assert!((0..15).any(|_| !bandit.choose("text", 1_000).unwrap().is_doubted));
     }
 
     #[test]
@@ -343,6 +459,9 @@ mod tests {
         for price in [f64::NAN, -1.0, f64::INFINITY] {
             assert!(named(vec![arm()], price).contains("bytes_per_cpu_second"));
         }
+        let forgetful = CompressionLimits { memory_bytes: 0, ..CompressionLimits::default() };
+        let error = CompressionBandit::new(vec![arm()], forgetful).unwrap_err().to_string();
+        assert!(error.contains("memory_bytes"), "{error}");
     }
 
     proptest! {

@@ -4,5 +4,7 @@
 mod bandit;
 mod entropy;
 
-pub use bandit::{ArmReport, Compressed, CompressionArm, CompressionBandit, CompressionLimits};
+pub use bandit::{
+    ArmReport, Choice, Compressed, CompressionArm, CompressionBandit, CompressionLimits,
+};
 pub use entropy::is_incompressible;
