@@ -4,7 +4,7 @@ use cache_enterprise_core::{CacheKey, Cached, Lookup, Result, SetOutcome};
 
 use crate::cache::Cache;
 use crate::options::{Life, Options};
-use crate::write::How;
+use crate::write::{How, Labels};
 
 /// What of a batch lives equally long, with its places in the batch.
 struct OneLife<K, V> {
@@ -115,7 +115,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Vec<SetOutcome> {
         if !self.view.has_tiers() {
             let set = |(key, value)| {
-                self.set_level1(key, value, Vec::new(), How::own(options), |_, _| None).1
+                self.set_level1(key, value, Labels::default(), How::own(options), |_, _| None).1
             };
             return items.map(set).collect();
         }

@@ -153,7 +153,8 @@ impl<V> LoadContext<V> {
         self.told.lock().etag = fits.then_some(etag);
     }
 
-    /// Names the kind of value, for a strategy to hear. Default: none.
+    /// Names the kind of value: a strategy hears it, and adaptive compression learns by it. Default:
+    /// none.
     pub fn data_type(&self, data_type: impl Into<Box<str>>) {
         self.told.lock().said.data_type = Some(data_type.into());
     }

@@ -23,6 +23,7 @@ use crate::cache::Cache;
 use crate::invalidate::{Receipt, raise};
 use crate::options::Options;
 use crate::set::SetNow;
+use crate::write::Labels;
 
 /// First character of the tags that stand for parents.
 const PARENT: char = '\u{2}';
@@ -263,10 +264,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         key: K,
         value: V,
-        tags: Vec<Tag>,
+        labels: Labels,
         options: &Options,
     ) -> Result<SetOutcome> {
-        let outcome = match self.set_now(key.clone(), value, tags, options) {
+        let outcome = match self.set_now(key.clone(), value, labels, options) {
             SetNow::Done(outcome) => Ok(outcome),
             SetNow::Below(below) => below.await,
         };

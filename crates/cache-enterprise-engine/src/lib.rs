@@ -141,7 +141,8 @@ pub use sweep::{Sweep, SweepReport};
 pub use tenant::{Quota, TenantUsage};
 #[cfg(feature = "tiers")]
 pub use tiers::{
-    Complete, LevelHealth, StoredEntry, StoredState, Tier, TierStats, Tiered, WritePolicy,
+    AdaptiveCompression, Complete, LevelHealth, Packer, StoredEntry, StoredState, Tier, TierStats,
+    Tiered, WritePolicy,
 };
 pub use transaction::Invalidations;
 pub use warm::{Warm, WarmProgress, WarmReport};

@@ -15,13 +15,13 @@ use std::sync::{Arc, LazyLock};
 
 use cache_enterprise_core::{
     CacheKey, CacheLevel, Error, Heat, LocalStore, Lookup, PlacementPolicy, RemovalCause, Result,
-    Scoped, SetOutcome, Tag,
+    Scoped, SetOutcome,
 };
 
 use crate::cache::{Cache, Leaving};
 use crate::options::Options;
 use crate::sketch::Sketch;
-use crate::write::{How, Plan};
+use crate::write::{How, Labels, Plan};
 
 /// The fixed rule: hot keys in level 1 and below, warm ones from level 2, the rest in the deepest
 /// level alone. A key that level 1 holds is hot.
@@ -129,7 +129,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         key: K,
         value: V,
-        tags: Vec<Tag>,
+        labels: Labels,
         options: &Options,
     ) -> Result<Placed> {
         self.prepare_below().await;
@@ -139,7 +139,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let deepest = self.deepest();
         let highest = self.view.shared.placement.highest(heat, deepest).min(deepest);
         let mut placed = Placed { heat, highest, levels: Vec::new(), failure: None };
-        self.place_from(key, value, tags, options, &mut placed).await?;
+        self.place_from(key, value, labels, options, &mut placed).await?;
         placed.levels.sort_unstable();
         Ok(placed)
     }
@@ -149,18 +149,19 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         key: K,
         value: V,
-        tags: Vec<Tag>,
+        labels: Labels,
         how: How<'_>,
         is_hot: bool,
         encoded: impl FnOnce(&V, &Plan) -> Option<usize>,
     ) -> SetOutcome {
         if is_hot {
-            return self.set_level1(key, value, tags, how, encoded).1;
+            return self.set_level1(key, value, labels, how, encoded).1;
         }
         let checked = self.view.tenant.epochs.changes();
         let at = self.numbered(how.number);
-        let tags = self.labelled(&key, tags);
+        let tags = self.labelled(&key, labels.tags);
         let plan = self.plan(at, checked, self.view.clock.now(), tags, how.options);
+        let plan = Plan { data_type: labels.data_type, ..plan };
         encoded(&value, &plan);
         let scoped = Scoped { tenant: self.tenant_id, key };
         let mut leaving = Leaving::<K, V>::default();

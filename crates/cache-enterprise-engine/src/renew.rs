@@ -74,7 +74,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let tags = entry.tags().iter().map(|cell| cell.name().clone()).collect();
         let plan = self.plan(lead.started(), lead.checked(), now, tags, &options);
         let early = self.early(&options, plan.dates, load_ms);
-        let plan = Plan { early, etag: entry.etag().map(Box::from), ..plan };
+        let etag = entry.etag().map(Box::from);
+        let plan = Plan { early, etag, data_type: said.data_type, ..plan };
         let sealed = self.seal_renewed(key, stale, &plan, load_ms);
         let mut leaving = Leaving::<K, V>::default();
         let renewed = lead.land(landing, |key| {

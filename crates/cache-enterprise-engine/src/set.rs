@@ -15,6 +15,7 @@ use crate::cache::Cache;
 use crate::filling::Said;
 use crate::options::{Life, Options};
 use crate::placement::Placed;
+use crate::write::Labels;
 
 /// A `set` that answers with its outcome and never fails.
 #[derive(Debug)]
@@ -163,7 +164,8 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
         self
     }
 
-    /// Names the kind of value, for a strategy to hear. Default: none.
+    /// Names the kind of value: a strategy hears it, and adaptive compression learns by it. Default:
+    /// none.
     pub fn data_type(mut self, data_type: impl Into<Box<str>>) -> Self {
         self.said.get_or_insert_default().data_type = Some(data_type.into());
         self
@@ -235,9 +237,10 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
             self.cache.decline(self.key).await?;
             return Ok(self.cache.nowhere());
         }
-        let Set { cache, key, value, options, mut tags, parents, .. } = self;
+        let Set { cache, key, value, options, mut tags, parents, said, .. } = self;
         tags.extend(parents);
-        let placed = Box::pin(cache.place(key.clone(), value, tags, &options)).await;
+        let labels = Labels { tags, data_type: said.and_then(|said| said.data_type) };
+        let placed = Box::pin(cache.place(key.clone(), value, labels, &options)).await;
         cache.end_dependents([&key], false).await;
         placed
     }
@@ -294,16 +297,17 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M: SetMode> Future for SetFuture
                 return Poll::Ready(M::answer(Ok(SetOutcome::Invalid)));
             }
             let is_kept = set.is_kept();
-            let Set { cache, key, value, options, mut tags, parents, .. } = set;
+            let Set { cache, key, value, options, mut tags, parents, said, .. } = set;
             tags.extend(parents);
+            let labels = Labels { tags, data_type: said.and_then(|said| said.data_type) };
             let now = if !is_kept {
                 SetNow::Below(Box::pin(cache.decline(key)))
             } else if cache.may_have_dependents() {
                 SetNow::Below(Box::pin(async move {
-                    cache.set_parent(key, value, tags, &options).await
+                    cache.set_parent(key, value, labels, &options).await
                 }))
             } else {
-                cache.set_now(key, value, tags, &options)
+                cache.set_now(key, value, labels, &options)
             };
             match now {
                 SetNow::Done(outcome) => return Poll::Ready(M::answer(Ok(outcome))),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Lookup, Millis, Result, Sequence, SetOutcome, Tag, unsupported,
+    CacheKey, CacheLevel, Cached, Lookup, Millis, Result, Sequence, SetOutcome, unsupported,
 };
 
 use crate::access::Access;
@@ -23,7 +23,7 @@ use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
 use crate::sweep::{SweepReport, Walk};
 use crate::turn::{Keeper, Turn, Turns};
-use crate::write::{How, Plan};
+use crate::write::{How, Labels, Plan};
 
 /// A removal announced to the tiers: there are none.
 pub(crate) struct Fence;
@@ -239,11 +239,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         key: K,
         value: V,
-        tags: Vec<Tag>,
+        labels: Labels,
         options: &Options,
         placed: &mut Placed,
     ) -> Result<()> {
-        match self.place_level1(key, value, tags, How::own(options), true, |_, _| None) {
+        match self.place_level1(key, value, labels, How::own(options), true, |_, _| None) {
             SetOutcome::Fenced => Err(overtaken()),
             SetOutcome::Stored => {
                 placed.levels.push(CacheLevel::L1);
@@ -257,10 +257,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         key: K,
         value: V,
-        tags: Vec<Tag>,
+        labels: Labels,
         options: &Options,
     ) -> SetNow<'_> {
-        let (_, outcome) = self.set_level1(key, value, tags, How::own(options), |_, _| None);
+        let (_, outcome) = self.set_level1(key, value, labels, How::own(options), |_, _| None);
         SetNow::Done(outcome)
     }
 }

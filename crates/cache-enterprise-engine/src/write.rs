@@ -37,6 +37,16 @@ pub(crate) struct Plan {
     /// When it is loaded anew before its fresh life is over.
     pub(crate) early: Option<Early>,
     pub(crate) etag: Option<Box<str>>,
+    /// The kind of value, where its writer or loader named one.
+    pub(crate) data_type: Option<Box<str>>,
+}
+
+/// What a writer says of its value besides how long it lives.
+#[derive(Debug, Default)]
+pub(crate) struct Labels {
+    pub(crate) tags: Vec<Tag>,
+    /// The kind of value, where the writer named one.
+    pub(crate) data_type: Option<Box<str>>,
 }
 
 /// How a caller's value is set.
@@ -171,14 +181,16 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         key: K,
         value: V,
-        tags: Vec<Tag>,
+        labels: Labels,
         how: How<'_>,
         encoded: impl FnOnce(&V, &Plan) -> Option<usize>,
     ) -> (Cached<V>, SetOutcome) {
+        let Labels { tags, data_type } = labels;
         let tags = self.labelled(&key, tags);
         let checked = self.view.tenant.epochs.changes();
         let at = self.numbered(how.number);
         let plan = self.plan(at, checked, self.view.clock.now(), tags, how.options);
+        let plan = Plan { data_type, ..plan };
         let encoded_len = encoded(&value, &plan);
         let entry = Arc::new(self.make_entry(key.heap_bytes(), value, &plan, encoded_len));
         let mut leaving = Leaving::<K, V>::default();
@@ -245,7 +257,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         };
         let plan = self.plan(version, lead.checked(), now, tags, &options);
         let early = self.early(&options, plan.dates, load_ms);
-        let plan = Plan { early, etag, ..plan };
+        let plan = Plan { early, etag, data_type: said.data_type, ..plan };
         let sealed = self.seal(key, &value, &plan, load_ms);
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
         let entry = Arc::new(self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len));
@@ -366,6 +378,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             idle: options.idle,
             early: None,
             etag: None,
+            data_type: None,
         }
     }
 

@@ -30,7 +30,7 @@ use crate::flight::{Join, Landing, Lead, run_many};
 use crate::options::Options;
 use crate::read::{Call, Stale, Want};
 use crate::shared::TenantState;
-use crate::write::How;
+use crate::write::{How, Labels};
 use crate::{Fence, Sealed};
 
 /// A claim on its way through the levels.
@@ -202,11 +202,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 continue;
             };
             let mut write = None;
-            let (_, outcome) = self.set_level1(key, value, Vec::new(), how, |value, plan| {
-                let (made, plain_len) = self.seal_set(stack, &stored, value, plan, &number);
-                write = Some(made);
-                plain_len
-            });
+            let (_, outcome) =
+                self.set_level1(key, value, Labels::default(), how, |value, plan| {
+                    let (made, plain_len) = self.seal_set(stack, &stored, value, plan, &number);
+                    write = Some(made);
+                    plain_len
+                });
             match write {
                 Some(SetBelow::Put(job)) if outcome != SetOutcome::Fenced => {
                     jobs.push((outcomes.len(), job));

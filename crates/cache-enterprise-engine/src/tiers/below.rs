@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cache_enterprise_core::coherence::{Change, EpochTarget};
 use cache_enterprise_core::{
     CacheKey, CacheLevel, Cached, Dates, Error, Event, Lookup, Millis, NEVER, Result, Sequence,
-    SetOutcome, StoredKey, Tag, mutant,
+    SetOutcome, StoredKey, mutant,
 };
 
 use super::forms::Forms;
@@ -24,7 +24,7 @@ use crate::read::{Answer, Below, Call, Source, Stale};
 use crate::route;
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
-use crate::write::{How, Plan};
+use crate::write::{How, Labels, Plan};
 
 /// A value sealed for the tiers, with the pass of its key.
 #[derive(Debug)]
@@ -306,6 +306,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             tags: plan.tags,
             priority: options.priority.unwrap_or_default(),
             idle: options.idle,
+            data_type: None,
         };
         let entry = Arc::new(self.make_entry(key_heap_bytes, value, &plan, Some(plain_len)));
         // It was made long ago, and is read now: idle time counts from here.
@@ -384,33 +385,33 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         key: K,
         value: V,
-        tags: Vec<Tag>,
+        labels: Labels,
         options: &Options,
     ) -> SetNow<'_> {
         let asks = |stack: &Arc<Stack>| !self.is_restored() || stack.shared_epochs().is_some();
         if !self.stack().is_some_and(asks) {
-            return self.set_prepared(key, value, tags, How::own(options));
+            return self.set_prepared(key, value, labels, How::own(options));
         }
         let options = *options;
         SetNow::Below(Box::pin(async move {
             self.prepare_below().await;
             let number = self.number_below().await;
             let how = How { options: &options, number: &number };
-            match self.set_prepared(key, value, tags, how) {
+            match self.set_prepared(key, value, labels, how) {
                 SetNow::Done(outcome) => Ok(outcome),
                 SetNow::Below(told) => told.await,
             }
         }))
     }
 
-    fn set_prepared(&self, key: K, value: V, tags: Vec<Tag>, how: How<'_>) -> SetNow<'_> {
+    fn set_prepared(&self, key: K, value: V, labels: Labels, how: How<'_>) -> SetNow<'_> {
         let Some(stack) = self.stack() else {
-            let (_, outcome) = self.set_level1(key, value, tags, how, |_, _| None);
+            let (_, outcome) = self.set_level1(key, value, labels, how, |_, _| None);
             return SetNow::Done(outcome);
         };
         let stored = self.view.space.key(&key);
         let mut write = None;
-        let (_, outcome) = self.set_level1(key, value, tags, how, |value, plan| {
+        let (_, outcome) = self.set_level1(key, value, labels, how, |value, plan| {
             let stored = stored.as_ref().ok()?;
             let (made, plain_len) = self.seal_set(stack, stored, value, plan, how.number);
             write = Some(made);

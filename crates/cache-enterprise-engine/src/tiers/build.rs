@@ -11,8 +11,9 @@ use cache_enterprise_core::{
 };
 use cache_enterprise_resilience::RetryBudget;
 
+use super::packer::shared;
 use super::tier::{Tier, WritePolicy};
-use super::{KeptEpochs, Level, Packings, Pipeline, Stack, StackParts, life, open, shared};
+use super::{KeptEpochs, Level, Packer, Packings, Pipeline, Stack, StackParts, life, open};
 use crate::builder::{self, ManagerBuilder, NoTiers};
 use crate::bus::{Broadcast, UNSURE_MAX};
 use crate::failover::Failover;
@@ -25,7 +26,7 @@ use crate::shared::Shared;
 #[derive(Debug)]
 pub struct Tiered {
     tiers: Vec<Tier>,
-    compressor: Option<Arc<dyn Compressor>>,
+    packer: Option<Packer>,
     readers: Vec<Arc<dyn Compressor>>,
     transform: Option<Arc<dyn Transform>>,
     limits: Limits,
@@ -40,7 +41,7 @@ impl Tiered {
     fn new(tiers: Vec<Tier>) -> Self {
         Self {
             tiers,
-            compressor: None,
+            packer: None,
             readers: Vec::new(),
             transform: None,
             limits: Limits::default(),
@@ -125,12 +126,14 @@ impl<C> ManagerBuilder<C, Tiered> {
     }
 
     /// Compresses payloads from the compressor's threshold on, for every tier that has no
-    /// [`compression`](Tier::compression) of its own. Default: none.
+    /// [`compression`](Tier::compression) of its own; or lets
+    /// [`AdaptiveCompression`](crate::AdaptiveCompression) choose among several for each kind of
+    /// data. Default: none.
     #[must_use]
-    pub fn compression(mut self, compressor: impl Compressor) -> Self {
-        let compressor = shared(compressor);
-        self.below.readers.push(Arc::clone(&compressor));
-        self.below.compressor = Some(compressor);
+    pub fn compression(mut self, packer: impl Into<Packer>) -> Self {
+        let packer = packer.into();
+        self.below.readers.extend_from_slice(packer.compressors());
+        self.below.packer = Some(packer);
         self.origin("compression", Origin::Manager)
     }
 
@@ -183,15 +186,16 @@ impl<C> ManagerBuilder<C, Tiered> {
         below.lend_budget();
         below.queue_writes(untiered.failover);
         let (clock, observer) = (untiered.clock.clone(), Arc::clone(&untiered.observer));
-        let Tiered { tiers, compressor, mut readers, transform, limits, beside, .. } = below;
+        let Tiered { tiers, packer, mut readers, transform, limits, beside, .. } = below;
         let unsure_max = below.unsure_max;
         let bus = below.bus;
-        let mut levels = open_all((2..).zip(tiers), &clock, &observer, compressor.as_ref()).await?;
+        let mut levels = open_all((2..).zip(tiers), &clock, &observer, packer.as_ref()).await?;
         let (names, beside): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
         let beside = beside.into_iter().map(|tier| (0, tier));
-        let mut beside = open_all(beside, &clock, &observer, compressor.as_ref()).await?;
+        let mut beside = open_all(beside, &clock, &observer, packer.as_ref()).await?;
         let all = levels.levels.iter().chain(&beside.levels);
-        readers.extend(all.filter_map(|level| level.compressor.clone()));
+        let packers = all.filter_map(|level| level.packer.as_ref());
+        readers.extend(packers.flat_map(Packer::compressors).cloned());
         let epochs = shared_first(levels.epochs.take(), beside.epochs.take());
         if bus.is_some() && !epochs.as_ref().is_some_and(|kept| kept.store.is_shared()) {
             return Err(Error::config(
@@ -208,7 +212,7 @@ impl<C> ManagerBuilder<C, Tiered> {
             manager: untiered.name.clone(),
             pipeline: Pipeline {
                 codec_id: untiered.codec.id(),
-                compressor,
+                packer,
                 packings: Packings::default(),
                 readers,
                 transform,
@@ -322,7 +326,7 @@ impl Stacks {
     /// The backend of `level` by itself.
     fn alone(&self, name: &str, level: &Level, is_a_level: bool) -> Route {
         let mut packings = Packings::default();
-        packings.number_of(level.compressor.clone());
+        packings.number_of(level.packer.clone());
         let stack = self.start(vec![level.beside(name)], packings, None);
         Route { name: name.into(), stack: Some(stack), is_a_level }
     }
@@ -361,16 +365,16 @@ async fn open_all(
     tiers: impl Iterator<Item = (u8, Tier)>,
     clock: &Clock,
     observer: &Arc<dyn Observer>,
-    compressor: Option<&Arc<dyn Compressor>>,
+    packer: Option<&Packer>,
 ) -> Result<Opened> {
     let packings = Packings::default();
     let mut all = Opened { levels: Vec::new(), packings, is_shared: false, epochs: None };
     for (number, tier) in tiers {
-        let compressor = tier.config.compression.under(compressor);
-        let (mut level, opened) = open(tier, number, clock, observer, compressor).await?;
+        let packer = tier.config.compression.under(packer);
+        let (mut level, opened) = open(tier, number, clock, observer, packer).await?;
         // What is written around takes only what climbs, in the form it has.
         if level.config.write != WritePolicy::Around {
-            level.packing = all.packings.number_of(level.compressor.clone());
+            level.packing = all.packings.number_of(level.packer.clone());
         }
         if let BackendHealth::Down(why) = opened.backend.health().await {
             tracing::warn!(tier = %level.name, why, "a tier is down; it is skipped until it answers");

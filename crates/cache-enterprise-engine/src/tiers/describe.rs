@@ -30,12 +30,16 @@ impl Shared {
 impl Pipeline {
     fn describe(&self, origins: &Origins, description: &mut Description) {
         let of = |option: &str| origins.of(option).cloned().unwrap_or(Origin::Default);
-        match &self.compressor {
+        match &self.packer {
             None => description.push("compression.algorithm", "none", of("compression.algorithm")),
-            Some(compressor) => {
-                let (name, threshold) = (compressor.name(), compressor.threshold());
+            Some(packer) => {
+                let (name, threshold) = (packer.name(), packer.threshold());
                 description.push("compression.algorithm", name, of("compression.algorithm"));
                 description.push("compression.threshold", threshold, of("compression.threshold"));
+                if let Some(adaptive) = packer.adaptive() {
+                    let option = "compression.bytes_per_cpu_second";
+                    description.push(option, adaptive.limits().bytes_per_cpu_second, of(option));
+                }
             }
         }
         if let Some(transform) = &self.transform {
@@ -73,8 +77,7 @@ impl Rows<'_> {
                 self.push("write.queue_max", queue_max.to_string());
             }
         }
-        let compressor = self.level.compressor.as_ref();
-        let name = compressor.map_or("none", |compressor| compressor.name());
+        let name = self.level.packer.as_ref().map_or("none", |packer| packer.name());
         self.push("compression", name.to_owned());
         let promotes = match config.promotion {
             Some(_) => "by a policy".to_owned(),

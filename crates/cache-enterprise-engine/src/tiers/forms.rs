@@ -1,14 +1,15 @@
 //! The forms in which a value travels to the tiers.
 //!
-//! A value is encoded once. It is compressed once for each distinct compressor among the tiers
-//! that are written, so that a tier in the same machine need not pay for the thrift of one behind
+//! A value is encoded once. It is packed once for each distinct packer among the tiers that are
+//! written, so that a tier in the same machine need not pay for the thrift of one behind
 //! a network. Bytes that climb keep the form in which they were found: every manager reads every
 //! compressor it was told of, and packing a value anew on each climb would cost more than it saves.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_enterprise_core::Compressor;
+
+use super::Packer;
 
 /// What compresses values for a tier.
 #[derive(Clone, Debug, Default)]
@@ -18,45 +19,42 @@ pub(crate) enum Compression {
     Inherited,
     /// Nothing: values are stored as they are.
     Off,
-    /// A compressor of the tier's own.
-    Own(Arc<dyn Compressor>),
+    /// By something of the tier's own.
+    Own(Packer),
 }
 
 impl Compression {
-    /// The compressor in force under a manager that says this.
-    pub(crate) fn under(
-        &self,
-        managers: Option<&Arc<dyn Compressor>>,
-    ) -> Option<Arc<dyn Compressor>> {
+    /// What is in force under a manager that says this.
+    pub(crate) fn under(&self, managers: Option<&Packer>) -> Option<Packer> {
         match self {
             Self::Inherited => managers.cloned(),
             Self::Off => None,
-            Self::Own(compressor) => Some(Arc::clone(compressor)),
+            Self::Own(packer) => Some(packer.clone()),
         }
     }
 }
 
-/// The distinct compressors among the tiers of a stack, each with the number of its form. Without
-/// a tier there is one form: the value as it is.
+/// What packs values for the tiers of a stack, each with the number of its form. Without a tier
+/// there is one form: the value as it is.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Packings(Vec<Option<Arc<dyn Compressor>>>);
+pub(crate) struct Packings(Vec<Option<Packer>>);
 
 impl Packings {
-    /// The number of the form that this compressor makes; a new one when no tier had it before.
-    pub(crate) fn number_of(&mut self, compressor: Option<Arc<dyn Compressor>>) -> usize {
-        let is_same = |known: &Option<Arc<dyn Compressor>>| match (known, &compressor) {
-            (Some(known), Some(wanted)) => Arc::ptr_eq(known, wanted),
+    /// The number of the form that this packer makes; a new one when no tier had it before.
+    pub(crate) fn number_of(&mut self, packer: Option<Packer>) -> usize {
+        let is_same = |known: &Option<Packer>| match (known, &packer) {
+            (Some(known), Some(wanted)) => known.is_same(wanted),
             (known, wanted) => known.is_none() && wanted.is_none(),
         };
         let known = self.0.iter().position(is_same);
         known.unwrap_or_else(|| {
-            self.0.push(compressor);
+            self.0.push(packer);
             self.0.len() - 1
         })
     }
 
-    /// The compressors in the order of their numbers; at least one place.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&Arc<dyn Compressor>>> {
+    /// The packers in the order of their numbers; at least one place.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&Packer>> {
         let stands_in = self.0.is_empty().then_some(None);
         self.0.iter().map(Option::as_ref).chain(stands_in)
     }
@@ -88,20 +86,12 @@ impl Forms {
     }
 }
 
-/// A compressor behind a pointer, and one that is behind a pointer already as it is: tiers that
-/// are given clones of one pointer share its work.
-pub(crate) fn shared(compressor: impl Compressor) -> Arc<dyn Compressor> {
-    let any: &dyn std::any::Any = &compressor;
-    match any.downcast_ref::<Arc<dyn Compressor>>() {
-        Some(pointer) => Arc::clone(pointer),
-        None => Arc::new(compressor),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use cache_enterprise_core::{Compressor, Result};
+
+    use super::super::packer::shared;
     use super::*;
-    use cache_enterprise_core::Result;
 
     #[derive(Debug)]
     struct Idle;
@@ -126,9 +116,14 @@ mod tests {
     fn clones_of_one_pointer_are_one_form_and_two_compressors_are_two() {
         let pointer = shared(Idle);
         let mut packings = Packings::default();
-        let numbers =
-            [Some(shared(Arc::clone(&pointer))), None, Some(pointer), Some(shared(Idle)), None]
-                .map(|compressor| packings.number_of(compressor));
+        let numbers = [
+            Some(Packer::from(Arc::clone(&pointer))),
+            None,
+            Some(Packer::from(pointer)),
+            Some(Packer::from(Idle)),
+            None,
+        ]
+        .map(|packer| packings.number_of(packer));
         assert_eq!(numbers, [0, 1, 0, 2, 1]);
         assert_eq!(packings.iter().count(), 3);
         assert_eq!(Packings::default().iter().count(), 1, "a value without tiers is as it is");

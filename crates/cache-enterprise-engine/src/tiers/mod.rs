@@ -1,10 +1,11 @@
 //! Levels below level 1.
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
-//! values into bytes in the `forms` that tiers ask for, `behind` writes later, `debts` remembers what a failing tier was not told,
+//! values into bytes in the `forms` that tiers ask for, which a `packer` makes, be it an `adaptive` one, `behind` writes later, `debts` remembers what a failing tier was not told,
 //! `fill` brings loads to them, `lease` and `lease_many` let one process load, `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that all processes share, `inspect` shows what lies in a tier and
 //! whether it may be served.
 
+mod adaptive;
 mod advice;
 mod batch;
 mod behind;
@@ -23,6 +24,7 @@ mod lease_many;
 mod life;
 mod migrate;
 mod numbers;
+mod packer;
 mod pipeline;
 mod place;
 mod promote;
@@ -33,9 +35,10 @@ mod swap;
 mod sweep;
 mod tier;
 
+pub use adaptive::AdaptiveCompression;
 pub(crate) use below::{Fence, Hold, Sealed};
 pub use build::{Complete, Tiered};
-pub(crate) use forms::{Packings, shared};
+pub(crate) use forms::Packings;
 pub(crate) use gate::Pass;
 pub(crate) use guards::{Failing, Guards};
 pub use inspect::{StoredEntry, StoredState};
@@ -43,6 +46,7 @@ pub(crate) use lease::Held;
 pub(crate) use lease_many::HeldMany;
 pub use life::{LevelHealth, TierStats};
 pub(crate) use numbers::{Marks, Number};
+pub use packer::Packer;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use restore::Restoring;
 pub(crate) use stack::{KeptEpochs, Stack, StackParts};

@@ -12,6 +12,7 @@ use cache_enterprise_core::{
     StoredKey, Tag, Transform,
 };
 
+use super::Packer;
 use super::forms::{Forms, Packings};
 use crate::write::Plan;
 
@@ -20,7 +21,7 @@ use crate::write::Plan;
 pub(crate) struct Pipeline {
     pub(crate) codec_id: u8,
     /// What the manager compresses with where a tier does not say; for the description.
-    pub(crate) compressor: Option<Arc<dyn Compressor>>,
+    pub(crate) packer: Option<Packer>,
     /// What compresses new payloads, by form.
     pub(crate) packings: Packings,
     /// Every compressor that may have written what is stored.
@@ -35,6 +36,8 @@ pub(crate) struct ValueFormat<'a, V> {
     pub(crate) codec: &'a dyn Codec<V>,
     pub(crate) own_id: Option<u8>,
     pub(crate) schema: u64,
+    /// The name of the cache.
+    pub(crate) cache: &'a str,
 }
 
 /// A value sealed for the tiers.
@@ -102,18 +105,19 @@ impl Pipeline {
                 payload: plain.into(),
             },
         };
-        let forms = self.forms(key, &mut envelope)?;
+        let class = plan.data_type.as_deref().unwrap_or(format.cache);
+        let forms = self.forms(key, class, &mut envelope)?;
         Ok(SealedValue { forms, plain_len })
     }
 
-    /// Seals `envelope`, whose payload is plain, once for each form. Forms in which the payload
-    /// stayed as it was share their bytes.
-    fn forms(&self, key: &StoredKey, envelope: &mut Envelope) -> Result<Forms> {
+    /// Seals `envelope`, whose payload is plain and of the kind `class`, once for each form. Forms
+    /// in which the payload stayed as it was share their bytes.
+    fn forms(&self, key: &StoredKey, class: &str, envelope: &mut Envelope) -> Result<Forms> {
         let plain = envelope.body.payload.clone();
         let mut unpacked: Option<Bytes> = None;
         let mut forms = Vec::with_capacity(1);
-        for compressor in self.packings.iter() {
-            let packed = compressor.map_or(Ok(None), |compressor| pack(compressor, &plain))?;
+        for packer in self.packings.iter() {
+            let packed = packer.map_or(Ok(None), |packer| packer.pack(class, &plain))?;
             let form = match (packed, &unpacked) {
                 (None, Some(same)) => same.clone(),
                 (None, None) => unpacked.insert(self.seal_form(key, envelope, 0, &plain)?).clone(),
@@ -223,20 +227,14 @@ impl Pipeline {
     }
 }
 
-/// The compressed payload with the number of its compressor; `None` when it is too short for it or
-/// would not get smaller.
-fn pack(compressor: &Arc<dyn Compressor>, plain: &Bytes) -> Result<Option<(u8, Bytes)>> {
-    if plain.len() < compressor.threshold() {
-        return Ok(None);
-    }
-    let mut packed = Vec::with_capacity(plain.len() / 2);
-    compressor.compress(plain, &mut packed)?;
-    Ok((packed.len() < plain.len()).then(|| (compressor.id(), packed.into())))
-}
-
 /// How a cache's values are written; see [`ValueFormat`].
 pub(crate) fn format_of<K: CacheKey, V: Send + Sync + 'static>(
     core: &crate::cache::CacheCore<K, V>,
 ) -> ValueFormat<'_, V> {
-    ValueFormat { codec: &*core.codec.codec, own_id: core.codec.own_id, schema: core.schema }
+    ValueFormat {
+        codec: &*core.codec.codec,
+        own_id: core.codec.own_id,
+        schema: core.schema,
+        cache: core.name,
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::{CacheKey, CacheLevel, Error, Result, SetOutcome, Tag};
+use cache_enterprise_core::{CacheKey, CacheLevel, Error, Result, SetOutcome};
 
 use super::below::SetBelow;
 use super::stack::{Job, Stack};
@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::options::Options;
 use crate::placement::{Placed, overtaken};
 use crate::shared::TenantState;
-use crate::write::How;
+use crate::write::{How, Labels};
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// The last level there is.
@@ -26,7 +26,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         key: K,
         value: V,
-        tags: Vec<Tag>,
+        labels: Labels,
         options: &Options,
         placed: &mut Placed,
     ) -> Result<()> {
@@ -35,7 +35,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let number = self.number_below().await;
         let how = How { options, number: &number };
         let mut write = None;
-        let outcome = self.place_level1(key, value, tags, how, is_hot, |value, plan| {
+        let outcome = self.place_level1(key, value, labels, how, is_hot, |value, plan| {
             let (made, plain_len) = self.seal_set(self.stack()?, &stored, value, plan, how.number);
             write = Some(made);
             plain_len

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    Backend, BackendSource, Clock, Compressor, Counter, DescribedOption, Observer, OpenedBackend,
-    Result, saturating_millis,
+    Backend, BackendSource, Clock, Counter, DescribedOption, Observer, OpenedBackend, Result,
+    saturating_millis,
 };
 use cache_enterprise_resilience::{
     CircuitBreaker, CircuitBreakerConfig, RetryConfig, TimeoutConfig,
 };
 
-use super::forms::{Compression, shared};
+use super::forms::Compression;
 use super::lease::Leasing;
 use super::promote::Heat;
-use super::{Failing, Guards};
+use super::{Failing, Guards, Packer};
 use cache_enterprise_strategies::admission::PromotionPolicy;
 
 use crate::options::{Origin, Origins};
@@ -129,13 +129,14 @@ impl Tier {
         self.origin("promote_after", Origin::Manager)
     }
 
-    /// Compresses what this tier is written, whatever the manager compresses with. Tiers that are
-    /// given clones of one `Arc<dyn Compressor>` share its work: a value is compressed once for
-    /// all of them. Bytes that climb from a deeper tier keep the form they have there. Default:
+    /// Compresses what this tier is written, whatever the manager compresses with: by one
+    /// compressor, or by [`AdaptiveCompression`](crate::AdaptiveCompression). Tiers that are given
+    /// clones of one `Arc<dyn Compressor>`, or of one choice, share its work: a value is compressed
+    /// once for all of them. Bytes that climb from a deeper tier keep the form they have there. Default:
     /// the manager's.
     #[must_use]
-    pub fn compression(mut self, compressor: impl Compressor) -> Self {
-        self.config.compression = Compression::Own(shared(compressor));
+    pub fn compression(mut self, packer: impl Into<Packer>) -> Self {
+        self.config.compression = Compression::Own(packer.into());
         self.origin("compression", Origin::Manager)
     }
 
@@ -225,7 +226,7 @@ pub(crate) struct Level {
     pub(crate) options: Vec<DescribedOption>,
     pub(crate) heat: Heat,
     /// What compresses what is written to it, and the number of that form.
-    pub(crate) compressor: Option<Arc<dyn Compressor>>,
+    pub(crate) packer: Option<Packer>,
     pub(crate) packing: usize,
     pub(crate) counts: LevelCounts,
     /// Lets one process at a time load a key.
@@ -250,7 +251,7 @@ pub(crate) async fn open(
     number: u8,
     clock: &Clock,
     observer: &Arc<dyn Observer>,
-    compressor: Option<Arc<dyn Compressor>>,
+    packer: Option<Packer>,
 ) -> Result<(Level, OpenedBackend)> {
     let Tier { source, config } = tier;
     let options = source.describe();
@@ -269,7 +270,7 @@ pub(crate) async fn open(
         config,
         options,
         heat,
-        compressor,
+        packer,
         packing: 0,
         counts,
         leasing: opened.lease.clone().map(Leasing::new),
@@ -293,7 +294,7 @@ impl Level {
             breaker: self.breaker.clone(),
             heat: Heat::new(1),
             options: self.options.clone(),
-            compressor: self.compressor.clone(),
+            packer: self.packer.clone(),
             packing: 0,
             counts: LevelCounts::default(),
             leasing: self.leasing.clone(),

@@ -1,6 +1,7 @@
 //! Fewer bytes, and back.
 
 mod algorithm;
+mod arms;
 #[cfg(any(feature = "zstd", feature = "lz4", feature = "snap", feature = "gzip"))]
 mod error;
 #[cfg(feature = "gzip")]
@@ -15,6 +16,7 @@ mod snap;
 mod zstd;
 
 pub use algorithm::CompressionAlgorithm;
+pub use arms::compression_arms;
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 #[cfg(feature = "lz4")]

@@ -181,18 +181,8 @@ impl Wiring {
     /// # Errors
     /// As [`check`](Self::check), else what keeps a level from opening.
     pub async fn manager(&self, settings: &Settings) -> Result<CacheManager<AnySerde>> {
-        let Plan {
-            l1,
-            l1_ttl_max,
-            options,
-            codec,
-            compressor,
-            readers,
-            tiers,
-            beside,
-            bus,
-            adaptive,
-        } = Plan::of(settings, &self.backends, &self.strategies)?;
+        let Plan { l1, l1_ttl_max, options, codec, packer, readers, tiers, beside, bus, adaptive } =
+            Plan::of(settings, &self.backends, &self.strategies)?;
         let mut builder = CacheManager::builder(settings.name())
             .options(options)
             .codec(codec)
@@ -230,8 +220,8 @@ impl Wiring {
             }
         };
         let mut builder = beside.fold(builder, |builder, (name, tier)| builder.backend(name, tier));
-        if let Some(compressor) = compressor {
-            builder = builder.compression(compressor);
+        if let Some(packer) = packer {
+            builder = builder.compression(packer);
         }
         if let Some(bus) = bus {
             builder = origins::of_bus(builder.bus(bus.bus).unsure_max(bus.unsure_max), settings);

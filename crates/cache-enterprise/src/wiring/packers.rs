@@ -3,11 +3,18 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::{Compressor, Result};
-use cache_enterprise_engine::Tier;
-use cache_enterprise_serializers::CompressionAlgorithm;
+use cache_enterprise_engine::{AdaptiveCompression, Packer, Tier};
+use cache_enterprise_serializers::{CompressionAlgorithm, compression_arms};
 use cache_enterprise_settings::{LevelSettings, Origin, Problem, Settings};
+use cache_enterprise_strategies::compression::CompressionLimits;
 
 const KEY: &str = "compression.algorithm";
+
+/// The name of the choice for each kind of data, beside those of compressors.
+const ADAPTIVE: &str = "adaptive";
+
+/// What to do about a name that is none.
+const FIX: &str = "write one that is built in, `adaptive`, or `none`";
 
 /// What each kind of backend gets where nobody chose; other kinds get the manager's.
 const BY_KIND: [(&str, CompressionAlgorithm); 2] =
@@ -17,16 +24,17 @@ const BY_KIND: [(&str, CompressionAlgorithm); 2] =
 #[derive(Debug)]
 pub(super) struct Packers {
     /// That of levels that have none of their own.
-    pub(super) managers: Option<Arc<dyn Compressor>>,
-    threshold: usize,
-    made: Vec<(CompressionAlgorithm, Arc<dyn Compressor>)>,
+    pub(super) managers: Option<Packer>,
+    limits: CompressionLimits,
+    /// By name.
+    made: Vec<(&'static str, Packer)>,
 }
 
 /// What a level does to values.
 pub(super) enum Packing {
     Inherited,
     Off,
-    Own(Arc<dyn Compressor>),
+    Own(Packer),
 }
 
 impl Packing {
@@ -34,7 +42,7 @@ impl Packing {
         match self {
             Self::Inherited => tier,
             Self::Off => tier.without_compression(),
-            Self::Own(compressor) => tier.compression(compressor),
+            Self::Own(packer) => tier.compression(packer),
         }
     }
 }
@@ -43,17 +51,17 @@ impl Packers {
     /// The manager's own compressor. One that nobody chose and that is not built in is left out;
     /// the description of the manager says so.
     pub(super) fn of(settings: &Settings, problems: &mut Vec<Problem>) -> Self {
-        let threshold = usize::try_from(settings.compression_threshold()).unwrap_or(usize::MAX);
-        let mut packers = Self { managers: None, threshold, made: Vec::new() };
+        let limits = CompressionLimits {
+            bytes_min: usize::try_from(settings.compression_threshold()).unwrap_or(usize::MAX),
+            bytes_per_cpu_second: settings.compression_bytes_per_cpu_second() as f64,
+            ..CompressionLimits::default()
+        };
+        let mut packers = Self { managers: None, limits, made: Vec::new() };
         let Some(wanted) = settings.compression() else { return packers };
-        let named = wanted.algorithm.parse::<CompressionAlgorithm>();
-        match named.and_then(|algorithm| packers.make(algorithm)) {
-            Ok(compressor) => packers.managers = compressor,
+        match packers.named(&wanted.algorithm) {
+            Ok(packer) => packers.managers = packer,
             Err(_) if settings.origin(KEY) == Origin::Default => {}
-            Err(error) => {
-                let fix = "write one that is built in, or `none`";
-                problems.push(settings.problem(KEY, error.to_string(), fix));
-            }
+            Err(error) => problems.push(settings.problem(KEY, error.to_string(), FIX)),
         }
         packers
     }
@@ -67,11 +75,14 @@ impl Packers {
         problems: &mut Vec<Problem>,
     ) -> Packing {
         if let Some(name) = &level.compression {
-            return self.named(name).unwrap_or_else(|error| {
-                let fix = "write one that is built in, or `none`";
-                problems.push(settings.problem(&level.key("compression"), error.to_string(), fix));
-                Packing::Inherited
-            });
+            return match self.named(name) {
+                Ok(packer) => packer.map_or(Packing::Off, Packing::Own),
+                Err(error) => {
+                    let key = level.key("compression");
+                    problems.push(settings.problem(&key, error.to_string(), FIX));
+                    Packing::Inherited
+                }
+            };
         }
         if settings.compression().is_none() || settings.origin(KEY) != Origin::Default {
             return Packing::Inherited;
@@ -83,17 +94,33 @@ impl Packers {
         made.map_or(Packing::Inherited, Packing::Own)
     }
 
-    fn named(&mut self, name: &str) -> Result<Packing> {
-        let compressor = self.make(name.parse()?)?;
-        Ok(compressor.map_or(Packing::Off, Packing::Own))
+    /// What has this name; nothing for `none`.
+    fn named(&mut self, name: &str) -> Result<Option<Packer>> {
+        if name != ADAPTIVE {
+            return self.make(name.parse()?);
+        }
+        let limits = self.limits;
+        self.once(ADAPTIVE, || {
+            let adaptive = AdaptiveCompression::new(compression_arms(), limits)?;
+            Ok(Some(Packer::from(adaptive)))
+        })
     }
 
-    fn make(&mut self, algorithm: CompressionAlgorithm) -> Result<Option<Arc<dyn Compressor>>> {
-        if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == algorithm) {
-            return Ok(Some(Arc::clone(made)));
+    fn make(&mut self, algorithm: CompressionAlgorithm) -> Result<Option<Packer>> {
+        let threshold = self.limits.bytes_min;
+        self.once(algorithm.name(), || Ok(algorithm.compressor(threshold)?.map(Packer::from)))
+    }
+
+    fn once(
+        &mut self,
+        name: &'static str,
+        make: impl FnOnce() -> Result<Option<Packer>>,
+    ) -> Result<Option<Packer>> {
+        if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == name) {
+            return Ok(Some(made.clone()));
         }
-        let made = algorithm.compressor(self.threshold)?;
-        self.made.extend(made.iter().map(|made| (algorithm, Arc::clone(made))));
+        let made = make()?;
+        self.made.extend(made.iter().map(|made| (name, made.clone())));
         Ok(made)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::Bus;
 use cache_enterprise_core::{BackendRegistry, Compressor, Error};
-use cache_enterprise_engine::{Life, Memory, Options, Strategy, Tier, WritePolicy};
+use cache_enterprise_engine::{Life, Memory, Options, Packer, Strategy, Tier, WritePolicy};
 use cache_enterprise_resilience::{
     BulkheadConfig, CircuitBreakerConfig, HedgeConfig, HedgeDelay, RetryBudget, RetryConfig,
     TimeoutConfig,
@@ -37,7 +37,7 @@ pub(super) struct Plan {
     pub(super) l1_ttl_max: Option<Duration>,
     pub(super) options: Options,
     pub(super) codec: AnySerde,
-    pub(super) compressor: Option<Arc<dyn Compressor>>,
+    pub(super) packer: Option<Packer>,
     /// Every compressor that is built in: what an earlier choice wrote stays readable.
     pub(super) readers: Vec<Arc<dyn Compressor>>,
     pub(super) tiers: Vec<Tier>,
@@ -96,7 +96,7 @@ impl Plan {
             l1_ttl_max: top.map_or(Some(Duration::ZERO), |top| top.ttl),
             options: options(settings.defaults()),
             codec,
-            compressor: packers.managers,
+            packer: packers.managers,
             readers: readers(),
             tiers,
             beside,
@@ -352,7 +352,7 @@ mod tests {
     fn a_compressor_that_nobody_chose_may_be_missing_and_a_chosen_one_may_not() {
         let (backends, is_built_in) = (BackendRegistry::new(), cfg!(feature = "zstd"));
         let unset = Plan::of(&Settings::default(), &backends, &Strategies::new()).unwrap();
-        assert_eq!(unset.compressor.is_some(), is_built_in);
+        assert_eq!(unset.packer.is_some(), is_built_in);
         let chosen = Settings::builder().set("compression.algorithm", "zstd").build().unwrap();
         assert_eq!(Plan::of(&chosen, &backends, &Strategies::new()).is_ok(), is_built_in);
     }
