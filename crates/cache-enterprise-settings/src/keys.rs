@@ -179,7 +179,7 @@ pub const KEYS: &[Key] = &[
         Kind::Name,
         "",
         "lz4",
-        "Name of the compressor of a level below level 1, or `none`. Default: lz4 for redis, gzip \
+        "Name of the compressor of a level below level 1, `adaptive`, or `none`. Default: lz4 for redis, gzip \
          for memcached unless `compression.algorithm` is written; else that",
     ),
     key(
@@ -345,7 +345,13 @@ pub const KEYS: &[Key] = &[
         &[("compression_enabled", "compression.enabled")],
     ),
     aliased(
-        key("compression.algorithm", Kind::Name, "zstd", "lz4", "Name of the compressor"),
+        key(
+            "compression.algorithm",
+            Kind::Name,
+            "zstd",
+            "lz4",
+            "Name of the compressor, or `adaptive`: the one that pays for each kind of data",
+        ),
         &[("compression_algorithm", "compression.algorithm")],
     ),
     aliased(
@@ -354,6 +360,13 @@ pub const KEYS: &[Key] = &[
             ("compression_threshold", "compression.threshold"),
             ("performance_config.compression_threshold", "compression.threshold"),
         ],
+    ),
+    key(
+        "compression.bytes_per_cpu_second",
+        Kind::Size,
+        "20MB",
+        "100MB",
+        "What a CPU second of compressing must save, where the compressor is `adaptive`",
     ),
     aliased(
         key("timeouts.read", Kind::Time, "250ms", "5s", "Longest a read of a tier may take"),

@@ -53,6 +53,7 @@ pub struct Settings {
     codec: String,
     compression: Option<CompressionSettings>,
     compression_threshold: u64,
+    compression_bytes_per_cpu_second: u64,
     timeouts: TimeoutSettings,
     breaker: Option<BreakerSettings>,
     retry: RetrySettings,
@@ -106,7 +107,7 @@ pub struct AdaptiveTtlSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CompressionSettings {
-    /// Name of the compressor. Default `zstd`.
+    /// Name of the compressor, or `adaptive`. Default `zstd`.
     pub algorithm: String,
     /// Values of fewer bytes stay as they are. Default 1024.
     pub threshold: u64,
@@ -269,6 +270,11 @@ impl Settings {
         self.compression.as_ref()
     }
 
+    /// What a CPU second of compressing must save in bytes, where a level compresses adaptively.
+    pub fn compression_bytes_per_cpu_second(&self) -> u64 {
+        self.compression_bytes_per_cpu_second
+    }
+
     /// Values of fewer bytes are compressed at no level.
     pub fn compression_threshold(&self) -> u64 {
         self.compression_threshold
@@ -350,6 +356,7 @@ impl Settings {
             },
             codec: tree.name("codec"),
             compression_threshold: tree.size("compression.threshold"),
+            compression_bytes_per_cpu_second: tree.size("compression.bytes_per_cpu_second"),
             compression: tree.flag("compression.enabled").then_some(compression),
             timeouts: TimeoutSettings {
                 read: tree.time("timeouts.read"),

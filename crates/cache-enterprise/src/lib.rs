@@ -24,7 +24,8 @@ pub use cache_enterprise_engine::{
 
 #[cfg(feature = "tiers")]
 pub use cache_enterprise_engine::{
-    LevelHealth, StoredEntry, StoredState, Tier, TierStats, Tiered, WritePolicy,
+    AdaptiveCompression, LevelHealth, Packer, StoredEntry, StoredState, Tier, TierStats, Tiered,
+    WritePolicy,
 };
 #[cfg(feature = "tiers")]
 pub use cache_enterprise_resilience as resilience;

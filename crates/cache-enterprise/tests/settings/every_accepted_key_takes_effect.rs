@@ -111,6 +111,12 @@ const CASES: &[Case] = &[
     plain("compression.enabled", "false", ("compression.algorithm", "none")),
     plain("compression.algorithm", "lz4", ("compression.algorithm", "lz4")),
     plain("compression.threshold", "4KiB", ("compression.threshold", "4096")),
+    case(
+        "compression.bytes_per_cpu_second",
+        &[("compression.algorithm", "adaptive")],
+        ("compression.bytes_per_cpu_second", "100MB"),
+        ("compression.bytes_per_cpu_second", "100000000"),
+    ),
     plain("timeouts.read", "5s", ("l2.timeout.read", "5s")),
     plain("timeouts.write", "10s", ("l2.timeout.write", "10s")),
     plain("breaker.enabled", "false", ("l2.breaker.enabled", "false")),

@@ -41,7 +41,7 @@ fn with_place_and_fix() {
             "text:2:1: `codec`: no codec has this name (name: xml, known: messagepack, json, \
              postcard, bincode); write one that is known",
             "text:4:1: `compression.algorithm`: no compressor has this name (name: zip, known: \
-             none, zstd, lz4, snappy, gzip); write one that is built in, or `none`",
+             none, zstd, lz4, snappy, gzip); write one that is built in, `adaptive`, or `none`",
             "text:8:1: `levels.1.kind`: no backend is named `etcd`; write one of disk, \
              memcached, memory, redis, shelf, or register a factory with `Wiring::backend`",
             "text:11:33: `levels.2.options.colour`: the backend has no such option; remove it or \

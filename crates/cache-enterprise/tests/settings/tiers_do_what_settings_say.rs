@@ -40,6 +40,31 @@ async fn codec_and_compression() {
 }
 
 #[tokio::test]
+async fn adaptive_compression_packs_what_shrinks_and_reads_what_others_wrote() {
+    let world = World::new();
+    let adaptive = two_levels().set("compression.algorithm", "adaptive");
+    let cheap = adaptive.set("compression.bytes_per_cpu_second", "1B");
+    let text = |key: u64| format!("{{\"id\":{key},\"name\":\"Ada\"}},").repeat(100);
+    let manager = world.manager(cheap).await;
+    let cache = manager.open(&TEXTS).unwrap();
+    for key in 0..200 {
+        cache.set(&key, text(key)).strict().await.unwrap();
+    }
+    assert!(manager.adaptive_compression(2).unwrap().best("texts").is_some());
+    drop((cache, manager));
+    let manager = world.manager(two_levels().set("compression_enabled", false)).await;
+    let entry = manager.inspect("texts", &199_u64).await.unwrap().remove(0);
+    assert!(entry.compressor != 0 && entry.stored_bytes < 500, "{entry:?}");
+    let cache = manager.open(&TEXTS).unwrap();
+    for key in 0..200 {
+        assert_eq!(cache.get(&key).await.unwrap().as_deref(), Some(&text(key)));
+    }
+    let lowest = two_levels().set("levels.1.compression", "adaptive");
+    let described = world.manager(lowest).await.describe();
+    assert_eq!(described.row("l2.compression").unwrap().value, "adaptive");
+}
+
+#[tokio::test]
 async fn the_life_of_a_level_is_its_own() {
     let world = World::new();
     let settings = two_levels().set("levels.0.ttl", "1s").set("levels.1.ttl", "10s");
