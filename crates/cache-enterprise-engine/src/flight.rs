@@ -313,6 +313,9 @@ impl<K: CacheKey, V> Flights<K, V> {
         let mut overdue = Vec::new();
         for shard in &self.shards {
             let mut table = shard.lock();
+            if table.is_empty() {
+                continue;
+            }
             let is_overdue =
                 |(_, flight): &mut (_, Arc<Flight<V>>)| flight.is_overdue(now, takeover_after);
             overdue.extend(table.extract_if(is_overdue).map(|(_, flight)| flight));

@@ -62,8 +62,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> CacheCore<K, V> {
     /// Lets go of the names of keys that are neither in level 1 nor being loaded.
     pub(crate) fn sweep_names(&self) {
         let Some(names) = &self.names else { return };
-        let [values, absences] = self.holdings.stats();
-        let entries = usize::try_from(values.entries + absences.entries).unwrap_or(usize::MAX);
+        let entries = || {
+            let [values, absences] = self.holdings.stats();
+            usize::try_from(values.entries + absences.entries).unwrap_or(usize::MAX)
+        };
         if !names.is_due(entries) {
             return;
         }

@@ -95,7 +95,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Holdings<K, V> {
 
     /// Drops what has expired.
     pub(crate) fn turn(&self, now: Millis) {
-        self.all().iter().for_each(|holding| holding.turn(now));
+        self.shared.turn(now);
+        // Listeners run in a turn, so no lock is held across it.
+        self.own().iter().for_each(|holding| holding.turn(now));
     }
 
     /// Values and absent keys, all tenants together.
@@ -132,9 +134,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Holdings<K, V> {
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Holding<K, V>>> {
-        let of_tenants = self.of_tenants.lock();
-        let own = of_tenants.values().map(Arc::clone);
-        std::iter::once(Arc::clone(&self.shared)).chain(own).collect()
+        std::iter::once(Arc::clone(&self.shared)).chain(self.own()).collect()
+    }
+
+    /// Those of tenants with a quota.
+    fn own(&self) -> Vec<Arc<Holding<K, V>>> {
+        self.of_tenants.lock().values().map(Arc::clone).collect()
     }
 }
 

@@ -24,7 +24,6 @@ use crate::names::Names;
 use crate::route::{Route, name_in};
 use crate::shared::{Registered, Shared, TenantState};
 use crate::spec::CacheSpec;
-use crate::ticker::Tick;
 
 /// A manager of caches, seen by one tenant: the root tenant, or one of
 /// [`tenant`](CacheManager::tenant).
@@ -311,12 +310,7 @@ impl<C> CacheManager<C> {
     /// Does at once what the ticker does each millisecond: deadlines, expiry, overdue loads. For
     /// tests that move time by hand.
     pub fn tick(&self) {
-        Tick::tick(&*self.shared);
-        for cache in self.shared.periodics() {
-            let now = self.shared.clock.now();
-            cache.dissolve_overdue(now);
-            cache.turn(now);
-        }
+        self.shared.tick_now();
     }
 }
 

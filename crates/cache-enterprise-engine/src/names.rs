@@ -61,9 +61,11 @@ impl<K: CacheKey> Names<K> {
         named.map(|(_, key)| key.clone()).collect()
     }
 
-    /// Whether it is time to look for names of keys that are gone, with so many entries.
-    pub(crate) fn is_due(&self, entries: usize) -> bool {
-        self.len.load(Ordering::Relaxed) > SWEEP_MIN.max(2 * entries)
+    /// Whether it is time to look for names of keys that are gone. The entries are counted only
+    /// where there are enough names for it to matter.
+    pub(crate) fn is_due(&self, entries: impl FnOnce() -> usize) -> bool {
+        let len = self.len.load(Ordering::Relaxed);
+        len > SWEEP_MIN && len > entries().saturating_mul(2)
     }
 
     /// Lets `forget` look at every key. It is called with no shard of names locked, and gives

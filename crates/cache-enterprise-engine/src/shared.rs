@@ -348,26 +348,58 @@ impl Shared {
     }
 }
 
-impl Tick for Shared {
-    fn tick(&self) {
+impl Shared {
+    /// What the ticker does, with a turn of the caches even where none is due.
+    pub(crate) fn tick_now(&self) {
+        let now = self.tell_time();
+        self.turn_caches(now);
+        if self.takes_turn(now) {
+            self.turn_rest(now);
+        }
+    }
+
+    /// Takes over the time, and wakes whoever waits for it.
+    fn tell_time(&self) -> Millis {
         let now = self.clock.tick();
         #[cfg(feature = "tiers")]
         if let Some(broadcast) = &self.broadcast {
             self.weigh_silence(broadcast, now);
         }
         self.timer.turn();
+        now
+    }
+
+    /// Whether a turn is due, which the caller then has to make.
+    fn takes_turn(&self, now: Millis) -> bool {
         let last = self.last_turn.load(Ordering::Relaxed);
-        if now.saturating_sub(last) < TURN_EVERY && last != 0 {
-            return;
+        let is_due = now.saturating_sub(last) >= TURN_EVERY || last == 0;
+        if is_due {
+            self.last_turn.store(now.max(1), Ordering::Relaxed);
         }
-        self.last_turn.store(now.max(1), Ordering::Relaxed);
+        is_due
+    }
+
+    fn turn_caches(&self, now: Millis) {
         for cache in self.periodics() {
             cache.dissolve_overdue(now);
             cache.turn(now);
         }
+    }
+
+    fn turn_rest(&self, now: Millis) {
         self.level1.turn(now);
         let tenants: Vec<_> = self.tenants.lock().values().cloned().collect();
         tenants.iter().for_each(|tenant| tenant.sweep_tags());
+    }
+}
+
+impl Tick for Shared {
+    fn tick(&self) {
+        let now = self.tell_time();
+        if self.takes_turn(now) {
+            self.turn_caches(now);
+            self.turn_rest(now);
+        }
     }
 }
 
