@@ -299,6 +299,18 @@ impl Recorder {
         self.shared.state.lock().history.clone()
     }
 
+    /// How many operations have begun.
+    pub fn operations(&self) -> usize {
+        self.shared.state.lock().history.records.len()
+    }
+
+    /// How the operation at this place of the history ended; `None` for one that has not.
+    pub fn outcome(&self, operation: usize) -> Option<Outcome> {
+        let state = self.shared.state.lock();
+        let (_, outcome) = state.history.records.get(operation)?.end.as_ref()?;
+        Some(outcome.clone())
+    }
+
     /// The truth of `key` now.
     pub fn truth(&self, key: u64) -> u64 {
         self.shared.state.lock().truth(key)

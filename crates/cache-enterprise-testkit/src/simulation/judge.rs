@@ -73,12 +73,22 @@ impl Violation {
 impl Judge {
     /// Every read of `history` that broke the promise, one violation a key at most.
     pub fn judge(&self, history: &History) -> Vec<Violation> {
+        self.judge_from(history, 0)
+    }
+
+    /// As [`judge`](Self::judge), of the reads from this place of the history on.
+    pub fn judge_from(&self, history: &History, from: usize) -> Vec<Violation> {
         let mut violations = Vec::new();
-        for (read, record) in history.records.iter().enumerate() {
+        // Most records are reads, which forbid nothing, and each read is held against the rest.
+        let changes = history.records.iter().enumerate();
+        let changes: Vec<_> = changes
+            .filter(|(_, record)| matches!(record.end, Some((_, Outcome::Done(_)))))
+            .collect();
+        for (read, record) in history.records.iter().enumerate().skip(from) {
             let Some((_, Outcome::Values(values))) = &record.end else { continue };
             for (&key, seen) in record.action.keys().iter().zip(values) {
                 let Some(seen) = *seen else { continue };
-                if let Err(against) = self.permits(history, record, key, seen) {
+                if let Err(against) = self.permits(history, &changes, record, key, seen) {
                     violations.push(Violation { read, key, seen, against });
                 }
             }
@@ -86,10 +96,11 @@ impl Judge {
         violations
     }
 
-    /// Whether `read` may give this value; else what it contradicts.
+    /// Whether `read` may give this value; else which of the answered changes it contradicts.
     fn permits(
         &self,
         history: &History,
+        changes: &[(usize, &Record)],
         read: &Record,
         key: u64,
         seen: Seen,
@@ -97,12 +108,12 @@ impl Judge {
         let maker = usize::try_from(seen.stamp.write).ok().and_then(|at| history.makers.get(at));
         let made = maker.filter(|maker| seen.stamp.key == key && is_made_for(history, maker, key));
         let Some(&maker) = made else { return Err(None) };
-        let contradicted = history.records.iter().enumerate().find(|(_, record)| {
+        let contradicted = changes.iter().find(|(_, record)| {
             record.begin.order < read.begin.order
                 && self.forbids(record, read, key, seen)
                 && is_older(history, maker, record, key, seen)
         });
-        contradicted.map_or(Ok(()), |(against, _)| Err(Some(against)))
+        contradicted.map_or(Ok(()), |(against, _)| Err(Some(*against)))
     }
 
     /// Whether older values than `record`'s are forbidden to `read`.

@@ -34,36 +34,38 @@ pub(super) async fn noting_tiers<F: Future>(operation: F) -> (F::Output, Vec<Byt
 /// The server of a tier: what every process sees, and what a restart loses. Cloning shares it.
 #[derive(Clone)]
 pub struct TierServer {
+    // Every call takes the server with it, on the wire.
+    shared: Arc<Server>,
+}
+
+struct Server {
     name: String,
     clock: Clock,
     capabilities: Capabilities,
-    inner: Arc<Mutex<Arc<ModelBackend>>>,
+    inner: Mutex<Arc<ModelBackend>>,
     /// Values it may be given that it does not keep, out of 1 000.
-    refused: Arc<AtomicU64>,
+    refused: AtomicU64,
 }
 
 impl TierServer {
     /// An empty server whose entries end by `clock`.
     pub fn new(name: impl Into<String>, clock: Clock, capabilities: Capabilities) -> Self {
         let inner = ModelBackend::new(clock.clone()).claiming(capabilities);
-        Self {
-            name: name.into(),
-            clock,
-            capabilities,
-            inner: Arc::new(Mutex::new(Arc::new(inner))),
-            refused: Arc::default(),
-        }
+        let inner = Mutex::new(Arc::new(inner));
+        let refused = AtomicU64::new(0);
+        let shared = Arc::new(Server { name: name.into(), clock, capabilities, inner, refused });
+        Self { shared }
     }
 
     /// Loses everything, fences too.
     pub fn restart(&self) {
-        let empty = ModelBackend::new(self.clock.clone()).claiming(self.capabilities);
-        *self.inner.lock() = Arc::new(empty);
+        let Server { clock, capabilities, inner, .. } = &*self.shared;
+        *inner.lock() = Arc::new(ModelBackend::new(clock.clone()).claiming(*capabilities));
     }
 
     /// Refuses to keep this many of 1 000 values from now on.
     pub fn refuse(&self, of_1000: u64) {
-        self.refused.store(of_1000, Ordering::Relaxed);
+        self.shared.refused.store(of_1000, Ordering::Relaxed);
     }
 
     /// The tier as a process sees it over `line`.
@@ -72,13 +74,13 @@ impl TierServer {
     }
 
     fn inner(&self) -> Arc<ModelBackend> {
-        Arc::clone(&self.inner.lock())
+        Arc::clone(&self.shared.inner.lock())
     }
 }
 
 impl fmt::Debug for TierServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TierServer").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("TierServer").field("name", &self.shared.name).finish_non_exhaustive()
     }
 }
 
@@ -91,14 +93,14 @@ pub struct RemoteTier {
 
 impl RemoteTier {
     fn note(&self, found: &Option<Bytes>) {
-        if let Some(bytes) = found.as_ref().filter(|_| self.server.capabilities.shared) {
+        if let Some(bytes) = found.as_ref().filter(|_| self.server.shared.capabilities.shared) {
             // Outside of an operation nobody asks.
             let _ = GIVEN.try_with(|given| given.lock().push(bytes.clone()));
         }
     }
 
     fn refuses(&self) -> bool {
-        let share = self.server.refused.load(Ordering::Relaxed);
+        let share = self.server.shared.refused.load(Ordering::Relaxed);
         share > 0 && self.line.draw(1_000) < share
     }
 }
@@ -106,11 +108,11 @@ impl RemoteTier {
 #[async_trait]
 impl Backend for RemoteTier {
     fn name(&self) -> &str {
-        &self.server.name
+        &self.server.shared.name
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.server.capabilities
+        self.server.shared.capabilities
     }
 
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
@@ -202,7 +204,7 @@ impl Backend for RemoteTier {
     }
 
     async fn clear_prefix(&self, _: &KeyPrefix) -> Result<()> {
-        Err(unsupported(&self.server.name, "clear_prefix"))
+        Err(unsupported(&self.server.shared.name, "clear_prefix"))
     }
 
     async fn health(&self) -> BackendHealth {

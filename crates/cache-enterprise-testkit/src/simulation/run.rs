@@ -78,16 +78,13 @@ pub async fn play(plan: &Plan, subject: Arc<dyn Subject>, is_told: bool) -> Repo
     violations.extend(answers(&mut calls).await);
     let agreed_from = run.agree(&mut violations).await;
     heart.abort();
-    let history = run.world.recorder.history();
+    let mut history = run.world.recorder.history();
     let judge = run.judge();
-    let tell = |history: &History, from: usize| {
-        let found = judge.judge(history).into_iter().filter(|found| found.read >= from);
-        found.map(|found| found.tell(history)).collect::<Vec<_>>()
-    };
-    violations.extend(tell(&history, 0));
-    let recovered = run.recovered(&history);
-    let late = tell(&recovered, agreed_from);
-    violations.extend(late.into_iter().map(|found| format!("after recovery: {found}")));
+    let found = judge.judge(&history).into_iter();
+    violations.extend(found.map(|found| found.tell(&history)));
+    run.recover(&mut history);
+    let late = judge.judge_from(&history, agreed_from).into_iter();
+    violations.extend(late.map(|found| format!("after recovery: {}", found.tell(&history))));
     Report {
         operations: history.records.len() as u64,
         faults: plan.faults() as u64,
@@ -272,17 +269,16 @@ impl Run {
             self.revive(number).await;
         }
         sleep(AGREED_AFTER.max(Duration::from_millis(self.near_wait_ms()))).await;
-        let from = world.recorder.history().records.len();
+        let from = world.recorder.operations();
         violations.extend(self.ask_everybody(false).await);
         let keys = Plan::keys();
         keys.iter().for_each(|&key| world.recorder.change(key));
         // A process that got no number asks the store again with its next removal.
         violations.extend(self.clone().call(0, Request::Remove(0)).await);
-        let removed = world.recorder.history().records.len();
+        let removed = world.recorder.operations();
         violations.extend(self.clone().call(0, Request::RemoveMany(keys)).await);
-        let records = world.recorder.history().records;
-        let end = records.get(removed).and_then(|record| record.end.as_ref());
-        if !matches!(end, Some((_, Outcome::Done(Acknowledged::Everywhere)))) {
+        let outcome = world.recorder.outcome(removed);
+        if outcome != Some(Outcome::Done(Acknowledged::Everywhere)) {
             violations.push("a removal is not acknowledged though everything works".to_owned());
         }
         if self.near_wait_ms() < Millis::MAX / 4 {
@@ -314,9 +310,9 @@ impl Run {
         answers(&mut calls).await
     }
 
-    /// The history as it is to be judged after recovery: what only its own process could rely on
-    /// was told to the others since, if the process lives.
-    fn recovered(&self, history: &History) -> History {
+    /// Makes of the history what is to be judged after recovery: what only its own process could
+    /// rely on was told to the others since, if the process lives.
+    fn recover(&self, history: &mut History) {
         let told = |record: &mut Record| {
             let is_alive = self.world.is_alive(record.process);
             if let Some((_, Outcome::Done(acknowledged))) = &mut record.end
@@ -326,9 +322,7 @@ impl Run {
                 *acknowledged = Acknowledged::Everywhere;
             }
         };
-        let mut history = history.clone();
         history.records.iter_mut().for_each(told);
-        history
     }
 }
 

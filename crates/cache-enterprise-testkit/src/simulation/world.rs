@@ -61,6 +61,14 @@ struct Inhabitant {
     is_starting: bool,
 }
 
+impl Inhabitant {
+    /// Lets its clock follow simulated time.
+    fn follow(&mut self, now: Millis) {
+        self.clock.advance(Duration::from_millis(now - self.followed));
+        self.followed = now;
+    }
+}
+
 impl World {
     pub(super) fn new(plan: &Plan, subject: Arc<dyn Subject>, story: Story) -> Self {
         let shape = plan.shape.clone();
@@ -220,11 +228,19 @@ impl World {
 
     /// What a process does first when it goes on: it sees what time it is.
     fn wake(&self, number: usize) {
+        self.wake_at(number, self.network.now());
+    }
+
+    fn wake_at(&self, number: usize, now: Millis) {
         if self.network.is_paused(number) {
             return;
         }
-        self.follow(number);
-        if let Some((_, process)) = self.process(number) {
+        let process = {
+            let mut state = self.homes[number].state.lock();
+            state.follow(now);
+            state.process.clone()
+        };
+        if let Some(process) = process {
             process.tick();
         }
     }
@@ -298,17 +314,15 @@ impl World {
         if self.network.is_paused(number) {
             return;
         }
-        let now = self.network.now();
-        let mut state = self.homes[number].state.lock();
-        state.clock.advance(Duration::from_millis(now - state.followed));
-        state.followed = now;
+        self.homes[number].state.lock().follow(self.network.now());
     }
 
     /// Lets every clock follow, and every process do what it does from time to time.
     pub(super) fn tick(&self, passed: Duration) {
         self.clock.advance(passed);
+        let now = self.network.now();
         for number in 0..self.homes.len() {
-            self.wake(number);
+            self.wake_at(number, now);
         }
     }
 }
