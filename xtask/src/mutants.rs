@@ -127,7 +127,7 @@ impl Trials<'_> {
 
     /// The first of the seeds that breaks a promise.
     fn first_broken(&self, (first, end): (u64, u64), rule: Option<&str>) -> Outcome<Option<u64>> {
-        let run = ["run", "--quiet", "--profile", "chaos", "-p", CHAOS, "--"];
+        let run = ["run", "--quiet", "--profile", "mutants", "-p", CHAOS, "--"];
         let mut command = self.workspace.cargo(&run);
         command.args(["--json", "--first", "--seeds", &format!("{first}..{end}")]);
         command.args(rule.into_iter().flat_map(|rule| ["--break", rule]));
@@ -152,8 +152,7 @@ impl Trials<'_> {
         if let Some(program) = self.built.get(&names) {
             return Ok(program.clone());
         }
-        // With the profile of the simulation, whose dependencies are built already.
-        let test = ["test", "--no-run", "--quiet", "--profile", "chaos", "--all-features", "-p"];
+        let test = ["test", "--no-run", "--quiet", "--profile", "mutants", "--all-features", "-p"];
         let mut command = self.workspace.cargo(&test);
         command.arg(package);
         match target {
