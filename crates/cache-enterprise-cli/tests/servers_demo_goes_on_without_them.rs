@@ -89,7 +89,7 @@ fn three_levels_go_on_when_redis_is_killed() {
     let _alone = alone();
     let (redis, memcached) = (RedisServer::start(), MemcachedServer::start());
     let servers = ["--redis", &redis.url(), "--memcached", &memcached.address()];
-    let started = demo::start(&[&servers[..], &["--seconds", "5"]].concat());
+    let started = demo::start(&[&servers[..], &["--seconds", "10"]].concat());
     await_load(|| keys(&redis));
     redis.kill();
     let report = demo::report(started);
@@ -103,7 +103,7 @@ fn three_levels_go_on_when_redis_is_killed() {
 fn memcached_alone_goes_away_and_comes_back_empty() {
     let _alone = alone();
     let memcached = MemcachedServer::start();
-    let mut started = demo::start(&["--memcached", &memcached.address(), "--seconds", "8"]);
+    let mut started = demo::start(&["--memcached", &memcached.address(), "--seconds", "12"]);
     await_load(|| memcached.stat("curr_items"));
     memcached.kill();
     let stderr = BufReader::new(started.stderr.take().unwrap());
