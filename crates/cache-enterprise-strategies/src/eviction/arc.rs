@@ -6,7 +6,7 @@ use cache_enterprise_core::{
 };
 
 use super::ghosts::Ghosts;
-use super::lists::{Lists, Resident};
+use super::lists::{Lists, Named};
 
 /// ARC (`arc`): one list of what was used once, one of what was used again, and for each the names
 /// of what left it. A newcomer whose name is found in one of these shows that its list was too
@@ -15,7 +15,7 @@ use super::lists::{Lists, Resident};
 /// From N. Megiddo and D. Modha, "ARC: A Self-Tuning, Low Overhead Replacement Cache", FAST 2003.
 /// The share is kept in weight; names are counted, and there are at most as many as entries of
 /// each kind. Each call takes a constant number of steps, on average where weights differ.
-/// 32 bytes a slot and at most 16 for each name. The type is not called `Arc`, which everybody
+/// 20 bytes a slot and at most 16 for each name. The type is not called `Arc`, which everybody
 /// knows as something else.
 ///
 /// ```
@@ -51,7 +51,7 @@ const AGAIN: usize = 1;
 
 #[derive(Debug)]
 struct Balance {
-    lists: Lists<Resident>,
+    lists: Lists<Named>,
     /// B1 and B2 of the paper.
     once_ghosts: Ghosts<()>,
     again_ghosts: Ghosts<()>,
@@ -103,7 +103,7 @@ impl EvictionPolicy for Balance {
     fn insert(&mut self, slot: Slot, newcomer: &Candidate) {
         let returns = self.returning.take().is_some_and(|(hash, _)| hash == newcomer.hash);
         let list = if returns { AGAIN } else { ONCE };
-        self.lists.push_back(list, slot, Resident::from(newcomer));
+        self.lists.push_back(list, slot, Named::from(newcomer));
     }
 
     fn hit(&mut self, slot: Slot) {
@@ -111,17 +111,17 @@ impl EvictionPolicy for Balance {
     }
 
     fn update(&mut self, slot: Slot, candidate: &Candidate) {
-        self.lists.set(slot, Resident::from(candidate));
+        self.lists.set(slot, Named::from(candidate));
         self.hit(slot);
     }
 
     fn remove(&mut self, slot: Slot, cause: RemovalCause) {
         let entries = self.lists.len(ONCE) + self.lists.len(AGAIN);
-        let Some((list, resident)) = self.lists.remove(slot) else { return };
+        let Some((list, entry)) = self.lists.remove(slot) else { return };
         let unremembered = self.unremembered.take() == Some(slot);
         if cause == RemovalCause::Evicted && !unremembered {
             let names = if list == ONCE { &mut self.once_ghosts } else { &mut self.again_ghosts };
-            names.push(resident.hash, (), entries);
+            names.push(entry.name, (), entries);
         }
     }
 

@@ -9,12 +9,25 @@
 use std::mem::size_of;
 
 /// A name that is nobody's: a hole in the ring.
-const HOLE: u32 = 0;
+const HOLE: Name = Name(0);
 const FEWEST_PLACES: usize = 64;
+
+/// What is remembered of a key: half of its hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Name(u32);
+
+impl Name {
+    /// The high half of a product depends on every bit of the hash, also where a store has used
+    /// some of them to choose the shard.
+    pub(super) fn of(hash: u64) -> Self {
+        let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self(((mixed >> 32) as u32).max(1))
+    }
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Ghost<N> {
-    name: u32,
+    name: Name,
     note: N,
 }
 
@@ -39,7 +52,7 @@ impl<N: Copy + Default> Ghosts<N> {
 
     /// Forgets the hash; gives its note if it was remembered.
     pub(super) fn take(&mut self, hash: u64) -> Option<N> {
-        self.forget(name(hash))
+        self.forget(Name::of(hash))
     }
 
     /// The note of what left first.
@@ -48,9 +61,8 @@ impl<N: Copy + Default> Ghosts<N> {
         (self.used > 0).then(|| self.ring[self.oldest].note)
     }
 
-    /// Remembers the hash as the newest, and forgets the oldest beyond `limit`.
-    pub(super) fn push(&mut self, hash: u64, note: N, limit: usize) {
-        let name = name(hash);
+    /// Remembers the name as the newest, and forgets the oldest beyond `limit`.
+    pub(super) fn push(&mut self, name: Name, note: N, limit: usize) {
         self.forget(name);
         self.shrink(limit.saturating_sub(1));
         if limit == 0 {
@@ -125,7 +137,7 @@ impl<N: Copy + Default> Ghosts<N> {
         self.index[cell] = place as u32 + 1;
     }
 
-    fn find(&self, name: u32) -> Option<usize> {
+    fn find(&self, name: Name) -> Option<usize> {
         if self.live == 0 {
             return None;
         }
@@ -139,7 +151,7 @@ impl<N: Copy + Default> Ghosts<N> {
         }
     }
 
-    fn forget(&mut self, name: u32) -> Option<N> {
+    fn forget(&mut self, name: Name) -> Option<N> {
         let mut empty = self.find(name)?;
         let ghost = &mut self.ring[self.index[empty] as usize - 1];
         ghost.name = HOLE;
@@ -165,16 +177,9 @@ impl<N: Copy + Default> Ghosts<N> {
         Some(note)
     }
 
-    fn home(&self, name: u32) -> usize {
-        ((u64::from(name) * self.index.len() as u64) >> 32) as usize
+    fn home(&self, name: Name) -> usize {
+        ((u64::from(name.0) * self.index.len() as u64) >> 32) as usize
     }
-}
-
-/// The high half of a product depends on every bit of the hash, also where a store has used some
-/// of them to choose the shard.
-fn name(hash: u64) -> u32 {
-    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((mixed >> 32) as u32).max(1)
 }
 
 fn wrapped(place: usize, places: usize) -> usize {
@@ -218,7 +223,7 @@ mod tests {
                         while plain.len() > limit {
                             plain.pop_front();
                         }
-                        ghosts.push(hash, at as u32, limit);
+                        ghosts.push(Name::of(hash), at as u32, limit);
                     }
                 }
                 prop_assert_eq!(ghosts.len(), plain.len());
@@ -236,8 +241,8 @@ mod tests {
         let mut plain = Ghosts::<()>::default();
         let limit = 10_000;
         for key in 0..100_000u64 {
-            noted.push(key.wrapping_mul(SPREAD), 0, limit);
-            plain.push(key.wrapping_mul(SPREAD), (), limit);
+            noted.push(Name::of(key.wrapping_mul(SPREAD)), 0, limit);
+            plain.push(Name::of(key.wrapping_mul(SPREAD)), (), limit);
             if key.is_multiple_of(3) {
                 noted.take((key / 2).wrapping_mul(SPREAD));
                 plain.take((key / 2).wrapping_mul(SPREAD));

@@ -5,7 +5,7 @@ use cache_enterprise_core::{
     Result, Slot, Verdict,
 };
 
-use super::ghosts::Ghosts;
+use super::ghosts::{Ghosts, Name};
 use super::lists::{Lists, Weighed};
 use super::parameters::number;
 
@@ -166,7 +166,7 @@ impl EvictionPolicy for Sets {
         }
         if set == HIGH && cause == RemovalCause::Evicted && self.in_stack(timed.used) {
             let limit = (entries as f64 * self.parameters.ghost_share) as usize;
-            self.ghosts.push(timed.hash, timed.used as u32, limit);
+            self.ghosts.push(Name::of(timed.hash), timed.used as u32, limit);
         }
     }
 

@@ -6,8 +6,13 @@
 
 use cache_enterprise_core::{Candidate, Slot};
 
+use super::ghosts::Name;
+
 const NOBODY: u32 = u32::MAX;
 const NO_LIST: u32 = u32::MAX;
+
+/// The array grows by this part.
+const GROWTH: usize = 16;
 
 /// What a node carries beside its links.
 pub(super) trait Weighed: Copy + Default {
@@ -22,7 +27,7 @@ impl Weighed for () {
     }
 }
 
-/// What policies with bounds for their queues, or with a memory of what has left, keep of an entry.
+/// What policies with bounds for their queues keep of an entry that they count by its hash.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Resident {
     pub(super) hash: u64,
@@ -38,6 +43,27 @@ impl Weighed for Resident {
 impl From<&Candidate> for Resident {
     fn from(candidate: &Candidate) -> Self {
         Self { hash: candidate.hash, weight: candidate.weight }
+    }
+}
+
+/// What policies with bounds for their queues keep of an entry whose name they may remember: half
+/// the room of a [`Resident`]. What weighs more than 2^32 - 1 counts as that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Named {
+    pub(super) name: Name,
+    weight: u32,
+}
+
+impl Weighed for Named {
+    fn weight(&self) -> u64 {
+        self.weight.into()
+    }
+}
+
+impl From<&Candidate> for Named {
+    fn from(candidate: &Candidate) -> Self {
+        let weight = u32::try_from(candidate.weight).unwrap_or(u32::MAX);
+        Self { name: Name::of(candidate.hash), weight }
     }
 }
 
@@ -116,6 +142,11 @@ impl<T: Weighed> Lists<T> {
         let index = slot.index();
         if index >= self.nodes.len() {
             let free = Node { before: NOBODY, after: NOBODY, list: NO_LIST, value: T::default() };
+            if index >= self.nodes.capacity() {
+                // Slots end soon after the expected entries: doubled, half of the room were unused.
+                let missing = index + 1 - self.nodes.len();
+                self.nodes.reserve_exact(missing + (index / GROWTH).max(GROWTH));
+            }
             self.nodes.resize(index + 1, free);
         }
         let ends = &mut self.ends[list];

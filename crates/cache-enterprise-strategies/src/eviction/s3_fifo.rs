@@ -7,7 +7,7 @@ use cache_enterprise_core::{
 };
 
 use super::ghosts::Ghosts;
-use super::lists::{Lists, Resident};
+use super::lists::{Lists, Named};
 use super::parameters::{number, whole};
 
 const NAME: &str = "s3-fifo";
@@ -21,7 +21,7 @@ const MOST_HITS: u8 = 3;
 /// From J. Yang et al., "FIFO Queues are All You Need for Cache Eviction", SOSP 2023. The queues
 /// are bounded by weight. Before the first eviction, newcomers that find the small queue full go
 /// to the main one. A victim takes a constant number of steps on average, and four looks at each
-/// entry at worst. 32 bytes a slot, and at most 16 for each remembered name, of which there are
+/// entry at worst. 20 bytes a slot, and at most 16 for each remembered name, of which there are
 /// at most `ghost_share` times as many as entries.
 ///
 /// ```
@@ -103,7 +103,7 @@ const MAIN: usize = 1;
 #[derive(Debug)]
 struct Queues {
     parameters: S3Fifo,
-    queues: Lists<Resident>,
+    queues: Lists<Named>,
     ghosts: Ghosts<()>,
     small_max: u64,
     main_max: u64,
@@ -149,19 +149,19 @@ impl EvictionPolicy for Queues {
         let returns = self.returning.take() == Some(newcomer.hash);
         let overflows = self.filling && self.queues.weight(SMALL) >= self.small_max;
         let list = if returns || overflows { MAIN } else { SMALL };
-        self.queues.push_back(list, slot, Resident::from(newcomer));
+        self.queues.push_back(list, slot, Named::from(newcomer));
     }
 
     fn update(&mut self, slot: Slot, candidate: &Candidate) {
-        self.queues.set(slot, Resident::from(candidate));
+        self.queues.set(slot, Named::from(candidate));
     }
 
     fn remove(&mut self, slot: Slot, cause: RemovalCause) {
         let entries = self.queues.len(SMALL) + self.queues.len(MAIN);
-        let Some((list, resident)) = self.queues.remove(slot) else { return };
+        let Some((list, entry)) = self.queues.remove(slot) else { return };
         if list == SMALL && cause == RemovalCause::Evicted {
             let limit = (entries as f64 * self.parameters.ghost_share) as usize;
-            self.ghosts.push(resident.hash, (), limit);
+            self.ghosts.push(entry.name, (), limit);
         }
     }
 

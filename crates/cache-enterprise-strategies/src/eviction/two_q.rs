@@ -6,7 +6,7 @@ use cache_enterprise_core::{
 };
 
 use super::ghosts::Ghosts;
-use super::lists::{Lists, Resident};
+use super::lists::{Lists, Named};
 use super::parameters::number;
 
 const NAME: &str = "2q";
@@ -16,7 +16,7 @@ const NAME: &str = "2q";
 /// to the main list, which is ordered by use.
 ///
 /// From T. Johnson and D. Shasha, "2Q: A Low Overhead High Performance Buffer Management
-/// Replacement Algorithm", VLDB 1994. Each call takes a constant number of steps. 32 bytes a slot,
+/// Replacement Algorithm", VLDB 1994. Each call takes a constant number of steps. 20 bytes a slot,
 /// and at most 16 for each remembered name, of which there are at most `ghost_share` times as many
 /// as entries.
 ///
@@ -86,7 +86,7 @@ const MAIN: usize = 1;
 #[derive(Debug)]
 struct Queues {
     parameters: TwoQ,
-    queues: Lists<Resident>,
+    queues: Lists<Named>,
     ghosts: Ghosts<()>,
     entry_max: u64,
     /// The newcomer whose name was found among the ghosts.
@@ -111,7 +111,7 @@ impl EvictionPolicy for Queues {
 
     fn insert(&mut self, slot: Slot, newcomer: &Candidate) {
         let returns = self.returning.take() == Some(newcomer.hash);
-        self.queues.push_back(usize::from(returns), slot, Resident::from(newcomer));
+        self.queues.push_back(usize::from(returns), slot, Named::from(newcomer));
     }
 
     fn hit(&mut self, slot: Slot) {
@@ -121,16 +121,16 @@ impl EvictionPolicy for Queues {
     }
 
     fn update(&mut self, slot: Slot, candidate: &Candidate) {
-        self.queues.set(slot, Resident::from(candidate));
+        self.queues.set(slot, Named::from(candidate));
         self.hit(slot);
     }
 
     fn remove(&mut self, slot: Slot, cause: RemovalCause) {
         let entries = self.queues.len(ENTRY) + self.queues.len(MAIN);
-        let Some((list, resident)) = self.queues.remove(slot) else { return };
+        let Some((list, entry)) = self.queues.remove(slot) else { return };
         if list == ENTRY && cause == RemovalCause::Evicted {
             let limit = (entries as f64 * self.parameters.ghost_share) as usize;
-            self.ghosts.push(resident.hash, (), limit);
+            self.ghosts.push(entry.name, (), limit);
         }
     }
 

@@ -6,7 +6,7 @@ use cache_enterprise_core::{
     Result, Slot, Verdict,
 };
 
-use super::ghosts::Ghosts;
+use super::ghosts::{Ghosts, Name};
 use super::lists::{Lists, Resident};
 use super::parameters::number;
 use super::sketch::Sketch;
@@ -182,7 +182,7 @@ impl EvictionPolicy for Parts {
         let Some((list, resident)) = self.lists.remove(slot) else { return };
         if cause == RemovalCause::Evicted {
             let names = if list == WINDOW { &mut self.rejected } else { &mut self.displaced };
-            names.push(resident.hash, (), limit);
+            names.push(Name::of(resident.hash), (), limit);
         }
     }
 
