@@ -29,6 +29,9 @@ const HIGH_WORTH: f32 = 4.0;
 /// below that another shard has more to spare.
 const KEPT_QUARTERS: u64 = 3;
 
+/// The cells grow by this part.
+const GROWTH: usize = 16;
+
 pub(super) struct Shard<K, V> {
     table: HashTable<u32>,
     cells: Vec<Cell<K, V>>,
@@ -341,6 +344,10 @@ impl<K, V> Shard<K, V> {
     fn enter(&mut self, resident: Resident<K, V>, way: &Way<'_, K, V>) -> u32 {
         let hash = resident.hash;
         let slot = self.free.pop().unwrap_or_else(|| {
+            if self.cells.len() == self.cells.capacity() {
+                // Doubled, a third of the room would be unused on average.
+                self.cells.reserve_exact((self.cells.len() / GROWTH).max(GROWTH));
+            }
             self.cells.push(Cell::empty());
             u32::try_from(self.cells.len() - 1).expect("a shard of 2^32 entries fits in no memory")
         });
