@@ -15,12 +15,14 @@ const ARC_BYTES: usize = 16;
 /// Links, tag and counter of a slot of quick_cache.
 const SLOT_HEAD_BYTES: usize = 16;
 
-/// Bytes an entry costs in a [`MemoryStore`](crate::MemoryStore) beside the value itself and what
+/// Bytes an entry costs in a store of this crate beside the value itself and what
 /// key and value hold on the heap.
 ///
 /// Counted at steady state, when the policy also remembers keys that left and the slots have grown
 /// by doubling: two slots an entry, where the ends of a doubling are 1.4 and 2.8 for entries of
-/// half a kilobyte. Weights made with it keep the memory of a full store near its capacity.
+/// half a kilobyte. A [`PolicyStore`](crate::PolicyStore) grows its cells more gently, and what its
+/// policy keeps of an entry takes about what that spares. Weights made with it keep the memory of a
+/// full store near its capacity.
 ///
 /// ```
 /// let bytes = cache_enterprise_memory::entry_overhead::<u64>();

@@ -29,9 +29,6 @@ const ROOM_ROUNDS_MAX: usize = 4_096;
 /// Entries evicted from one shard before its lock is let go.
 const BATCH: usize = 64;
 
-/// Entries for which a new shard has room at once; more are made room for as they come.
-const ROOMY_ENTRIES: usize = 1_024;
-
 /// Typed entries in memory, under an [eviction policy](cache_enterprise_core::EvictionPolicy) of
 /// one's own choice: sharded, bounded by weight, one policy a shard.
 ///
@@ -129,7 +126,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
         let entries = config.items().div_ceil(shards);
         let part = |number: usize| {
             let shape = PolicyShape::new(share_of(room.total(), shards), entries, number as u64);
-            let shard = Shard::new(factory.create(&shape), entries.min(ROOMY_ENTRIES));
+            let shard = Shard::new(factory.create(&shape), entries);
             Part { shard: RwLock::new(shard), gauge: Gauge::default() }
         };
         Self {

@@ -29,13 +29,15 @@ const HIGH_WORTH: f32 = 4.0;
 /// below that another shard has more to spare.
 const KEPT_QUARTERS: u64 = 3;
 
-/// The cells grow by this part.
-const GROWTH: usize = 16;
+/// Cells of the first allocation, and at least so many more with each.
+const GROWTH_MIN: usize = 16;
 
 pub(super) struct Shard<K, V> {
     table: HashTable<u32>,
     cells: Vec<Cell<K, V>>,
     hits: Hits,
+    /// Entries there will be in all likelihood.
+    expected: usize,
     /// Empty cells.
     free: Vec<u32>,
     /// Never locked: readers must be able to pass by what is not `Sync`.
@@ -99,10 +101,12 @@ pub(super) enum Put<K, V> {
 }
 
 impl<K, V> Shard<K, V> {
+    /// A shard in which there will be so many entries in all likelihood. Allocates for none.
     pub(super) fn new(policy: Box<dyn EvictionPolicy>, entries: usize) -> Self {
         Self {
-            table: HashTable::with_capacity(entries),
-            cells: Vec::with_capacity(entries),
+            table: HashTable::new(),
+            cells: Vec::new(),
+            expected: entries,
             hits: Hits::new(policy.recording()),
             free: Vec::new(),
             policy: Mutex::new(policy),
@@ -345,8 +349,7 @@ impl<K, V> Shard<K, V> {
         let hash = resident.hash;
         let slot = self.free.pop().unwrap_or_else(|| {
             if self.cells.len() == self.cells.capacity() {
-                // Doubled, a third of the room would be unused on average.
-                self.cells.reserve_exact((self.cells.len() / GROWTH).max(GROWTH));
+                self.cells.reserve_exact(growth_of(self.cells.len(), self.expected));
             }
             self.cells.push(Cell::empty());
             u32::try_from(self.cells.len() - 1).expect("a shard of 2^32 entries fits in no memory")
@@ -437,6 +440,13 @@ impl<K, V> Shard<K, V> {
     fn hash_of(&self, slot: u32) -> u64 {
         self.cells[slot as usize].resident.as_ref().map_or(0, |resident| resident.hash)
     }
+}
+
+/// How many cells are added to so many: as many again up to the expected ones, a sixteenth beyond.
+/// Doubled to the end, a third of the room would be unused on average.
+fn growth_of(cells: usize, expected: usize) -> usize {
+    let more = if cells < expected { cells.min(expected - cells) } else { cells / 16 };
+    more.max(GROWTH_MIN)
 }
 
 /// Another hash of the same key: the table and the choice of the shard use the bits of the first,

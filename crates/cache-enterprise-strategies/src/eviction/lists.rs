@@ -11,8 +11,8 @@ use super::ghosts::Name;
 const NOBODY: u32 = u32::MAX;
 const NO_LIST: u32 = u32::MAX;
 
-/// The array grows by this part.
-const GROWTH: usize = 16;
+/// Nodes of the first allocation.
+const ROOM_MIN: usize = 16;
 
 /// What a node carries beside its links.
 pub(super) trait Weighed: Copy + Default {
@@ -92,12 +92,14 @@ impl Ends {
 pub(super) struct Lists<T> {
     nodes: Vec<Node<T>>,
     ends: Vec<Ends>,
+    /// Slots there will be in all likelihood.
+    expected: usize,
 }
 
 impl<T: Weighed> Lists<T> {
-    /// So many empty lists, with room for so many slots.
+    /// So many empty lists, in all likelihood of so many slots. Allocates for none of them.
     pub(super) fn new(lists: usize, entries: usize) -> Self {
-        Self { nodes: Vec::with_capacity(entries), ends: vec![Ends::EMPTY; lists] }
+        Self { nodes: Vec::new(), ends: vec![Ends::EMPTY; lists], expected: entries }
     }
 
     /// One more list, and its number.
@@ -143,9 +145,8 @@ impl<T: Weighed> Lists<T> {
         if index >= self.nodes.len() {
             let free = Node { before: NOBODY, after: NOBODY, list: NO_LIST, value: T::default() };
             if index >= self.nodes.capacity() {
-                // Slots end soon after the expected entries: doubled, half of the room were unused.
-                let missing = index + 1 - self.nodes.len();
-                self.nodes.reserve_exact(missing + (index / GROWTH).max(GROWTH));
+                let room = room_for(index + 1, self.expected);
+                self.nodes.reserve_exact(room - self.nodes.len());
             }
             self.nodes.resize(index + 1, free);
         }
@@ -202,6 +203,16 @@ impl<T: Weighed> Lists<T> {
 
     fn linked(&self, slot: Slot) -> Option<&Node<T>> {
         self.nodes.get(slot.index()).filter(|node| node.list != NO_LIST)
+    }
+}
+
+/// The length to which an array grows that must hold `least` and ends at about `expected`: twice as
+/// long as long as that is no more than expected, and a sixteenth longer beyond.
+fn room_for(least: usize, expected: usize) -> usize {
+    if least <= expected {
+        (least * 2).clamp(ROOM_MIN, expected.max(ROOM_MIN))
+    } else {
+        least + least / 16 + 1
     }
 }
 
