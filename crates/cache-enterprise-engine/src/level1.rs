@@ -51,7 +51,8 @@ impl Memory {
     }
 
     /// What decides which entry leaves: the name of an eviction policy such as `s3-fifo`, or a
-    /// factory of policies of one's own. An unknown name is an error of `build`. Default: `quick`.
+    /// factory of policies of one's own. An unknown name is an error of `build`. Default:
+    /// [`DEFAULT_STRATEGY`](cache_enterprise_memory::DEFAULT_STRATEGY), `s3-fifo`.
     #[must_use]
     pub fn strategy(mut self, strategy: impl Into<Strategy>) -> Self {
         self.strategy = Some(strategy.into());

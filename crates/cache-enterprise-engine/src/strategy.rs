@@ -14,8 +14,8 @@ const DEFAULT: &str = "default";
 /// What decides which entry leaves a full level 1: an eviction policy by its name, or one of
 /// one's own.
 ///
-/// `quick` is quick_cache's own policy, and the default; the other names are those of
-/// [`cache_enterprise_strategies::eviction`]. With `quick` values stand in a
+/// `quick` is quick_cache's own policy; the other names are those of
+/// [`cache_enterprise_strategies::eviction`], among them [`DEFAULT_STRATEGY`]. With `quick` values stand in a
 /// [`MemoryStore`](cache_enterprise_memory::MemoryStore), else in a
 /// [`PolicyStore`](cache_enterprise_memory::PolicyStore).
 ///

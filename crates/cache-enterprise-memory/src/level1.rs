@@ -15,7 +15,7 @@ use crate::{Demand, Leaving, Member, MemoryStore, PolicyStore, StoreConfig};
 pub const QUICK: &str = "quick";
 
 /// The name of the strategy of a level 1 for which nobody chose one.
-pub const DEFAULT_STRATEGY: &str = QUICK;
+pub const DEFAULT_STRATEGY: &str = "s3-fifo";
 
 /// One of the two stores of this crate, chosen when it is made. A call costs one predictable
 /// branch more than on the store itself.

@@ -148,7 +148,7 @@ pub const KEYS: &[Key] = &[
             Kind::Name,
             "default",
             "s3-fifo",
-            "What decides which entry leaves level 1: the name of an eviction policy; `default` is `quick`",
+            "What decides which entry leaves level 1: the name of an eviction policy; `default` is `s3-fifo`",
         ),
         &[
             ("strategy", "levels.0.eviction_policy"),

@@ -205,7 +205,7 @@ fn the_count_of_levels_is_a_check() {
 #[tokio::test]
 async fn an_eviction_policy_is_known_or_refused() {
     for (key, name, strategy) in [
-        ("l1_policy", "default", "quick"),
+        ("l1_policy", "default", "s3-fifo"),
         ("strategy", "quick", "quick"),
         ("l1_strategy", "S3_FIFO", "s3-fifo"),
         ("strategy", "adaptive", "adaptive"),
