@@ -3,6 +3,9 @@
 //! A `set` or `remove` that a tier did not confirm leaves a debt: bytes of that key below its
 //! version are a miss when the tier answers again, and are removed. Debts are bounded; when they
 //! overflow, everything older than the newest debt is a miss in that tier.
+//!
+//! However a debt is settled, by its removal or by a newer value, other processes may have taken up
+//! meanwhile what the tier still held: it is noted as *late*, and they are told once more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +20,8 @@ pub(crate) const DEBTS_MAX: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct Debts {
     owed: Mutex<HashMap<StoredKey, Sequence>>,
+    /// What was settled since this was last taken.
+    late: Mutex<Vec<(StoredKey, Sequence)>>,
     /// Number of debts, read without the lock: usually zero.
     len: AtomicU64,
     floor: AtomicU64,
@@ -25,7 +30,13 @@ pub(crate) struct Debts {
 
 impl Debts {
     pub(crate) fn new(max: usize) -> Self {
-        Self { owed: Mutex::default(), len: AtomicU64::new(0), floor: AtomicU64::new(0), max }
+        Self {
+            owed: Mutex::default(),
+            late: Mutex::default(),
+            len: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
+            max,
+        }
     }
 
     /// The tier was not told about `version` of `key`.
@@ -55,10 +66,28 @@ impl Debts {
             return;
         }
         let mut owed = self.owed.lock();
-        if owed.get(key).is_some_and(|held| *held <= version) {
-            owed.remove(key);
+        let Some(held) = owed.get(key).copied().filter(|held| *held <= version) else { return };
+        // What ended without a number is told by whoever ends it under one.
+        if held < Sequence::MAX {
+            let mut late = self.late.lock();
+            if late.len() >= self.max {
+                // It is settled once more when those were told.
+                return;
+            }
+            late.push((key.clone(), held));
         }
+        owed.remove(key);
         self.len.store(owed.len() as u64, Ordering::Release);
+    }
+
+    /// Whether nothing more is settled before somebody takes what is late.
+    pub(crate) fn is_late_full(&self) -> bool {
+        self.late.lock().len() >= self.max
+    }
+
+    /// What was settled since the last call, in that order.
+    pub(crate) fn take_late(&self) -> Vec<(StoredKey, Sequence)> {
+        std::mem::take(&mut *self.late.lock())
     }
 
     /// Whether bytes of this version may be believed.
@@ -120,6 +149,27 @@ mod tests {
         assert!(!debts.admits(&key(1), Sequence(4)), "an older write settles nothing");
         debts.settle(&key(1), Sequence(5));
         assert!(debts.admits(&key(1), Sequence(4)));
+    }
+
+    #[test]
+    fn what_is_settled_is_late_however_it_is_settled() {
+        let debts = Debts::new(2);
+        debts.owe(&key(1), Sequence(5));
+        debts.settle(&key(1), Sequence(4));
+        debts.settle(&key(2), Sequence(9));
+        assert_eq!(debts.take_late(), [], "nothing was settled");
+        debts.owe(&key(2), Sequence(6));
+        debts.settle(&key(1), Sequence(9));
+        debts.settle(&key(2), Sequence(6));
+        debts.owe(&key(3), Sequence(7));
+        debts.settle(&key(3), Sequence(7));
+        assert!(debts.is_late_full() && debts.owes(&key(3)), "it waits until others were told");
+        assert_eq!(debts.take_late(), [(key(1), Sequence(5)), (key(2), Sequence(6))]);
+        debts.settle(&key(3), Sequence(7));
+        assert_eq!(debts.take_late(), [(key(3), Sequence(7))]);
+        debts.owe(&key(4), Sequence::MAX);
+        debts.settle(&key(4), Sequence::MAX);
+        assert_eq!((debts.take_late(), debts.len()), (Vec::new(), 0));
     }
 
     #[test]

@@ -481,8 +481,8 @@ impl Stack {
     /// the others waiting no longer than one call.
     async fn settle_level(&self, index: usize, most: usize) {
         let backend = &self.levels[index].backend;
-        let (mut left, mut silent, mut settled) = (most, Vec::new(), Vec::new());
-        while left > 0 {
+        let (mut left, mut silent) = (most, Vec::new());
+        while left > 0 && !self.debts[index].is_late_full() {
             let is_open = |key: &StoredKey| !silent.contains(&backend.node(key));
             let some = self.debts[index].take_some(left.min(SETTLE_AT_ONCE), is_open);
             if some.is_empty() {
@@ -498,22 +498,23 @@ impl Stack {
                 // gone as they were before.
                 let pass = self.gates.fence(&key, version);
                 let _turn = pass.turn.lock().await;
-                match self.remove_from(index, &key, version).await {
-                    Ok(_) => settled.push((key, version)),
-                    Err(_) => silent.push(node),
+                if self.remove_from(index, &key, version).await.is_err() {
+                    silent.push(node);
                 }
             }
         }
+        // Newer values settled some on their way.
+        let late = self.debts[index].take_late();
         if self.levels[index].is_shared() {
-            self.tell_settled(settled).await;
+            self.tell_late(late).await;
         }
     }
 
     /// Tells other processes once more of what a tier they share was told late: since they heard
     /// of it they may have taken up again what the tier still held.
-    async fn tell_settled(&self, settled: Vec<(StoredKey, Sequence)>) {
+    async fn tell_late(&self, late: Vec<(StoredKey, Sequence)>) {
         let Some(broadcast) = &self.broadcast else { return };
-        if mutant::breaks("what a tier was told late is told again") {
+        if late.is_empty() || mutant::breaks("what a tier was told late is told again") {
             return;
         }
         let notice = |(key, at): (StoredKey, Sequence)| {
@@ -521,7 +522,7 @@ impl Stack {
             Notice { tenant, at, change: Change::Key { key, value: None } }
         };
         // What the bus does not take stays in its line.
-        let _ = broadcast.outbox.tell(settled.into_iter().map(notice).collect()).await;
+        let _ = broadcast.outbox.tell(late.into_iter().map(notice).collect()).await;
     }
 
     /// A store of leases failed, or did not answer in time.

@@ -12,6 +12,7 @@ mod overlapping_batches_share_what_a_process_loaded;
 mod silence_and_loss_are_doubted;
 mod tiers_of_one_process_are_no_better_than_level_1;
 mod time_that_stands_or_jumps_brings_nothing_back;
+mod what_a_tier_was_told_late_is_told_again;
 mod what_one_ends_the_others_let_go;
 
 use std::future::IntoFuture;
