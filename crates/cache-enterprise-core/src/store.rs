@@ -96,7 +96,7 @@ pub enum SetOutcome {
     /// the store, or its eviction policy finds the others worth more. Nothing older is left under
     /// the key.
     Refused,
-    /// A removal or a newer value came first; nothing was changed.
+    /// A removal or a newer value came first. It is not stored, and nothing older is left below.
     Fenced,
     /// In level 1, but a level below failed; the failure was reported as an event.
     StoredAbove,

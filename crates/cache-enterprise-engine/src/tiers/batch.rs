@@ -195,7 +195,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let how = How { options, number: &number };
         let mut outcomes = Vec::with_capacity(items.len());
         let mut jobs = Vec::with_capacity(items.len());
-        let mut drops = Vec::new();
+        let (mut drops, mut overtaken) = (Vec::new(), Vec::new());
         for (key, value) in items {
             let Ok(stored) = self.view.space.key(&key) else {
                 outcomes.push(SetOutcome::Invalid);
@@ -209,7 +209,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     plain_len
                 });
             match write {
-                Some(SetBelow::Put(job)) if outcome != SetOutcome::Fenced => {
+                Some(write) if outcome == SetOutcome::Fenced => {
+                    overtaken.push((outcomes.len(), write));
+                    outcomes.push(outcome);
+                }
+                Some(SetBelow::Put(job)) => {
                     jobs.push((outcomes.len(), job));
                     outcomes.push(outcome);
                 }
@@ -217,7 +221,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     drops.push((pass, at));
                     outcomes.push(SetOutcome::StoredAbove);
                 }
-                _ => outcomes.push(outcome),
+                None => outcomes.push(outcome),
+            }
+        }
+        for (index, write) in overtaken {
+            if write.end_older(stack, &self.view.tenant).await.is_err() {
+                outcomes[index] = SetOutcome::StoredAbove;
             }
         }
         for (pass, at) in drops {

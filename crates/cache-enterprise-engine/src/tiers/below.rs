@@ -417,14 +417,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             write = Some(made);
             plain_len
         });
-        if outcome == SetOutcome::Fenced {
-            return SetNow::Done(outcome);
-        }
         let stack = Arc::clone(stack);
         SetNow::Below(Box::pin(async move {
             stored?;
             let Some(write) = write else { return Ok(outcome) };
             match write {
+                write if outcome == SetOutcome::Fenced => {
+                    write.end_older(&stack, &self.view.tenant).await?;
+                    Ok(outcome)
+                }
                 SetBelow::Put(job) => {
                     stack.store_and_tell(&self.view.tenant, job).await?;
                     Ok(outcome)
@@ -483,6 +484,27 @@ fn broken<K: CacheKey, V>(lead: Lead<'_, K, V>, error: Error) -> Below<'_, K, V>
 pub(super) enum SetBelow {
     Put(Job),
     Drop(Pass, Sequence, Error),
+}
+
+impl SetBelow {
+    /// Ends what is older than a set that found something newer in level 1. A load that began
+    /// after the set had its number may have brought that, and nobody is told of loads: what tiers
+    /// and other processes hold may still be what the set was to replace.
+    pub(super) async fn end_older(
+        self,
+        stack: &Arc<Stack>,
+        tenant: &Arc<TenantState>,
+    ) -> Result<()> {
+        let (pass, at) = match self {
+            Self::Put(job) => (job.pass, job.version),
+            Self::Drop(pass, at, _) => (pass, at),
+        };
+        // A later write has ended it, or is about to.
+        if !pass.admits(at) || mutant::breaks("a set that was overtaken ends what is older") {
+            return Ok(());
+        }
+        stack.remove(tenant, pass, at).await.map(drop)
+    }
 }
 
 impl Shared {

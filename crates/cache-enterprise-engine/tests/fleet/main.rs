@@ -9,6 +9,7 @@ mod lost_records_and_counters_bring_nothing_back;
 mod numbers_of_an_outage_end_nothing_newer;
 mod overlapping_batches_load_once_in_the_fleet;
 mod overlapping_batches_share_what_a_process_loaded;
+mod set_that_a_load_overtook_is_told;
 mod silence_and_loss_are_doubted;
 mod tiers_of_one_process_are_no_better_than_level_1;
 mod time_that_stands_or_jumps_brings_nothing_back;

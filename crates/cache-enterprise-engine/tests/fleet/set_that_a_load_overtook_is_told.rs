@@ -1,0 +1,131 @@
+//! A set may wait for its number while a load begins and lands: nobody is told of loads.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cache_enterprise_core::coherence::{EpochMark, EpochRecord, EpochStore, EpochTarget, Sequence};
+use cache_enterprise_core::{OpenedBackend, Result, SetOutcome};
+use cache_enterprise_engine::{Cache, CacheManager, Tier};
+use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::coherence::SharedEpochs;
+use tokio::sync::Semaphore;
+
+use super::{Fleet, Process, SPEC, builder};
+
+/// Gives a number only when a reply is let through.
+#[derive(Debug)]
+struct SlowReplies {
+    inner: SharedEpochs,
+    replies: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl EpochStore for SlowReplies {
+    async fn load(&self, manager: &str, tenant: &str, newest: Sequence) -> Result<EpochRecord> {
+        self.inner.load(manager, tenant, newest).await
+    }
+
+    async fn raise(
+        &self,
+        manager: &str,
+        tenant: &str,
+        targets: &[EpochTarget],
+        above: Sequence,
+    ) -> Result<Sequence> {
+        self.inner.raise(manager, tenant, targets, above).await
+    }
+
+    async fn reserve(&self, manager: &str, tenant: &str, upto: Sequence) -> Result<()> {
+        self.inner.reserve(manager, tenant, upto).await
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn next(&self, manager: &str, tenant: &str, above: Sequence) -> Result<Sequence> {
+        let number = self.inner.next(manager, tenant, above).await;
+        self.replies.acquire().await.unwrap().forget();
+        number
+    }
+
+    async fn mark(&self, manager: &str, tenant: &str) -> Result<EpochMark> {
+        self.inner.mark(manager, tenant).await
+    }
+
+    async fn since(
+        &self,
+        manager: &str,
+        tenant: &str,
+        mark: EpochMark,
+        newest: Sequence,
+    ) -> Result<EpochRecord> {
+        self.inner.since(manager, tenant, mark, newest).await
+    }
+}
+
+/// A process whose numbers come late.
+struct Late {
+    manager: CacheManager<MessagePack>,
+    cache: Cache<u64, u64>,
+    epochs: SharedEpochs,
+    replies: Arc<Semaphore>,
+}
+
+impl Late {
+    async fn process(fleet: &Fleet) -> Self {
+        let (inner, replies) = (fleet.epochs.another(), Arc::new(Semaphore::new(0)));
+        let slow = SlowReplies { inner: inner.clone(), replies: Arc::clone(&replies) };
+        let source = OpenedBackend::new(Arc::new(fleet.tier.reopened()));
+        let tier = Tier::new(source.with_epochs(Arc::new(slow))).bare();
+        let builder = builder(fleet.clock.clone()).l2(tier).codec(MessagePack);
+        let manager = builder.bus(fleet.bus.another()).build().await.unwrap();
+        let cache = manager.open(&SPEC).unwrap();
+        Self { manager, cache, epochs: inner, replies }
+    }
+
+    /// Lets `set` wait for its number until a load of the key, above that number, has landed.
+    async fn overtake<T: Send + 'static>(
+        &self,
+        other: &Process,
+        set: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        other.heard("it listens", || other.manager.bus_stats().is_some()).await;
+        other.set(1, 10).await;
+        let asked = self.epochs.calls().next;
+        let set = tokio::spawn(set);
+        other.heard("the set asks for its number", || self.epochs.calls().next > asked).await;
+        other.set(2, 20).await;
+        let heard = || self.manager.bus_stats().unwrap().heard > 1;
+        other.heard("a later number is known", heard).await;
+        assert_eq!(
+            *self.cache.fetch(&1).refresh().with(|| async { Ok::<_, ()>(12) }).await.unwrap(),
+            12
+        );
+        self.replies.add_permits(1);
+        set.await.unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn alone() {
+    let fleet = Fleet::new();
+    let (late, other) = (Late::process(&fleet).await, fleet.process().await);
+    let cache = late.cache.clone();
+    let set = async move { cache.set(&1, 11).strict().into_future().await.unwrap() };
+    assert_eq!(late.overtake(&other, set).await, SetOutcome::Fenced);
+    other.heard("its older copy has ended", || other.peek(1).is_none()).await;
+    assert_ne!(other.get(1).await, Some(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_batch() {
+    let fleet = Fleet::new();
+    let (late, other) = (Late::process(&fleet).await, fleet.process().await);
+    let cache = late.cache.clone();
+    let set = async move { cache.set_many([(1, 11), (3, 30)]).await };
+    assert_eq!(late.overtake(&other, set).await, [SetOutcome::Fenced, SetOutcome::Stored]);
+    other.heard("its older copy has ended", || other.peek(1).is_none()).await;
+    assert_eq!((other.get(3).await, late.cache.peek(&1).map(|value| *value)), (Some(30), Some(12)));
+}
