@@ -8,8 +8,10 @@ use cache_enterprise_testkit::simulation::Plan;
 const CORPUS: u64 = 200;
 
 /// Seeds that once broke a promise.
-const MENDED: &[u64] =
-    &[20, 29, 257, 287, 607, 1143, 1245, 1497, 2883, 3043, 3359, 3874, 10_647, 108_232];
+const MENDED: &[u64] = &[
+    20, 29, 257, 287, 607, 1143, 1245, 1497, 2883, 3043, 3359, 3874, 10_647, 32_435, 52_559,
+    93_446, 108_232, 122_422,
+];
 
 #[test]
 fn the_corpus_breaks_no_promise() {

@@ -222,6 +222,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             level.counts.misses.add(1);
             return Ok(Found::Nothing);
         }
+        if stack.shared_epochs().is_some() && !mutant::breaks("a number that was read is known") {
+            // What another process was given may be above all that is known here. A number that
+            // this process takes by itself, when the store gives none, must end this value too.
+            epochs.sequence().observe(version);
+        }
         let is_softly_ended = !mutant::breaks("a soft end is seen in a tier")
             && epochs.is_ended(version, &self.view.cell, &tags);
         if now >= opened.plan.fresh_until || pass.has_ended(version) || is_softly_ended {

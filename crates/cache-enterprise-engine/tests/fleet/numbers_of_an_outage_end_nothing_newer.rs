@@ -84,6 +84,20 @@ async fn a_group_ended_without_a_number_hides_what_others_wrote_under_greater_on
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_ended_without_a_number_ends_copies_of_what_others_wrote_under_greater_ones() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    one.bus.set(Link::Cut);
+    for value in 0..50 {
+        other.set(1, value).await;
+    }
+    assert_eq!(one.get(1).await, Some(49));
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    assert!(one.manager.clear().await.strict().is_err());
+    assert_eq!(one.peek(1), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removal_without_a_number_ends_what_others_wrote_under_greater_ones() {
     let fleet = Fleet::new();
     let (one, other) = (fleet.process().await, fleet.process().await);
