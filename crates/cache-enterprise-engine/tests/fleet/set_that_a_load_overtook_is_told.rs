@@ -91,7 +91,7 @@ impl Late {
         other: &Process,
         set: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        other.heard("it listens", || other.manager.bus_stats().is_some()).await;
+        other.heard("both listen", || other.bus.listeners("fleet") > 1).await;
         other.set(1, 10).await;
         let asked = self.epochs.calls().next;
         let set = tokio::spawn(set);
@@ -100,7 +100,7 @@ impl Late {
         let heard = || self.manager.bus_stats().unwrap().heard > 1;
         other.heard("a later number is known", heard).await;
         assert_eq!(
-            *self.cache.fetch(&1).refresh().with(|| async { Ok::<_, ()>(12) }).await.unwrap(),
+            *self.cache.fetch(&1).refresh().with(|| async { Ok::<_, ()>(12_u64) }).await.unwrap(),
             12
         );
         self.replies.add_permits(1);
@@ -113,7 +113,7 @@ async fn alone() {
     let fleet = Fleet::new();
     let (late, other) = (Late::process(&fleet).await, fleet.process().await);
     let cache = late.cache.clone();
-    let set = async move { cache.set(&1, 11).strict().into_future().await.unwrap() };
+    let set = async move { cache.set(&1, 11_u64).strict().into_future().await.unwrap() };
     assert_eq!(late.overtake(&other, set).await, SetOutcome::Fenced);
     other.heard("its older copy has ended", || other.peek(1).is_none()).await;
     assert_ne!(other.get(1).await, Some(10));
@@ -124,7 +124,7 @@ async fn in_a_batch() {
     let fleet = Fleet::new();
     let (late, other) = (Late::process(&fleet).await, fleet.process().await);
     let cache = late.cache.clone();
-    let set = async move { cache.set_many([(1, 11), (3, 30)]).await };
+    let set = async move { cache.set_many([(1_u64, 11_u64), (3, 30)]).await };
     assert_eq!(late.overtake(&other, set).await, [SetOutcome::Fenced, SetOutcome::Stored]);
     other.heard("its older copy has ended", || other.peek(1).is_none()).await;
     assert_eq!((other.get(3).await, late.cache.peek(&1).map(|value| *value)), (Some(30), Some(12)));
