@@ -17,8 +17,7 @@ fn every_slot_has_a_master_and_a_replica() {
 
 #[test]
 fn a_replica_follows_a_killed_and_a_hung_master() {
-    let cluster =
-        RedisCluster::options().node_timeout(std::time::Duration::from_millis(500)).start(3, 1);
+    let cluster = RedisCluster::start(3, 1);
     let old = cluster.master_of(0).address();
     cluster.master_of(0).kill();
     assert_ne!(cluster.await_new_master(0, &old).address(), old);
