@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_enterprise_core::{
-    Backend, Error, ErrorKind, KeySpace, OpContext, Put, PutOutcome, Sequence, StoredKey, ms, secs,
+    Backend, Error, ErrorKind, KeySpace, OpContext, Put, PutOutcome, Sequence, StoredKey, secs,
 };
 use cache_enterprise_memcached::{Memcached, MemcachedBackend, Protocol};
 
@@ -22,7 +22,7 @@ const PROTOCOLS: [Protocol; 3] = [Protocol::Meta, Protocol::Binary, Protocol::As
 /// Servers with timeouts short enough that a test of many of them ends soon.
 fn impatient<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Memcached {
     let servers = Memcached::servers(servers).unwrap();
-    servers.connect_timeout(ms(500)).read_timeout(ms(300)).write_timeout(ms(300))
+    servers.connect_timeout(secs(2)).read_timeout(secs(2)).write_timeout(secs(2))
 }
 
 /// Servers that nothing keeps from answering but a busy machine.

@@ -15,7 +15,7 @@ async fn a_reset_in_the_middle_of_a_reply_is_an_error_and_never_half_a_value() {
     for protocol in PROTOCOLS {
         let server = MemcachedServer::start();
         let proxy = TcpProxy::to(&server.address());
-        let backend = open_impatient(&proxy.address(), protocol);
+        let backend = open(&proxy.address(), protocol);
         let key = key("user");
         let value = value_of(&key, 100_000);
         put(&*backend, &key, value.clone()).await.unwrap();
