@@ -28,6 +28,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("redis", &["cache-enterprise-redis"]),
     ("rmp-serde", &["cache-enterprise-serializers"]),
     ("snap", &["cache-enterprise-serializers"]),
+    ("tract-onnx", &["cache-enterprise-strategies"]),
     // Trace files are compressed; that is a file format there, not a choice of compressor.
     ("zstd", &["cache-enterprise-serializers", "cache-enterprise-workload"]),
 ];

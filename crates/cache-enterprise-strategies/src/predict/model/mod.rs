@@ -14,6 +14,8 @@ mod counts;
 mod drift;
 mod file;
 mod ftrl;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod registry;
 mod supplied;
 mod wire;
@@ -23,6 +25,8 @@ pub use counts::{ContextCounts, CountsLimits};
 pub use drift::PageHinkley;
 pub use file::{decode_model, encode_model};
 pub use ftrl::{Ftrl, FtrlLimits};
+#[cfg(feature = "onnx")]
+pub use onnx::OnnxModel;
 pub use registry::{ModelEvent, ModelRegistry, ModelReport, ModelRules, VersionReport};
 pub use supplied::{Feature, Inference, Supplied};
 

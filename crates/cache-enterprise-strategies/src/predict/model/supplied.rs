@@ -85,6 +85,12 @@ pub trait Inference: fmt::Debug + Send + Sync + 'static {
 
     /// The score of one key; nothing if the model could not say.
     fn infer(&self, inputs: &[f32]) -> Option<f64>;
+
+    /// The names of the features it was trained on, in the order of its inputs, where the model
+    /// says them: a schema of other names is then refused. Default: it says nothing.
+    fn features(&self) -> Option<&[Box<str>]> {
+        None
+    }
 }
 
 /// A supplied model behind a declared schema (`supplied`): the names of its inputs in order. It
@@ -128,7 +134,8 @@ impl Supplied {
     ///
     /// # Errors
     /// When a name is not that of a feature, when the schema has not as many names as the model
-    /// has inputs, or when `keys` does not lie in 1 to 2^22.
+    /// has inputs or other names than the model itself says, or when `keys` does not lie in 1 to
+    /// 2^22.
     pub fn new(
         inference: std::sync::Arc<dyn Inference>,
         schema: &[&str],
@@ -139,6 +146,15 @@ impl Supplied {
             return Err(Error::config("the schema does not fit the model")
                 .with("names in the schema", schema.len())
                 .with("inputs of the model", inference.inputs()));
+        }
+        if let Some(own) = inference.features()
+            && !own.iter().map(|name| &**name).eq(schema.iter().copied())
+        {
+            return Err(Error::config(
+                "the model was trained on other features, or in another order",
+            )
+            .with("names in the schema", schema.join(", "))
+            .with("names in the model", own.join(", ")));
         }
         let schema = schema.iter().map(|name| Feature::named(name)).collect::<Result<_>>()?;
         let candidates = Candidates::new(keys, days(1).as_millis() as f64);
