@@ -86,6 +86,26 @@ impl Clock {
         }
     }
 
+    /// The precise reading in microseconds, on the same scale: for what is measured off the hit
+    /// path, such as the time of a load.
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Clock, ms};
+    ///
+    /// let clock = Clock::manual();
+    /// let begun = clock.micros();
+    /// clock.advance(ms(5));
+    /// assert_eq!(clock.micros() - begun, 5_000);
+    /// ```
+    pub fn micros(&self) -> u64 {
+        match &self.shared.source {
+            Source::System { origin, .. } => {
+                u64::try_from(origin.elapsed().as_micros()).unwrap_or(u64::MAX)
+            }
+            Source::Manual { .. } => self.now().saturating_mul(1_000),
+        }
+    }
+
     /// Moves a manual clock forward. A system clock ignores it.
     pub fn advance(&self, by: Duration) {
         if self.is_manual() {

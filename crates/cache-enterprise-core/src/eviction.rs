@@ -63,11 +63,81 @@ impl Candidate {
         self
     }
 
+    /// With all that is known to speak for it.
+    #[must_use]
+    pub const fn merit(self, merit: Merit) -> Self {
+        self.worth(merit.worth, merit.class).load_micros(merit.load_micros)
+    }
+
     /// With the moment its life ends.
     #[must_use]
     pub const fn ends_at(mut self, at: Option<Millis>) -> Self {
         self.ends_at = at;
         self
+    }
+}
+
+/// What speaks for keeping an entry besides its use: told to a store with the entry, and by the
+/// store to its policy.
+///
+/// ```
+/// use cache_enterprise_core::{Candidate, Merit};
+///
+/// let merit = Merit::new(4.0, 2).loaded_in(1_500);
+/// let candidate = Candidate::new(0x5eed, 1).merit(merit);
+/// assert_eq!((candidate.worth, candidate.class, candidate.load_micros), (4.0, 2, 1_500));
+/// assert_eq!(Merit::new(f32::NAN, 0), Merit::NORMAL);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Merit {
+    worth: f32,
+    class: u8,
+    load_micros: u32,
+}
+
+impl Merit {
+    /// Of an entry of which nothing is known.
+    pub const NORMAL: Self = Self { worth: 1.0, class: 0, load_micros: 0 };
+
+    /// Worth so many times a normal entry, by the rule of this class; 0 is no class. A worth that
+    /// is not finite or not above 0 counts as 1.
+    pub fn new(worth: f32, class: u8) -> Self {
+        let worth = if worth.is_finite() && worth > 0.0 { worth } else { 1.0 };
+        Self { worth, class, load_micros: 0 }
+    }
+
+    /// With the microseconds that loading the value took; 0 where nobody measured it.
+    #[must_use]
+    pub const fn loaded_in(mut self, micros: u32) -> Self {
+        self.load_micros = micros;
+        self
+    }
+
+    /// Worth so many times as much.
+    #[must_use]
+    pub fn times(self, factor: f32) -> Self {
+        Self::new(self.worth * factor, self.class).loaded_in(self.load_micros)
+    }
+
+    /// How much more than a normal entry it is worth: finite and above 0.
+    pub const fn worth(&self) -> f32 {
+        self.worth
+    }
+
+    /// Which rule gave the worth; 0 where none did.
+    pub const fn class(&self) -> u8 {
+        self.class
+    }
+
+    /// Microseconds that loading the value took; 0 where nobody measured it.
+    pub const fn load_micros(&self) -> u32 {
+        self.load_micros
+    }
+}
+
+impl Default for Merit {
+    fn default() -> Self {
+        Self::NORMAL
     }
 }
 
@@ -177,6 +247,13 @@ pub trait EvictionPolicy: fmt::Debug + Send {
     /// The shard may now hold this much.
     fn resize(&mut self, capacity: u64) {
         let _ = capacity;
+    }
+
+    /// In words, why the entry in the slot stands where it does; nothing where the policy cannot
+    /// say. For people: called seldom, and changes nothing.
+    fn account(&self, slot: Slot) -> Option<String> {
+        let _ = slot;
+        None
     }
 }
 

@@ -54,7 +54,8 @@ pub use entry::{Dates, Detail, Entry, Freshness, Priority};
 pub use envelope::Envelope;
 pub use error::{Error, ErrorKind, Result};
 pub use eviction::{
-    Candidate, EvictionPolicy, HitMarks, PolicyFactory, PolicyShape, Recording, Slot, Verdict,
+    Candidate, EvictionPolicy, HitMarks, Merit, PolicyFactory, PolicyShape, Recording, Slot,
+    Verdict,
 };
 pub use factory::{
     BackendConfig, BackendFactory, BackendOption, BackendRegistry, BusFactory, SecretSource,

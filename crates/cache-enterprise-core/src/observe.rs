@@ -72,6 +72,15 @@ pub enum Event {
         /// How many tags, paths and caches.
         groups: u64,
     },
+    /// A tuner ended a trial of a cache, or a person took a kept change back.
+    Tuned {
+        /// Name of the cache.
+        cache: String,
+        /// What was changed, such as `strategy: lru -> lirs`.
+        change: String,
+        /// How it ended: `kept`, `dropped`, `reverted` or `undone`.
+        outcome: &'static str,
+    },
     /// A loader panicked; its caller got the panic, a waiter took over.
     LoaderPanicked {
         /// Name of the cache.

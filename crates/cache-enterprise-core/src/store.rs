@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use equivalent::Equivalent;
 
-use crate::{Entry, GIB, KIB, MIB, Millis, Scoped};
+use crate::{Entry, GIB, KIB, MIB, Merit, Millis, Scoped};
 
 /// How much a level may hold. Bytes and entries are different constructors, so that a number of
 /// the one is never taken for the other.
@@ -170,6 +170,19 @@ pub trait LocalStore<K, V>: Send + Sync + 'static {
         entry: Arc<Entry<V>>,
         leaving: &mut Self::Leaving,
     ) -> SetOutcome;
+
+    /// As [`insert`](Self::insert), with what speaks for keeping the entry. A store whose policy
+    /// looks at use alone has no ear for it.
+    fn insert_with(
+        &self,
+        key: Scoped<K>,
+        entry: Arc<Entry<V>>,
+        merit: Merit,
+        leaving: &mut Self::Leaving,
+    ) -> SetOutcome {
+        let _ = merit;
+        self.insert(key, entry, leaving)
+    }
 
     /// Takes the entry out from under `key`.
     fn remove<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(

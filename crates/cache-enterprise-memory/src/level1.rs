@@ -4,8 +4,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    CacheKey, Entry, LocalStore, Millis, PolicyFactory, RemovalCause, Scoped, SetOutcome,
-    StoreStats,
+    CacheKey, Entry, LocalStore, Merit, Millis, PolicyFactory, RemovalCause, Result, Scoped,
+    SetOutcome, StoreStats, unsupported,
 };
 use equivalent::Equivalent;
 
@@ -26,7 +26,7 @@ pub const DEFAULT_STRATEGY: &str = "s3-fifo";
 ///
 /// let config = StoreConfig::<u64, String>::new(Capacity::entries(1_000));
 /// let store = Level1Store::new(config, None);
-/// assert_eq!((store.strategy(), store.len()), (QUICK, 0));
+/// assert_eq!((&*store.strategy(), store.len()), (QUICK, 0));
 /// ```
 #[derive(Debug)]
 pub enum Level1Store<K: CacheKey, V: Send + Sync + 'static> {
@@ -56,10 +56,24 @@ impl<K: CacheKey, V: Send + Sync + 'static> Level1Store<K, V> {
     }
 
     /// The name of the strategy that decides what leaves.
-    pub fn strategy(&self) -> &str {
+    pub fn strategy(&self) -> Arc<str> {
         match self {
-            Self::Quick(_) => QUICK,
+            Self::Quick(_) => QUICK.into(),
             Self::Policy(store) => store.strategy(),
+        }
+    }
+
+    /// Lets policies of another strategy decide; see [`PolicyStore::exchange`].
+    ///
+    /// # Errors
+    /// [`Unsupported`](cache_enterprise_core::ErrorKind::Unsupported) where quick_cache decides.
+    pub fn exchange(&self, strategy: &dyn PolicyFactory) -> Result<()> {
+        match self {
+            Self::Quick(_) => Err(unsupported("memory", "exchange the strategy")),
+            Self::Policy(store) => {
+                store.exchange(strategy);
+                Ok(())
+            }
         }
     }
 
@@ -76,6 +90,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Level1Store<K, V> {
     /// Whether an entry stands under `key`, fresh or not; no use for the policy.
     pub fn contains<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> bool {
         on!(self, store => store.contains(key))
+    }
+
+    /// In words, why the entry under `key` stands where it does; see [`PolicyStore::account`].
+    /// quick_cache's policy cannot say.
+    pub fn account<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<String> {
+        match self {
+            Self::Quick(_) => None,
+            Self::Policy(store) => store.account(key),
+        }
     }
 
     /// Weight of the pinned entries held.
@@ -114,6 +137,16 @@ impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for Level1Store<K, 
         leaving: &mut Leaving<K, V>,
     ) -> SetOutcome {
         on!(self, store => store.insert(key, entry, leaving))
+    }
+
+    fn insert_with(
+        &self,
+        key: Scoped<K>,
+        entry: Arc<Entry<V>>,
+        merit: Merit,
+        leaving: &mut Leaving<K, V>,
+    ) -> SetOutcome {
+        on!(self, store => store.insert_with(key, entry, merit, leaving))
     }
 
     fn remove<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64 as Counted, AtomicUsize as Turned, Ordering};
 
 use cache_enterprise_core::sync::{MapHashBuilder, RwLock};
 use cache_enterprise_core::{
-    CacheKey, Entry, Freshness, LocalStore, Millis, PolicyFactory, PolicyShape, Priority,
+    CacheKey, Entry, Freshness, LocalStore, Merit, Millis, PolicyFactory, PolicyShape, Priority,
     RemovalCause, Scoped, SetOutcome, StoreStats,
 };
 use equivalent::Equivalent;
@@ -42,6 +42,8 @@ const BATCH: usize = 64;
 /// entry of up to a quarter of the capacity is admitted whatever the shard count, a heavier one
 /// is [`SetOutcome::Refused`], and the sum of weights never passes the capacity. A policy may
 /// refuse a newcomer too.
+///
+/// The policy is told what [speaks for](Merit) an entry that [came with it](LocalStore::insert_with).
 ///
 /// How [`Priority`] is kept: `Low` is a stranger to the policy each time it comes, is told as
 /// worth a quarter, and its hits are not counted; `High` is told as worth four times as much and
@@ -101,7 +103,9 @@ pub struct PolicyStore<K: CacheKey, V: Send + Sync + 'static> {
     /// Its counters fill more than a kilobyte; beside the shards they would be in the way.
     exit: Box<Exit<K, V>>,
     expiry: Expiry,
-    strategy: Box<str>,
+    strategy: RwLock<Arc<str>>,
+    /// Entries a shard is expected to hold.
+    entries: usize,
     /// Newcomers that a policy refused.
     turned_away: Counted,
     /// The shard whose hits the next turn settles.
@@ -134,7 +138,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
             hasher: MapHashBuilder::default(),
             exit: Box::new(Exit::open(config.clock.clone(), config.listener.clone())),
             expiry: Expiry::new(shards.min(8)),
-            strategy: factory.name().into(),
+            strategy: RwLock::new(factory.name().into()),
+            entries,
             turned_away: Counted::new(0),
             turn: Turned::new(0),
             room,
@@ -142,8 +147,21 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
     }
 
     /// The name of the policy that decides.
-    pub fn strategy(&self) -> &str {
-        &self.strategy
+    pub fn strategy(&self) -> Arc<str> {
+        Arc::clone(&self.strategy.read())
+    }
+
+    /// Lets policies of `factory` decide from now on. Nothing leaves; the new policies are told of
+    /// what is held, the oldest first, and know nothing of its hits. Holds one shard's lock at a
+    /// time, for a pass over its entries.
+    pub fn exchange(&self, factory: &dyn PolicyFactory) {
+        let mut name = self.strategy.write();
+        let share = share_of(self.room.total(), self.parts.len());
+        for (number, part) in self.parts.iter().enumerate() {
+            let shape = PolicyShape::new(share, self.entries, number as u64);
+            part.shard.write().exchange(factory.create(&shape), &self.room);
+        }
+        *name = factory.name().into();
     }
 
     /// Entries held now.
@@ -170,6 +188,16 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
             let copied = shard.residents().map(|(key, entry)| (key.clone(), Arc::clone(entry)));
             copied.collect::<Vec<_>>()
         })
+    }
+
+    /// In words, why the entry under `key` stands where it does; `None` where there is none, or the
+    /// policy cannot say. For people: takes the shard's write lock, and some policies look at every
+    /// entry of the shard.
+    pub fn account<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<String> {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = self.part(hash).shard.write();
+        let slot = shard.find(hash, key)?;
+        shard.account(slot)
     }
 
     /// Weight of the pinned entries held.
@@ -282,11 +310,21 @@ impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for PolicyStore<K, 
         entry: Arc<Entry<V>>,
         leaving: &mut Leaving<K, V>,
     ) -> SetOutcome {
+        self.insert_with(key, entry, Merit::NORMAL, leaving)
+    }
+
+    fn insert_with(
+        &self,
+        key: Scoped<K>,
+        entry: Arc<Entry<V>>,
+        merit: Merit,
+        leaving: &mut Leaving<K, V>,
+    ) -> SetOutcome {
         let hash = self.hasher.hash_one(&key);
         let weight = self.room.weight(&entry);
         let end = End::of(&entry);
         let ends_at = end.map(|end| end.at);
-        let newcomer = Newcomer { key, entry, hash, weight, ends_at, has_arrived: false };
+        let newcomer = Newcomer { key, entry, hash, weight, merit, ends_at, has_arrived: false };
         if self.room.is_too_heavy(weight) || !self.pin(&newcomer, leaving) {
             return self.turn_down(newcomer, leaving);
         }
@@ -400,7 +438,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Shelf for Turning<'_, K, V> {
 impl<K: CacheKey, V: Send + Sync + 'static> fmt::Debug for PolicyStore<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PolicyStore")
-            .field("strategy", &self.strategy)
+            .field("strategy", &self.strategy())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

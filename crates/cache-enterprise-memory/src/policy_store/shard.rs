@@ -11,7 +11,7 @@ use std::sync::Arc;
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use cache_enterprise_core::{
-    Candidate, Entry, EvictionPolicy, Millis, Priority, RemovalCause, Scoped, Slot, Verdict,
+    Candidate, Entry, EvictionPolicy, Merit, Millis, Priority, RemovalCause, Scoped, Slot, Verdict,
 };
 use equivalent::Equivalent;
 use hashbrown::HashTable;
@@ -19,6 +19,7 @@ use hashbrown::HashTable;
 use super::cell::{Cell, Marks, Resident, Standing};
 use super::hits::Hits;
 use super::room::Room;
+use crate::expiry::End;
 use crate::leaving::{Exit, Leaving};
 
 /// What an entry of [`Priority::High`] is worth to policies that weigh worth, and one of
@@ -42,6 +43,9 @@ pub(super) struct Shard<K, V> {
     free: Vec<u32>,
     /// Never locked: readers must be able to pass by what is not `Sync`.
     policy: Mutex<Box<dyn EvictionPolicy>>,
+    /// What speaks for the entry in each cell, for a policy that comes later; empty until the first
+    /// of which a strategy says something.
+    merits: Vec<Merit>,
     /// Entries that came with low priority, which makes each a stranger to the policy.
     strangers: u64,
 }
@@ -79,6 +83,7 @@ pub(super) struct Newcomer<K, V> {
     pub(super) entry: Arc<Entry<V>>,
     pub(super) hash: u64,
     pub(super) weight: u64,
+    pub(super) merit: Merit,
     pub(super) ends_at: Option<Millis>,
     /// Whether the policy was told that it comes.
     pub(super) has_arrived: bool,
@@ -109,6 +114,7 @@ impl<K, V> Shard<K, V> {
             expected: entries,
             hits: Hits::new(policy.recording()),
             free: Vec::new(),
+            merits: Vec::new(),
             policy: Mutex::new(policy),
             strangers: 0,
         }
@@ -210,7 +216,9 @@ impl<K, V> Shard<K, V> {
         Scoped<K>: Hash + Eq,
     {
         self.settle();
-        let candidate = self.candidate(&newcomer);
+        let Newcomer { hash, weight, merit, ends_at, .. } = newcomer;
+        let candidate = self.candidate(newcomer.entry.priority(), hash, weight, merit);
+        let candidate = candidate.map(|candidate| candidate.ends_at(ends_at));
         let mut held = self.find(newcomer.hash, &newcomer.key);
         loop {
             if let (None, false, Some(candidate)) = (held, newcomer.has_arrived, &candidate) {
@@ -292,6 +300,42 @@ impl<K, V> Shard<K, V> {
         }
     }
 
+    /// Why the entry in a slot stands where it does, as its policy says.
+    pub(super) fn account(&mut self, slot: u32) -> Option<String> {
+        self.settle();
+        match self.cells[slot as usize].standing {
+            Standing::Untold => Some("pinned: never a candidate".to_owned()),
+            Standing::Full | Standing::Silent => self.policy.get_mut().account(Slot(slot)),
+        }
+    }
+
+    /// Another policy takes over. Hits are kept in another way for it, so that none are handed on.
+    pub(super) fn exchange(&mut self, policy: Box<dyn EvictionPolicy>, room: &Room) {
+        self.settle();
+        self.hits = Hits::new(policy.recording());
+        self.policy = Mutex::new(policy);
+        let mut slots = Vec::new();
+        for (slot, cell) in self.cells.iter().enumerate() {
+            cell.mark.store(0, Ordering::Relaxed);
+            if let Some(resident) = cell.resident.as_ref().filter(|_| cell.is_candidate()) {
+                slots.push((resident.entry.created(), slot));
+            }
+        }
+        slots.sort_unstable();
+        for (_, slot) in slots {
+            let Some(resident) = &self.cells[slot].resident else { continue };
+            let entry = Arc::clone(&resident.entry);
+            let (hash, weight) = (resident.hash, room.weight(&entry));
+            let merit = self.merits.get(slot).copied().unwrap_or_default();
+            let candidate = self.candidate(entry.priority(), hash, weight, merit);
+            let Some(candidate) = candidate else { continue };
+            let candidate = candidate.ends_at(End::of(&entry).map(|end| end.at));
+            let policy = self.policy.get_mut();
+            policy.arrive(&candidate);
+            policy.insert(Slot(slot as u32), &candidate);
+        }
+    }
+
     /// Tells the policy what the shard may hold now.
     pub(super) fn resize(&mut self, capacity: u64) {
         self.settle();
@@ -319,7 +363,7 @@ impl<K, V> Shard<K, V> {
         candidate: Option<&Candidate>,
         way: &mut Way<'_, K, V>,
     ) {
-        let Newcomer { key, entry, hash, weight, .. } = newcomer;
+        let Newcomer { key, entry, hash, weight, merit, .. } = newcomer;
         let standing = Standing::of(entry.priority());
         let is_high = entry.priority() == Priority::High;
         let resident = Resident { key, entry, hash };
@@ -337,12 +381,27 @@ impl<K, V> Shard<K, V> {
             }
         };
         self.cells[slot as usize].standing = standing;
+        self.keep_merit(slot, merit);
         if standing != Standing::Untold {
             way.gauge.evictable.store(way.gauge.evictable() + weight, Ordering::Relaxed);
         }
         if is_high {
             self.note(slot, &self.cells[slot as usize]);
         }
+    }
+
+    /// Remembers what a strategy says of an entry. A shard to which nobody ever said anything
+    /// keeps nothing; load times are told anew with the next load.
+    fn keep_merit(&mut self, slot: u32, merit: Merit) {
+        let is_judged = merit.worth() != 1.0 || merit.class() != 0;
+        if self.merits.is_empty() && !is_judged {
+            return;
+        }
+        if self.merits.len() < self.cells.len() {
+            self.merits.reserve_exact(self.cells.capacity() - self.merits.len());
+            self.merits.resize(self.cells.len(), Merit::NORMAL);
+        }
+        self.merits[slot as usize] = merit;
     }
 
     fn enter(&mut self, resident: Resident<K, V>, way: &Way<'_, K, V>) -> u32 {
@@ -418,19 +477,25 @@ impl<K, V> Shard<K, V> {
         }
     }
 
-    /// What the policy is told of a newcomer; nothing of a pinned one.
-    fn candidate(&mut self, newcomer: &Newcomer<K, V>) -> Option<Candidate> {
-        let name = mixed(newcomer.hash);
-        let candidate = |hash| Candidate::new(hash, newcomer.weight).ends_at(newcomer.ends_at);
-        Some(match newcomer.entry.priority() {
+    /// What a policy is told of an entry; nothing of a pinned one.
+    fn candidate(
+        &mut self,
+        priority: Priority,
+        hash: u64,
+        weight: u64,
+        merit: Merit,
+    ) -> Option<Candidate> {
+        let name = mixed(hash);
+        let (name, factor) = match priority {
             Priority::Pinned => return None,
-            Priority::Normal => candidate(name),
-            Priority::High => candidate(name).worth(HIGH_WORTH, 0),
+            Priority::Normal => (name, 1.0),
+            Priority::High => (name, HIGH_WORTH),
             Priority::Low => {
                 self.strangers += 1;
-                candidate(mixed(name ^ self.strangers)).worth(1.0 / HIGH_WORTH, 0)
+                (mixed(name ^ self.strangers), 1.0 / HIGH_WORTH)
             }
-        })
+        };
+        Some(Candidate::new(name, weight).merit(merit.times(factor)))
     }
 
     fn weight_of(&self, slot: u32, room: &Room) -> u64 {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use cache_enterprise_core::{Candidate, Error, Result};
 
 use crate::eviction::BusinessPriority;
+use crate::{CacheStrategy, StrategyContext};
 
 /// What a class of entries is worth, and the share of the capacity it keeps.
 ///
@@ -242,6 +243,22 @@ impl BusinessRules {
     }
 }
 
+/// The table as the strategy of values on their way in: it gives life, worth and class, and lets
+/// everything in.
+impl CacheStrategy for BusinessRules {
+    fn ttl(&self, context: &StrategyContext<'_>) -> Option<Duration> {
+        self.judge(context.key, context.data_type).ttl
+    }
+
+    fn score(&self, context: &StrategyContext<'_>) -> f64 {
+        self.judge(context.key, context.data_type).worth.into()
+    }
+
+    fn class(&self, context: &StrategyContext<'_>) -> u8 {
+        self.judge(context.key, context.data_type).class
+    }
+}
+
 fn factor(name: &'static str, value: f32) -> Result<f32> {
     if (0.001..=1000.0).contains(&value) {
         return Ok(value);
@@ -301,6 +318,24 @@ mod tests {
             );
         }
         assert_eq!((rules.class_name(2), rules.class_name(0)), (Some("back"), None));
+    }
+
+    #[test]
+    fn the_table_is_a_strategy_of_worth_class_and_life() {
+        let rules = BusinessRules::new(
+            [class("live", 10.0, 0.5)],
+            [BusinessRule::class("live")
+                .data_type("session")
+                .ttl(Duration::from_secs(60))
+                .expect("a life")],
+        )
+        .expect("the table is whole");
+        let session = StrategyContext::new("k").data_type("session");
+        assert_eq!((rules.score(&session), rules.class(&session)), (10.0, 1));
+        assert_eq!(rules.ttl(&session), Some(Duration::from_secs(60)));
+        let other = StrategyContext::new("k");
+        assert_eq!((rules.score(&other), rules.class(&other)), (1.0, 0));
+        assert!(rules.should_cache(&other) && rules.ttl(&other).is_none());
     }
 
     #[test]

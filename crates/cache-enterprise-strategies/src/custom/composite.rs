@@ -9,7 +9,8 @@ use crate::admission::AdmissionPolicy;
 use crate::lifetime::{LifetimeStrategy, Refresh};
 
 /// Several strategies in the order of a list: a value is cached if all agree, lives as long as the
-/// first says that has an opinion, and is worth the mean of what they say.
+/// first says that has an opinion, is worth the mean of what they say, and stands in the first class
+/// that one names.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -56,6 +57,11 @@ impl CacheStrategy for Composite {
         let scores = self.0.iter().map(|strategy| strategy.score(context));
         let (sum, count) = scores.filter(usable).fold((0.0, 0_u32), |(sum, n), s| (sum + s, n + 1));
         if count == 0 { 1.0 } else { sum / f64::from(count) }
+    }
+
+    fn class(&self, context: &StrategyContext<'_>) -> u8 {
+        let classes = self.0.iter().map(|strategy| strategy.class(context));
+        classes.into_iter().find(|class| *class > 0).unwrap_or(0)
     }
 
     fn refreshed(&self, context: &StrategyContext<'_>, refresh: Refresh) {

@@ -59,10 +59,18 @@ pub trait CacheStrategy: fmt::Debug + Send + Sync + 'static {
     }
 
     /// How much more than others the value is worth keeping: 1 is normal. Callers read what is not
-    /// finite or not above 0 as 1.
+    /// finite or not above 0 as 1. Asked also of a value that climbs into level 1 from below; then
+    /// nobody says its data type and attributes.
     fn score(&self, context: &StrategyContext<'_>) -> f64 {
         let _ = context;
         1.0
+    }
+
+    /// Which class of the business the value belongs to, for policies that keep a share for each;
+    /// 0 for none.
+    fn class(&self, context: &StrategyContext<'_>) -> u8 {
+        let _ = context;
+        0
     }
 
     /// A key whose earlier value is still known was loaded anew; said before the other questions

@@ -129,6 +129,13 @@ impl EvictionPolicy for Balance {
         self.capacity = capacity;
         self.once_target = self.once_target.min(capacity);
     }
+
+    fn account(&self, slot: Slot) -> Option<String> {
+        Some(match self.lists.list_of(slot)? {
+            ONCE => "asked for once of late".to_owned(),
+            _ => "asked for more than once of late".to_owned(),
+        })
+    }
 }
 
 impl Balance {

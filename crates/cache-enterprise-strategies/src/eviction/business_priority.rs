@@ -169,6 +169,18 @@ impl EvictionPolicy for ByWorth {
             self.classes[usize::from(*class)].floor = (capacity as f64 * share) as u64;
         }
     }
+
+    fn account(&self, slot: Slot) -> Option<String> {
+        let Valued { grade, class, .. } = *self.lists.get(slot)?;
+        let Class { weight, floor } = self.classes[usize::from(class)];
+        let worth = f32::from_bits(u32::from(grade) << 20);
+        Some(match class {
+            0 => format!("of no class, worth about {worth}"),
+            class => format!(
+                "of class {class}, worth about {worth}; the class weighs {weight}, its floor is {floor}"
+            ),
+        })
+    }
 }
 
 impl ByWorth {

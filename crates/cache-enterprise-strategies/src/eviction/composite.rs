@@ -234,4 +234,10 @@ impl EvictionPolicy for Council {
     fn resize(&mut self, capacity: u64) {
         self.members.iter_mut().for_each(|member| member.policy.resize(capacity));
     }
+
+    fn account(&self, slot: Slot) -> Option<String> {
+        let accounts = self.members.iter().filter_map(|member| member.policy.account(slot));
+        let accounts: Vec<_> = accounts.collect();
+        (!accounts.is_empty()).then(|| accounts.join("; "))
+    }
 }

@@ -118,6 +118,11 @@ impl EvictionPolicy for ByUses {
     fn remove(&mut self, slot: Slot, _: RemovalCause) {
         self.lists.remove(slot);
     }
+
+    fn account(&self, slot: Slot) -> Option<String> {
+        let Used { uses } = self.lists.get(slot)?;
+        Some(format!("{uses} uses count for it, {} at most", self.uses_max))
+    }
 }
 
 impl ByUses {

@@ -171,4 +171,12 @@ impl EvictionPolicy for Queues {
         self.small_max = small.max(1);
         self.main_max = capacity.saturating_sub(self.small_max);
     }
+
+    fn account(&self, slot: Slot) -> Option<String> {
+        let hits = self.parameters.promote_at;
+        Some(match self.queues.list_of(slot)? {
+            SMALL => format!("among the newcomers: it stays if it is hit {hits} times in its turn"),
+            _ => "in the main queue: each hit keeps it for one more round".to_owned(),
+        })
+    }
 }

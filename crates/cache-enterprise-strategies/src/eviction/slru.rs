@@ -102,6 +102,13 @@ impl EvictionPolicy for Segments {
         self.protected_max = (capacity as f64 * self.share) as u64;
         self.demote();
     }
+
+    fn account(&self, slot: Slot) -> Option<String> {
+        Some(match self.segments.list_of(slot)? {
+            PROBATION => "on probation: not hit since it came or was let down".to_owned(),
+            _ => "protected: it was hit".to_owned(),
+        })
+    }
 }
 
 impl Segments {

@@ -137,4 +137,11 @@ impl EvictionPolicy for Queues {
     fn resize(&mut self, capacity: u64) {
         self.entry_max = (capacity as f64 * self.parameters.entry_share) as u64;
     }
+
+    fn account(&self, slot: Slot) -> Option<String> {
+        Some(match self.queues.list_of(slot)? {
+            ENTRY => "in the entry queue: what came first leaves first".to_owned(),
+            _ => "in the main queue: it came back soon after it had left".to_owned(),
+        })
+    }
 }

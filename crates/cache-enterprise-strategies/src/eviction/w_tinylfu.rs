@@ -191,6 +191,15 @@ impl EvictionPolicy for Parts {
         self.capacity = capacity;
         self.move_border(share_of(capacity, share));
     }
+
+    fn account(&self, slot: Slot) -> Option<String> {
+        let part = match self.lists.list_of(slot)? {
+            WINDOW => "in the window of newcomers",
+            PROBATION => "on probation",
+            _ => "protected",
+        };
+        Some(format!("{part}, about {} requests of late", self.requests(slot)))
+    }
 }
 
 impl Parts {

@@ -28,6 +28,8 @@ pub struct Knob {
     is_whole: bool,
     /// Share of the range, signed by the direction.
     step: f64,
+    /// Places that were tried, bit by bit, of a knob whose places have no order.
+    tried: Option<u64>,
 }
 
 impl Knob {
@@ -47,7 +49,28 @@ impl Knob {
         }
         let value =
             bounds::within("value", value, min..=max).map_err(|error| error.with("knob", name))?;
-        Ok(Self { name: name.into(), min, max, value, is_whole: false, step: 0.0 })
+        Ok(Self { name: name.into(), min, max, value, is_whole: false, step: 0.0, tried: None })
+    }
+
+    /// A knob that stands at one of `count` places, from 0, of which none lies between two others:
+    /// a list of strategies, say. Each other place is tried once.
+    ///
+    /// ```
+    /// use cache_enterprise_strategies::tune::{Knob, TuneRules, Tuner};
+    ///
+    /// let knobs = vec![Knob::choice("strategy", 3, 1)?];
+    /// let mut tuner = Tuner::new(knobs, TuneRules::default())?;
+    /// assert_eq!(tuner.propose().map(|change| (change.from, change.to)), Some((1.0, 2.0)));
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the name breaks the rules of [`check_name`], there are not 2 to 64 places, or `at` is
+    /// none of them.
+    pub fn choice(name: &str, count: usize, at: usize) -> Result<Self> {
+        bounds::within("choices", count, 2..=64).map_err(|error| error.with("knob", name))?;
+        let knob = Self::new(name, 0.0, (count - 1) as f64, at as f64)?.whole();
+        Ok(Self { tried: Some(1 << at), ..knob })
     }
 
     /// Turned in whole numbers only.
@@ -69,6 +92,9 @@ impl Knob {
 
     pub(super) fn start(&mut self, step: f64) {
         self.step = step;
+        if let Some(tried) = &mut self.tried {
+            *tried = 1 << self.value as u64;
+        }
     }
 
     /// Moves to a value within the bounds.
@@ -78,6 +104,11 @@ impl Knob {
 
     /// Where a step would lead; nothing if the knob rests. At a bound it turns round.
     pub(super) fn next(&mut self) -> Option<f64> {
+        if self.tried.is_some() {
+            let place = self.untried()?;
+            self.tried = self.tried.map(|tried| tried | 1 << place);
+            return Some(place as f64);
+        }
         for _ in 0..2 {
             if self.step.abs() < STEP_LEAST {
                 return None;
@@ -89,6 +120,13 @@ impl Knob {
             self.step = -self.step;
         }
         None
+    }
+
+    /// The next place after the own that was not tried, if there is one and the knob may move.
+    fn untried(&self) -> Option<u64> {
+        let tried = self.tried.filter(|_| self.step != 0.0)?;
+        let (count, at) = (self.max as u64 + 1, self.value as u64);
+        (1..count).map(|step| (at + step) % count).find(|place| tried & 1 << place == 0)
     }
 
     fn stepped(&self) -> f64 {
@@ -104,11 +142,23 @@ impl Knob {
 
     /// What lay this way was no better: the other way, more carefully.
     pub(super) fn turn_round(&mut self) {
-        self.step *= -0.5;
+        if self.tried.is_none() {
+            self.step *= -0.5;
+        }
+    }
+
+    /// A place that was to be tried was not: it may be again.
+    pub(super) fn untry(&mut self, place: f64) {
+        if let Some(tried) = &mut self.tried {
+            *tried &= !(1 << place as u64);
+        }
     }
 
     pub(super) fn rests(&self) -> bool {
-        self.step.abs() < STEP_LEAST
+        match self.tried {
+            Some(_) => self.untried().is_none(),
+            None => self.step.abs() < STEP_LEAST,
+        }
     }
 }
 
@@ -166,6 +216,22 @@ mod tests {
         assert!(Knob::new("", 0.0, 1.0, 0.5).is_err());
         let text = Knob::new("window", 0.0, 1.0, f64::NAN).unwrap_err().to_string();
         assert!(text.contains("range: 0..=1"), "{text}");
+    }
+
+    #[test]
+    fn each_place_of_a_choice_is_tried_once_until_it_is_woken() {
+        let mut knob = Knob::choice("strategy", 4, 2).unwrap();
+        knob.start(0.1);
+        assert_eq!((knob.next(), knob.next()), (Some(3.0), Some(0.0)));
+        knob.set(0.0);
+        assert_eq!((knob.next(), knob.next(), knob.rests()), (Some(1.0), None, true));
+        knob.start(0.1);
+        assert_eq!((knob.next(), knob.rests()), (Some(1.0), false));
+        knob.start(0.0);
+        assert!(knob.rests() && knob.next().is_none(), "a step of none is to stand still");
+        for (count, at) in [(0, 0), (1, 0), (65, 0), (3, 3)] {
+            assert!(Knob::choice("strategy", count, at).is_err(), "{at} of {count}");
+        }
     }
 
     proptest! {

@@ -52,6 +52,11 @@ impl Tally {
         Self { hits: if hits < requests { hits } else { requests }, requests }
     }
 
+    /// The requests.
+    pub const fn requests(&self) -> u64 {
+        self.requests
+    }
+
     /// Hits over requests, from 0 to 1; 0 without requests.
     pub fn hit_rate(&self) -> f64 {
         self.hits as f64 / self.requests.max(1) as f64
@@ -227,6 +232,29 @@ impl Tuner {
         let back = change.back();
         self.end(change, Outcome::Reverted, shadow_gain, Some(live_gain));
         Step::Revert(back)
+    }
+
+    /// Breaks a trial off, as if it had not begun: answers the change that takes it back, where it
+    /// was applied to the live cache. It is in no log, and may be proposed again.
+    ///
+    /// ```
+    /// use cache_enterprise_strategies::tune::{Knob, TuneRules, Tuner};
+    ///
+    /// let knobs = vec![Knob::choice("strategy", 2, 0)?];
+    /// let mut tuner = Tuner::new(knobs, TuneRules::default())?;
+    /// let proposed = tuner.propose();
+    /// assert!(tuner.give_up().is_none(), "nothing was applied yet");
+    /// assert!(proposed.is_some() && tuner.propose() == proposed);
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub fn give_up(&mut self) -> Option<Change> {
+        let (knob, change, was_applied) = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => return None,
+            State::Shadow { knob, change } => (knob, change, false),
+            State::Live { knob, change, .. } => (knob, change, true),
+        };
+        self.knobs[knob].untry(change.to);
+        was_applied.then(|| change.back())
     }
 
     /// Takes the newest kept change back: the caller makes the answered change to the live cache.

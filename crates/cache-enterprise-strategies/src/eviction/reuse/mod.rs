@@ -300,6 +300,19 @@ impl EvictionPolicy for ReusePolicy {
         self.scale = Scale::new(self.entries, self.settings.both_gaps);
         self.history.resize(history_most(&self.settings, self.entries), self.now);
     }
+
+    fn account(&self, slot: Slot) -> Option<String> {
+        let resident = self.residents.of(slot)?;
+        let (uses, age) = (resident.past.uses(), resident.past.age(self.now));
+        // What leaves is about the worst of those that are drawn.
+        let own = self.worth(resident.past, resident.factor);
+        let all = (0..self.residents.len()).map(|place| self.residents.at(place));
+        let below = all.filter(|other| self.worth(other.past, other.factor) < own).count();
+        let percent = below * 100 / self.residents.len().max(1);
+        Some(format!(
+            "{uses} uses, the last {age} requests ago; it promises more than {percent} % do"
+        ))
+    }
 }
 
 /// The lowest of what was offered, and those after it, lowest first.

@@ -32,6 +32,11 @@ impl Past {
         Self { last: now, gap: NEVER, gap_before: NEVER, uses: 1 }
     }
 
+    /// How often the key was used, as far as anybody remembers; 255 for more.
+    pub(super) const fn uses(self) -> u8 {
+        self.uses
+    }
+
     /// Requests since the last use. Wraps around after 2^32 requests, which only makes what was
     /// forgotten by all others look young once.
     pub(super) const fn age(self, now: u32) -> u32 {
