@@ -1,6 +1,6 @@
 //! Several keys in one call: one round trip a level where the backend can.
 
-use cache_enterprise_core::{CacheKey, Cached, Lookup, Result, SetOutcome};
+use cache_enterprise_core::{CacheKey, Cached, Lookup, Merit, Result, SetOutcome};
 
 use crate::cache::Cache;
 use crate::options::{Life, Options};
@@ -10,7 +10,14 @@ use crate::write::{How, Labels};
 struct OneLife<K, V> {
     life: Option<Life>,
     places: Vec<usize>,
-    items: Vec<(K, V)>,
+    items: Vec<Item<K, V>>,
+}
+
+/// A value to be set under a key, and what speaks for keeping it.
+pub(crate) struct Item<K, V> {
+    pub(crate) key: K,
+    pub(crate) value: V,
+    pub(crate) merit: Merit,
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
@@ -28,6 +35,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         if !self.view.has_tiers() {
             self.view.core.counts.misses.add(missing.len() as u64);
+            missing.iter().for_each(|&index| self.note_demand(&keys[index]));
             return Ok(found);
         }
         Box::pin(self.look_below_many(keys, &missing, &mut found)).await?;
@@ -55,6 +63,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         if self.view.core.strategy.is_some() {
             return Box::pin(self.set_many_advised(items.collect(), options)).await;
         }
+        let items = items.map(|(key, value)| Item { key, value, merit: Merit::NORMAL });
         self.set_many_of(items, options).await
     }
 
@@ -79,7 +88,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 }
             };
             by_life[group].places.push(place);
-            by_life[group].items.push((key, value));
+            let merit = advice.map_or(Merit::NORMAL, |advice| advice.merit);
+            by_life[group].items.push(Item { key, value, merit });
         }
         self.view.core.counts.declined.add(declined.len() as u64);
         self.remove_many(&declined).await;
@@ -95,14 +105,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     async fn set_many_of(
         &self,
-        items: impl Iterator<Item = (K, V)>,
+        items: impl Iterator<Item = Item<K, V>>,
         options: &Options,
     ) -> Vec<SetOutcome> {
         if !self.may_have_dependents() {
             return self.set_many_alone(items, options).await;
         }
         let items: Vec<_> = items.collect();
-        let keys: Vec<K> = items.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<K> = items.iter().map(|item| item.key.clone()).collect();
         let outcomes = self.set_many_alone(items.into_iter(), options).await;
         self.end_dependents(&keys, false).await;
         outcomes
@@ -110,12 +120,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     async fn set_many_alone(
         &self,
-        items: impl Iterator<Item = (K, V)>,
+        items: impl Iterator<Item = Item<K, V>>,
         options: &Options,
     ) -> Vec<SetOutcome> {
         if !self.view.has_tiers() {
-            let set = |(key, value)| {
-                self.set_level1(key, value, Labels::default(), How::own(options), |_, _| None).1
+            let set = |Item { key, value, merit }| {
+                let how = How::own(options, merit);
+                self.set_level1(key, value, Labels::default(), how, |_, _| None).1
             };
             return items.map(set).collect();
         }

@@ -18,7 +18,7 @@ use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 
-use cache_enterprise_core::{CacheKey, Error, Millis};
+use cache_enterprise_core::{CacheKey, Error};
 
 use crate::HeldMany;
 use crate::batch_answer::{Batch, BatchAnswer, BatchValue, Item, KeyOutcome, Loaded, Missing};
@@ -333,7 +333,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let keys = claims.iter().map(|claim| answers.keys[claim.index].clone()).collect();
         self.view.core.counts.loads.add(1);
-        let begun = self.view.clock.now();
+        let begun = self.view.clock.micros();
         let leads = claims.iter_mut().map(|claim| &mut claim.lead);
         let loader = places.run(load(Missing::new(keys)));
         let keeper = held.as_ref().map(|held| self.keep_turns(held));
@@ -355,7 +355,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         claims: Vec<Claim<'_, K, V>>,
         held: Option<HeldMany>,
         mut batch: Batch<K, V, E>,
-        begun: Millis,
+        begun: u64,
         answers: &mut Answers<K, V, E>,
         call: &Call,
     ) {
@@ -392,7 +392,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: &K,
         Claim { lead, stale, .. }: Claim<'_, K, V>,
         value: BatchValue<V>,
-        begun: Millis,
+        begun: u64,
         call: &Call,
     ) -> (Answer<V>, Option<crate::Sealed>) {
         let BatchValue { value, ttl, tags, is_skipped } = value;

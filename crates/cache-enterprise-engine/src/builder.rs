@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    Capacity, Clock, Error, ErrorKind, MemoryOnly, NoObserver, Observer, PlacementPolicy, Result,
-    check_name,
+    Capacity, Clock, Error, ErrorKind, MemoryOnly, NoObserver, Observer, PlacementPolicy,
+    PolicyFactory, Result, check_name,
 };
 
+use cache_enterprise_strategies::business::BusinessRules;
 use cache_enterprise_strategies::lifetime::AdaptiveTtl;
 use cache_enterprise_strategies::{CacheStrategy, StrategyRegistry, WithLifetime};
 use hashbrown::HashMap;
@@ -22,6 +23,9 @@ use crate::placement;
 use crate::shared::Shared;
 use crate::strategy::Strategy;
 use crate::ticker;
+
+/// The name of the strategy that a table of rules is.
+const BUSINESS_RULES: &str = "business_rules";
 
 /// Builds a [`CacheManager`]. Calls may come in any order; `build` checks them together.
 ///
@@ -46,6 +50,8 @@ pub struct ManagerBuilder<C = MemoryOnly, T = NoTiers> {
     pub(crate) placement: Arc<dyn PlacementPolicy>,
     pub(crate) strategies: StrategyRegistry,
     pub(crate) fill_strategy: Option<String>,
+    /// The policy that keeps the floors of the business, where rules were given.
+    pub(crate) business: Option<Arc<dyn PolicyFactory>>,
     pub(crate) origins: Origins,
     /// Name of the codec, once there is one.
     pub(crate) codec_name: Option<&'static str>,
@@ -78,6 +84,7 @@ impl ManagerBuilder {
             placement: placement::usual(),
             strategies: StrategyRegistry::default(),
             fill_strategy: None,
+            business: None,
             origins: Origins::default(),
             codec_name: None,
             codec: MemoryOnly,
@@ -184,6 +191,45 @@ impl<C, T> ManagerBuilder<C, T> {
         Ok(builder.fill_strategy(AdaptiveTtl::NAME))
     }
 
+    /// Gives entries life, worth and class by a table of rules of the business. It is the strategy
+    /// `business_rules`, for all caches whose spec names no other. Where nobody chose what leaves
+    /// level 1, its policy `business-priority` does, with the floors of the classes; `adaptive` and
+    /// `learned` multiply what they learn by the worth and know no floors, `quick` knows neither.
+    /// Default: no rules.
+    ///
+    /// ```
+    /// use cache_enterprise_engine::CacheManager;
+    /// use cache_enterprise_strategies::business::{BusinessRule, BusinessRules, PriorityClass};
+    ///
+    /// let rules = BusinessRules::new(
+    ///     [PriorityClass::new("gold", 8.0)?.floor(0.4)?],
+    ///     [BusinessRule::class("gold").key("invoice:*")?.cost(2.0)?],
+    /// )?;
+    /// let manager = CacheManager::builder("shop").business_rules(rules)?.build_in_memory()?;
+    /// let strategy = manager.describe().row("l1.strategy").map(|row| row.value.clone());
+    /// assert_eq!(strategy.as_deref(), Some("business-priority"));
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the builder has rules already, or another strategy of that name.
+    pub fn business_rules(self, rules: BusinessRules) -> Result<Self> {
+        let policy = rules.policy();
+        let builder = self.register_strategy(BUSINESS_RULES, Arc::new(rules))?;
+        Ok(Self { business: Some(Arc::new(policy)), ..builder.fill_strategy(BUSINESS_RULES) })
+    }
+
+    /// What decides over level 1: the chosen strategy, with the floors of the business if it is
+    /// theirs, or that of the business where nobody chose.
+    pub(crate) fn deciding(&self) -> Strategy {
+        let Some(policy) = &self.business else { return self.strategy.clone() };
+        let is_chosen = self.origins.of("l1.strategy").is_some();
+        match is_chosen && !self.strategy.is_named(policy.name()) {
+            true => self.strategy.clone(),
+            false => Strategy::from(Arc::clone(policy)),
+        }
+    }
+
     /// Names the walk over the levels: [`backend`](CacheManager::backend) of this name is the
     /// usual call. Default: the walk has no name.
     #[must_use]
@@ -258,6 +304,7 @@ impl<C, T> ManagerBuilder<C, T> {
             placement: self.placement,
             strategies: self.strategies,
             fill_strategy: self.fill_strategy,
+            business: self.business,
             origins: self.origins,
             codec_name: Some(codec.name()),
             codec,
@@ -284,6 +331,7 @@ impl<C, T> ManagerBuilder<C, T> {
             placement: self.placement,
             strategies: self.strategies,
             fill_strategy: self.fill_strategy,
+            business: self.business,
             origins: self.origins,
             codec_name: self.codec_name,
             codec: self.codec,

@@ -25,6 +25,7 @@ use crate::route::{self, Route};
 use crate::shared::{Shared, TenantState};
 use crate::sketch::Sketch;
 use crate::tenant::TenantUsage;
+use crate::tune::{self, Subject};
 
 /// What leaves level 1 on a call; dropped when no lock is held.
 pub(crate) type Leaving<K, V> = <Level1Store<K, V> as LocalStore<K, V>>::Leaving;
@@ -260,6 +261,8 @@ pub(crate) trait Periodic: Send + Sync {
     fn stats(&self) -> CacheStats;
     /// Adds what each tenant holds, by its number; walks the entries.
     fn usage(&self, usage: &mut HashMap<u32, TenantUsage>);
+    /// The cache of all tenants without a quota, for a tuner.
+    fn subject(self: Arc<Self>) -> Box<dyn Subject>;
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
@@ -300,5 +303,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
 
     fn usage(&self, usage: &mut HashMap<u32, TenantUsage>) {
         self.holdings.usage(usage);
+    }
+
+    fn subject(self: Arc<Self>) -> Box<dyn Subject> {
+        tune::subject_of(&self)
     }
 }

@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    CacheKey, Cached, Error, LocalStore, Lookup, RemovalCause, Tag, mutant,
+    CacheKey, Cached, Error, LocalStore, Lookup, Merit, RemovalCause, Tag, mutant,
 };
 
 use crate::cache::{Cache, Leaving};
 use crate::error::LoadError;
+use crate::filling::Said;
 use crate::flight::{Follow, Followed, Join, Landing, Lead, Seat};
 use crate::options::{Life, Options};
 use crate::read::{Call, Source, Want};
 use crate::timer::Raced;
+use crate::write::{Labels, Plan};
 
 /// What a computation wants to become of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum Computed<V> {
     Unchanged(Cached<V>),
     /// There was no value, and there is none.
     StillAbsent,
+    /// The cache's strategy did not let this value in. What was there before it is removed.
+    Declined(Cached<V>),
 }
 
 impl<V> Computed<V> {
@@ -54,7 +58,7 @@ impl<V> Computed<V> {
     pub fn value(&self) -> Option<&Cached<V>> {
         match self {
             Self::Inserted(value) | Self::Replaced(value) | Self::Unchanged(value) => Some(value),
-            Self::Removed(_) | Self::StillAbsent => None,
+            Self::Removed(_) | Self::StillAbsent | Self::Declined(_) => None,
         }
     }
 }
@@ -66,6 +70,8 @@ pub struct KeyEntry<'a, K: CacheKey, V: Send + Sync + 'static> {
     key: K,
     options: Options,
     tags: Vec<Tag>,
+    /// What a strategy hears of the value.
+    said: Said,
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
@@ -90,7 +96,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// ```
     pub fn entry<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> KeyEntry<'_, K, V> {
         let options = self.view.core.options;
-        KeyEntry { cache: self, key: key.to_key(), options, tags: Vec::new() }
+        KeyEntry {
+            cache: self,
+            key: key.to_key(),
+            options,
+            tags: Vec::new(),
+            said: Said::default(),
+        }
     }
 }
 
@@ -111,12 +123,26 @@ impl<K: CacheKey, V: Send + Sync + 'static> KeyEntry<'_, K, V> {
         self
     }
 
+    /// Names the kind of value, for a strategy to hear. Default: none.
+    pub fn data_type(mut self, data_type: impl Into<Box<str>>) -> Self {
+        self.said.data_type = Some(data_type.into());
+        self
+    }
+
+    /// Says something of the new value that a strategy asks for; see
+    /// [`Set::attribute`](crate::Set::attribute). Default: nothing.
+    pub fn attribute(mut self, name: impl Into<Box<str>>, text: impl Into<Box<str>>) -> Self {
+        self.said.attributes.push((name.into(), text.into()));
+        self
+    }
+
     /// Gives the value that level 1 or a tier holds to `compute`, and does what it says. In this
     /// process no other computation and no load of the key runs meanwhile. Where the key is set or
     /// removed meanwhile, `compute` is asked again, with what is there then.
     ///
     /// Between processes it is a `set` like any other: the later one wins. Where that is not
-    /// enough see [`set_if_version`](Cache::set_if_version).
+    /// enough see [`set_if_version`](Cache::set_if_version). A strategy is asked as by a `set`;
+    /// what it does not let in answers [`Computed::Declined`].
     ///
     /// # Errors
     /// [`LoadError::Timeout`] after the hard timeout, [`LoadError::Recursive`] inside a load or
@@ -153,7 +179,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> KeyEntry<'_, K, V> {
         F: FnMut(Option<Cached<V>>) -> Fut,
         Fut: Future<Output = Result<Compute<V>, E>>,
     {
-        let Self { cache, key, options, tags } = self;
+        let Self { cache, key, options, tags, said } = self;
         if tags.iter().any(Tag::is_invalid) {
             let error = Error::invalid("a tag is empty or over 512 bytes").operation("compute");
             return Err(LoadError::Cache(error));
@@ -168,7 +194,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> KeyEntry<'_, K, V> {
         loop {
             let seat = cache.claim_key(&key, &call).await?;
             let lead = Lead::new(&cache.view.core.flights, seat, cache.leads_until(&call));
-            if let Some(computed) = cache.compute_once(&key, lead, &mut compute, &call).await? {
+            let done = cache.compute_once(&key, lead, &mut compute, (&call, &said)).await?;
+            if let Some(computed) = done {
                 return Ok(computed);
             }
         }
@@ -209,7 +236,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: &K,
         mut lead: Lead<'_, K, V>,
         compute: &mut F,
-        call: &Call,
+        (call, said): (&Call, &Said),
     ) -> Result<Option<Computed<V>>, LoadError<E>>
     where
         F: FnMut(Option<Cached<V>>) -> Fut,
@@ -245,8 +272,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Ok(Some(old.map_or(Computed::StillAbsent, Computed::Unchanged)))
             }
             Raced::Done(Ok(Compute::Put(value))) => {
-                let put = Box::pin(self.land_computed(key, lead, value, call)).await;
-                Ok(put.map(|value| match old {
+                let mut options = *self.options(call);
+                let advice = self.advise(key, &value, &options, Some(said), None);
+                if advice.is_some_and(|advice| !advice.is_kept) {
+                    self.view.core.counts.declined.add(1);
+                    let removed = Box::pin(self.land_removal(key, lead)).await;
+                    return Ok(removed.then(|| Computed::Declined(self.unstored(value))));
+                }
+                let ttl = advice.and_then(|advice| advice.ttl);
+                options.ttl = ttl.map(Life::For).or(options.ttl);
+                let merit = advice.map_or(Merit::NORMAL, |advice| advice.merit);
+                let kept = (&options, merit);
+                let (tags, data_type) = (call.tags.clone(), said.data_type.clone());
+                let put = self.land_computed(key, lead, value, Labels { tags, data_type }, kept);
+                Ok(Box::pin(put).await.map(|value| match old {
                     Some(_) => Computed::Replaced(value),
                     None => Computed::Inserted(value),
                 }))
@@ -270,13 +309,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: &K,
         lead: Lead<'_, K, V>,
         value: V,
-        call: &Call,
+        Labels { tags, data_type }: Labels,
+        (options, merit): (&Options, Merit),
     ) -> Option<Cached<V>> {
         let number = self.number_below().await;
         let checked = self.view.tenant.epochs.changes();
         let (at, now) = (self.numbered(&number), self.view.clock.now());
-        let tags = self.labelled(key, call.tags.clone());
-        let plan = self.plan(at, checked, now, tags, self.options(call));
+        let tags = self.labelled(key, tags);
+        let plan = self.plan(at, checked, now, tags, options);
+        let plan = Plan { data_type, ..plan };
         let sealed = self.seal(key, &value, &plan, 0);
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
         let entry = Arc::new(self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len));
@@ -287,7 +328,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             self.forget_absence(&self.scoped(&owned.key));
             self.note_name(&owned.key);
             let fence = self.fence_below(&owned.key, at);
-            self.store.insert(owned, Arc::clone(&entry), &mut leaving);
+            self.put_level1(owned, Arc::clone(&entry), merit, true, &mut leaving);
             fence
         });
         drop(leaving);
@@ -310,6 +351,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let landed = lead.land(Landing::Missing, |owned| {
             let scoped = self.scoped(&owned.key);
             self.store.remove(&scoped, RemovalCause::Removed, &mut leaving);
+            self.note_removed(&scoped);
             self.forget_absence(&scoped);
             self.fence_below(&owned.key, at)
         });

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
-    CacheKey, Error, ErrorKind, LocalStore, Lookup, Result, SetOutcome, TAG_BYTES_MAX, Tag, mutant,
+    CacheKey, Error, ErrorKind, LocalStore, Lookup, Merit, Result, SetOutcome, TAG_BYTES_MAX, Tag,
+    mutant,
 };
 use hashbrown::{HashMap, HashSet};
 
@@ -266,8 +267,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         value: V,
         labels: Labels,
         options: &Options,
+        merit: Merit,
     ) -> Result<SetOutcome> {
-        let outcome = match self.set_now(key.clone(), value, labels, options) {
+        let outcome = match self.set_now(key.clone(), value, labels, options, merit) {
             SetNow::Done(outcome) => Ok(outcome),
             SetNow::Below(below) => below.await,
         };

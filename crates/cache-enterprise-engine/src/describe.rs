@@ -11,6 +11,7 @@ use crate::manager::CacheManager;
 use crate::options::{self, EffectiveOption, Options, Origin};
 use crate::shared::Shared;
 use crate::told::tag_text;
+use crate::tune::Watch;
 
 /// Options in force and where each came from; secrets are redacted. `Display` prints a table.
 ///
@@ -45,6 +46,21 @@ impl Description {
     /// The row of this name.
     pub fn row(&self, name: &str) -> Option<&EffectiveOption> {
         self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// Says what a tuner changed, in the place of what was chosen.
+    fn correct_tuned(&mut self, prefix: &str, watch: &Watch) {
+        let life = watch.life().map(|life| format!("{life:?}"));
+        let strategy = watch.policies().map(|policies| policies.name().to_owned());
+        for (name, value) in [("ttl", life), ("l1.strategy", strategy)] {
+            let Some(value) = value else { continue };
+            let name = format!("{prefix}{name}");
+            match self.rows.iter_mut().find(|row| row.name == name) {
+                Some(row) if row.value == value => {}
+                Some(row) => (row.value, row.origin) = (value, Origin::Tuned),
+                None => self.push(name, value, Origin::Tuned),
+            }
+        }
     }
 
     pub(crate) fn push(
@@ -117,6 +133,9 @@ impl<C> CacheManager<C> {
                 description.push(format!("cache.{cache}.{name}"), value, Origin::Spec);
             }
         }
+        for subject in shared.subjects() {
+            description.correct_tuned(&format!("cache.{}.", subject.name()), subject.watch());
+        }
         description.advice = shared.advice();
         description
     }
@@ -154,6 +173,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let rows = options::effective(&core.spec_options, &shared.options, &shared.origins);
         let mut description = Description { rows, ..Description::default() };
         shared.correct_l1_ttl(&core.options, &mut description);
+        let chosen = shared.origins.of("l1.strategy").cloned().unwrap_or(Origin::Default);
+        description.push("l1.strategy", &shared.strategy, chosen);
+        description.correct_tuned("", self.view.holding.watch());
         let now = self.view.clock.now();
         let held = self.store.peek(&self.scoped(key));
         if let Some(entry) = held.filter(|entry| self.is_usable(entry, now)) {

@@ -58,6 +58,10 @@ pub struct LevelView {
     pub verdict: Verdict,
     /// The copy it holds, where it holds one that can be read.
     pub copy: Option<CopyView>,
+    /// What decides which entries leave it; `None` where the engine does not know.
+    pub strategy: Option<String>,
+    /// In words, why the copy stands where it does, where the strategy can say.
+    pub standing: Option<String>,
 }
 
 /// A copy of an entry at one level.
@@ -149,6 +153,11 @@ impl fmt::Display for Explanation {
             if let Some(copy) = &view.copy {
                 writeln!(f, "     {copy}")?;
             }
+            match (&view.strategy, &view.standing) {
+                (Some(strategy), Some(standing)) => writeln!(f, "     {strategy}: {standing}")?,
+                (Some(strategy), None) => writeln!(f, "     {strategy} decides what leaves")?,
+                (None, _) => {}
+            }
         }
         for EpochView { target, hard, soft } in epochs {
             writeln!(f, "  {target}: invalidated at {hard}, softly at {soft}")?;
@@ -209,7 +218,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     fn explain_level1<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> LevelView {
-        let view = |verdict, copy| LevelView { level: 1, name: "memory".to_owned(), verdict, copy };
+        let standing = self.store.account(&self.scoped(key));
+        let strategy = Some(self.store.strategy().to_string());
+        let name = "memory".to_owned();
+        let view = |verdict, copy| LevelView { level: 1, name, verdict, copy, strategy, standing };
         let Some(entry) = self.store.peek(&self.scoped(key)) else {
             let is_absent = self.is_known_absent(key);
             return view(if is_absent { Verdict::KnownAbsent } else { Verdict::Nothing }, None);

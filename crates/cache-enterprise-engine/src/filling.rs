@@ -4,6 +4,7 @@
 //! refreshed      a loaded value is compared with the older one that is still known
 //! should_cache   a value that is not to be stored ends what stands under its key
 //! ttl            its life, unless the call or its loader named one
+//! score, class   what speaks for keeping it in level 1; also of what climbs into it
 //! ```
 
 use std::any::{Any, TypeId};
@@ -12,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    CacheKey, Cached, Error, KeyWriter, Lookup, Millis, Result, SetOutcome,
+    CacheKey, Cached, Error, KeyWriter, Lookup, Merit, Millis, Result, SetOutcome,
 };
 use cache_enterprise_strategies::lifetime::Refresh;
 use cache_enterprise_strategies::{CacheStrategy, StrategyContext};
@@ -35,7 +36,7 @@ pub(crate) struct Said {
 
 /// What loading a value brought besides it.
 pub(crate) struct AsLoaded<'a, V> {
-    pub(crate) took_ms: Millis,
+    pub(crate) took: Took,
     /// The older value that is still known.
     pub(crate) older: Option<&'a Cached<V>>,
     pub(crate) etag: Option<&'a str>,
@@ -48,6 +49,29 @@ pub(crate) struct AsLoaded<'a, V> {
 pub(crate) struct Advice {
     pub(crate) is_kept: bool,
     pub(crate) ttl: Option<Duration>,
+    pub(crate) merit: Merit,
+}
+
+/// What a load took, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Took(u64);
+
+impl Took {
+    /// In milliseconds. A load that took no time still counts as one.
+    pub(crate) fn millis(self) -> Millis {
+        (self.0 / 1_000).max(1)
+    }
+
+    /// `merit`, with what the load cost. Under a millisecond the noise of a machine is larger than
+    /// what tells two origins apart, so that all such loads count alike.
+    pub(crate) fn told(self, merit: Merit) -> Merit {
+        merit.loaded_in(u32::try_from(self.0.max(1_000)).unwrap_or(u32::MAX))
+    }
+}
+
+/// `merit` with the load time that a tier kept beside the value; 0 where it was set.
+pub(crate) fn loaded_before(merit: Merit, load_ms: Millis) -> Merit {
+    merit.loaded_in(u32::try_from(load_ms.saturating_mul(1_000)).unwrap_or(u32::MAX))
 }
 
 /// Strategies remember keys within a process only.
@@ -122,20 +146,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let attributes: Vec<(&str, &str)> = said.map_or_else(Vec::new, |said| {
             said.attributes.iter().map(|(name, text)| (&**name, &**text)).collect()
         });
-        let bytes = self.view.core.weigh.map_or_else(|| value_bytes(value), |weigh| weigh(value));
-        let mut context = StrategyContext::new(&key_text)
-            .hash(HASHER.hash_one((self.name(), self.scoped(key))))
-            .bytes(bytes as u64)
+        let mut context = self
+            .context_of(key, &key_text, value)
             .configured(options.ttl.and_then(Life::duration))
             .attributes(&attributes);
-        if let Some(value) = revealed(value) {
-            context = context.value(value);
-        }
         if let Some(data_type) = said.and_then(|said| said.data_type.as_deref()) {
             context = context.data_type(data_type);
         }
         if let Some(loaded) = loaded {
-            context = context.load_time(Duration::from_millis(loaded.took_ms));
+            context = context.load_time(Duration::from_micros(loaded.took.0));
             if let Some(refresh) = self.compared(value, &loaded) {
                 strategy.refreshed(&context, refresh);
             }
@@ -147,7 +166,45 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             false => options.ttl != self.view.core.options.ttl,
         };
         let ttl = if is_named { None } else { strategy.ttl(&context) };
-        Some(Advice { is_kept, ttl })
+        Some(Advice { is_kept, ttl, merit: merit_by(strategy, &context) })
+    }
+
+    /// What a strategy can always be told of a value.
+    fn context_of<'a, Q: Lookup<K> + ?Sized>(
+        &self,
+        key: &Q,
+        key_text: &'a str,
+        value: &'a V,
+    ) -> StrategyContext<'a> {
+        let bytes = self.view.core.weigh.map_or_else(|| value_bytes(value), |weigh| weigh(value));
+        let context = StrategyContext::new(key_text)
+            .hash(HASHER.hash_one((self.name(), self.scoped(key))))
+            .bytes(bytes as u64);
+        match revealed(value) {
+            Some(value) => context.value(value),
+            None => context,
+        }
+    }
+
+    /// What speaks for a value that climbs: its strategy's word on its worth, and what loading it
+    /// took once. Whether it is stored and for how long was decided when it was.
+    pub(crate) fn merit_of_climb(
+        &self,
+        key: impl FnOnce() -> Option<K>,
+        value: &V,
+        load_ms: Millis,
+    ) -> Merit {
+        let judged = || {
+            let strategy = self.view.core.strategy.as_ref()?;
+            let key = key()?;
+            Some(merit_by(strategy, &self.context_of(&key, &text_of(&key), value)))
+        };
+        loaded_before(judged().unwrap_or(Merit::NORMAL), load_ms)
+    }
+
+    /// What a load took that began then.
+    pub(crate) fn took(&self, begun_micros: u64) -> Took {
+        Took(self.view.clock.micros().saturating_sub(begun_micros))
     }
 
     /// Whether a loaded value is another one than before, where that can be told: by the etags of
@@ -181,6 +238,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.remove(&key).await;
         Ok(SetOutcome::Declined)
     }
+}
+
+fn merit_by(strategy: &Arc<dyn CacheStrategy>, context: &StrategyContext<'_>) -> Merit {
+    Merit::new(strategy.score(context) as f32, strategy.class(context))
 }
 
 /// The value as strategies may look into it; that of the facade without its wrapping.

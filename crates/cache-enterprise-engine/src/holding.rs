@@ -11,7 +11,9 @@ use hashbrown::HashMap;
 
 use crate::level1::{Place, Placed};
 use crate::shared::TenantState;
+use crate::strategy::Policies;
 use crate::tenant::{Quota, TenantUsage};
+use crate::tune::Watch;
 use crate::weight::Unit;
 
 /// The stores of one cache for one tenant with a quota, or for all without.
@@ -21,6 +23,7 @@ pub(crate) struct Holding<K: CacheKey, V: Send + Sync + 'static> {
     absences: OnceLock<Placed<MemoryStore<K, ()>>>,
     place: Arc<Place>,
     part: Option<(Quota, Group)>,
+    watch: Watch,
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Holding<K, V> {
@@ -31,11 +34,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Holding<K, V> {
     ) -> Result<Arc<Self>> {
         let values = place.values(part.as_ref(), listener)?;
         let place = Arc::clone(place);
-        Ok(Arc::new(Self { values, absences: OnceLock::new(), place, part }))
+        Ok(Arc::new(Self {
+            values,
+            absences: OnceLock::new(),
+            place,
+            part,
+            watch: Watch::default(),
+        }))
     }
 
     pub(crate) fn values(&self) -> &Arc<Level1Store<K, V>> {
         &self.values.store
+    }
+
+    /// What a tuner hears and changes.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// The absent keys, if any were ever noted.
@@ -74,6 +88,21 @@ impl<K: CacheKey, V: Send + Sync + 'static> Holdings<K, V> {
 
     pub(crate) fn unit(&self) -> Unit {
         self.place.unit()
+    }
+
+    /// Whether the stores divide bytes with those of other caches.
+    pub(crate) fn is_divided(&self) -> bool {
+        self.place.keeps_quotas()
+    }
+
+    /// What the manager lets decide over the values; `None` where quick_cache does.
+    pub(crate) fn policies(&self) -> Option<Policies> {
+        self.place.policies()
+    }
+
+    /// The holding of all tenants without a quota.
+    pub(crate) fn shared(&self) -> &Arc<Holding<K, V>> {
+        &self.shared
     }
 
     /// The holding of a tenant: always the same one, since a quota cannot come after it.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    CacheKey, Cached, Entry, LocalStore, Lookup, RemovalCause, Result, Scoped, Sequence, SetOutcome,
+    CacheKey, Cached, Entry, LocalStore, Lookup, Merit, RemovalCause, Result, Scoped, Sequence,
+    SetOutcome,
 };
 
 use crate::cache::{Cache, Leaving};
+use crate::options::{Life, Options};
 
 /// What [`Cache::set_if_version`] did.
 #[derive(Debug)]
@@ -35,6 +37,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// the version that [`get_entry`](Self::get_entry) told. One step for all processes: the
     /// deepest shared tier that can exchange values decides, the other levels follow. With level
     /// 1 alone it decides itself.
+    ///
+    /// A strategy of the cache gives the value its life; it is not asked whether the value comes
+    /// in.
     ///
     /// ```
     /// use cache_enterprise_core::{Capacity, Sequence, mins};
@@ -70,10 +75,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Q: Lookup<K> + ?Sized,
     {
         let (key, value) = (key.to_key(), value.into());
+        let kept = self.kept_if_version(&key, &value);
         let done = if self.view.has_tiers() {
-            Box::pin(self.swap_below(key.clone(), value, version)).await?
+            Box::pin(self.swap_below(key.clone(), value, version, kept)).await?
         } else {
-            self.swap_level1(key.clone(), value, version)
+            self.swap_level1(key.clone(), value, version, kept)
         };
         if done.is_stored() {
             self.end_dependents([&key], false).await;
@@ -81,7 +87,24 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Ok(done)
     }
 
-    fn swap_level1(&self, key: K, value: V, expected: Sequence) -> IfVersion<V> {
+    /// For how long the value lives, and what speaks for keeping it. Whether it comes in is not
+    /// asked: a value that is not let in ends the one before it, and no tier removes on condition.
+    fn kept_if_version(&self, key: &K, value: &V) -> (Options, Merit) {
+        let mut options = self.view.core.options;
+        let Some(advice) = self.advise(key, value, &options, None, None) else {
+            return (options, Merit::NORMAL);
+        };
+        options.ttl = advice.ttl.map(Life::For).or(options.ttl);
+        (options, advice.merit)
+    }
+
+    fn swap_level1(
+        &self,
+        key: K,
+        value: V,
+        expected: Sequence,
+        (options, merit): (Options, Merit),
+    ) -> IfVersion<V> {
         let (epochs, now) = (&self.view.tenant.epochs, self.view.clock.now());
         let tags = self.labelled(&key, Vec::new());
         let scoped = Scoped { tenant: self.tenant_id, key };
@@ -96,19 +119,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let checked = epochs.changes();
         let at = epochs.sequence().take();
-        let plan = self.plan(at, checked, now, tags, &self.view.core.options);
+        let plan = self.plan(at, checked, now, tags, &options);
         let entry = Arc::new(self.make_entry(scoped.key.heap_bytes(), value, &plan, None));
         lock.detach(&borrowed);
         self.forget_absence(&borrowed);
         self.note_name(&scoped.key);
-        let outcome = self.store.insert(scoped, Arc::clone(&entry), &mut leaving);
+        let held_now = Arc::clone(&entry);
+        let outcome = self.put_level1(scoped, held_now, merit, true, &mut leaving);
         drop(lock);
         drop((leaving, held));
         stored(outcome, entry, now)
     }
 
     /// Level 1's part after the tier that decides took the value.
-    pub(crate) fn follow_swap(&self, key: K, entry: Arc<Entry<V>>) -> IfVersion<V> {
+    pub(crate) fn follow_swap(&self, key: K, entry: Arc<Entry<V>>, merit: Merit) -> IfVersion<V> {
         let mut leaving = Leaving::<K, V>::default();
         let scoped = Scoped { tenant: self.tenant_id, key };
         let borrowed = self.scoped(&scoped.key);
@@ -118,7 +142,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let newer = self.store.peek(&borrowed);
         if newer.as_ref().is_none_or(|held| held.version() < entry.version()) {
             self.note_name(&scoped.key);
-            self.store.insert(scoped, Arc::clone(&entry), &mut leaving);
+            self.put_level1(scoped, Arc::clone(&entry), merit, true, &mut leaving);
         }
         drop(lock);
         drop((leaving, newer));

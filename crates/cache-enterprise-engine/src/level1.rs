@@ -8,7 +8,7 @@ use cache_enterprise_memory::{
     Budget, Group, Level1Store, Listener, Member, Membership, MemoryStore, Share, StoreConfig,
 };
 
-use crate::strategy::Strategy;
+use crate::strategy::{Policies, Strategy};
 use crate::tenant::Quota;
 use crate::weight::Unit;
 
@@ -161,6 +161,11 @@ impl Place {
             Bound::Shared { .. } | Bound::Alone(Capacity::Bytes(_)) => Unit::Bytes,
             Bound::Alone(Capacity::Entries(_)) => Unit::Entries,
         }
+    }
+
+    /// What decides over the values; `None` where quick_cache does.
+    pub(crate) fn policies(&self) -> Option<Policies> {
+        self.policies.clone()
     }
 
     /// Whether tenants with a quota have stores of their own here.

@@ -13,6 +13,7 @@
 //! write     set, remove, expire, landing                        placement, sketch
 //! filling   whether and how long values are stored
 //! warm      loading ahead                                       prefetch, smart
+//! tune      trying changes on a shadow
 //! path      what a key's own text labels it with                dependency
 //! sweep     deletions and expiries by pattern                   pattern, bulk, transaction
 //! events    what listeners hear                                 told
@@ -92,6 +93,7 @@ mod tiers;
 mod timer;
 mod told;
 mod transaction;
+mod tune;
 mod turn;
 #[cfg(not(feature = "tiers"))]
 mod untiered;
@@ -145,6 +147,7 @@ pub use tiers::{
     Tiered, WritePolicy,
 };
 pub use transaction::Invalidations;
+pub use tune::{Trial, Tune, Tuning};
 pub use warm::{Warm, WarmProgress, WarmReport};
 
 #[cfg(feature = "tiers")]

@@ -83,7 +83,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             places = taken;
         }
         self.view.core.counts.loads.add(1);
-        let begun = self.view.clock.now();
+        let begun = self.view.clock.micros();
         let known = stale.filter(|stale| self.stands(key, stale));
         let known = known.map(|stale| stale.value.clone());
         let work = lead.run(places.run(loader(known)));

@@ -177,6 +177,8 @@ pub enum Origin {
     Settings(Arc<str>),
     /// The cache's spec.
     Spec,
+    /// A tuner that found that it pays.
+    Tuned,
     /// The entry itself: what its own write or load gave it.
     Entry,
 }
@@ -195,6 +197,7 @@ impl fmt::Display for Origin {
             Self::Manager => "manager",
             Self::Settings(place) => return write!(f, "settings, {place}"),
             Self::Spec => "spec",
+            Self::Tuned => "tuned",
             Self::Entry => "entry",
         })
     }

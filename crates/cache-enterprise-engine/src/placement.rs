@@ -14,8 +14,8 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, LazyLock};
 
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Error, Heat, LocalStore, Lookup, PlacementPolicy, RemovalCause, Result,
-    Scoped, SetOutcome,
+    CacheKey, CacheLevel, Error, Heat, LocalStore, Lookup, Merit, PlacementPolicy, RemovalCause,
+    Result, Scoped, SetOutcome,
 };
 
 use crate::cache::{Cache, Leaving};
@@ -118,8 +118,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Placed { heat, highest, levels: Vec::new(), failure: None }
     }
 
-    /// Notes a read that level 1 could not answer, in caches that place by heat.
+    /// Notes a read that level 1 could not answer, in caches that place by heat or are tuned.
     pub(crate) fn note_demand<Q: Lookup<K> + ?Sized>(&self, key: &Q) {
+        self.note_missed(key);
         if let Some(sketch) = self.view.core.sketch.get() {
             sketch.note(HASHER.hash_one(self.scoped(key)));
         }
@@ -131,6 +132,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         value: V,
         labels: Labels,
         options: &Options,
+        merit: Merit,
     ) -> Result<Placed> {
         self.prepare_below().await;
         let sketch = self.view.core.sketch.get_or_init(Sketch::new);
@@ -139,7 +141,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let deepest = self.deepest();
         let highest = self.view.shared.placement.highest(heat, deepest).min(deepest);
         let mut placed = Placed { heat, highest, levels: Vec::new(), failure: None };
-        self.place_from(key, value, labels, options, &mut placed).await?;
+        self.place_from(key, value, labels, (options, merit), &mut placed).await?;
         placed.levels.sort_unstable();
         Ok(placed)
     }

@@ -13,8 +13,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Entry, Error, Freshness, LocalStore, Lookup, Millis, Reading,
-    Result, Scoped, Sequence, Tag, mutant, saturating_millis,
+    CacheKey, CacheLevel, Cached, Entry, Error, Freshness, LocalStore, Lookup, Millis, Result,
+    Scoped, Sequence, Tag, mutant, saturating_millis,
 };
 
 use crate::Hold;
@@ -146,7 +146,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let hits = &view.core.counts.hits;
         let entry = self.store.get(&self.scoped(key))?;
         let is_current = entry.checked() == changes || self.recheck(&entry);
-        if !is_current || entry.read(now) != Freshness::Fresh {
+        if !is_current || !entry.is_plainly_fresh(now) && !self.reads_fresh(key, &entry, now) {
             return None;
         }
         hits.add(1);
@@ -165,11 +165,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         if entry.checked() != changes && !self.recheck(&entry) {
             return None;
         }
-        let is_due = match entry.read_or_due(now, || view.shared.uniform()) {
-            Reading::Fresh => false,
-            Reading::Due => true,
-            Reading::Stale | Reading::Expired => return None,
-        };
+        let is_due = !entry.is_plainly_fresh(now) && self.reads_due(key, &entry, now)?;
         hits.add(1);
         Some((Cached::new(entry, now), is_due))
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Dates, Early, LocalStore, Lookup, Millis, NEVER, RemovalCause,
+    CacheKey, CacheLevel, Cached, Dates, Early, LocalStore, Lookup, Merit, Millis, NEVER,
+    RemovalCause,
 };
 
 use crate::Sealed;
@@ -46,7 +47,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: &Q,
         lead: Lead<'_, K, V>,
         stale: &Stale<V>,
-        begun: Millis,
+        begun_micros: u64,
         call: &Call,
     ) -> (Answer<V>, Option<Sealed>) {
         let now = self.view.clock.now();
@@ -59,15 +60,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lead.land_empty(landing);
             return (answer, None);
         }
-        let load_ms = now.saturating_sub(begun).max(1);
-        let confirmed = AsLoaded {
-            took_ms: load_ms,
-            older: Some(&stale.value),
-            etag: None,
-            is_confirmed: true,
-        };
+        let took = self.took(begun_micros);
+        let load_ms = took.millis();
+        let confirmed =
+            AsLoaded { took, older: Some(&stale.value), etag: None, is_confirmed: true };
         // What stands already is not asked to be stored.
         let advice = self.advise(key, &stale.value, &options, Some(&said), Some(confirmed));
+        let merit = took.told(advice.map_or(Merit::NORMAL, |advice| advice.merit));
         if let Some(ttl) = advice.and_then(|advice| advice.ttl) {
             options.to_mut().ttl = Some(Life::For(ttl));
         }
@@ -86,7 +85,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             entry.set_checked(plan.checked);
             if call.access.writes(CacheLevel::L1) {
                 self.note_name(&key.key);
-                self.store.insert(key, Arc::clone(entry), &mut leaving);
+                self.put_level1(key, Arc::clone(entry), merit, false, &mut leaving);
             }
             self.note_renewal();
         });

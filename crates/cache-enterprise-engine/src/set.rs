@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    CacheKey, Error, ErrorKind, Lookup, Priority, Result, SetOutcome, Tag,
+    CacheKey, Error, ErrorKind, Lookup, Merit, Priority, Result, SetOutcome, Tag,
 };
 
 use crate::cache::Cache;
-use crate::filling::Said;
+use crate::filling::{Advice, Said};
 use crate::options::{Life, Options};
 use crate::placement::Placed;
 use crate::write::Labels;
@@ -198,19 +198,32 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
         self
     }
 
-    /// Gives the entry this life.
-    pub(crate) fn living(mut self, life: Life) -> Self {
-        self.options.ttl = Some(life);
+    /// Gives the entry this life; with `None` the strategy must have one for it.
+    pub(crate) fn living(mut self, life: Option<Life>) -> Self {
+        self.options.ttl = life;
         self
     }
 
-    /// Asks the cache's strategy, and takes the life it gives. Whether the value is to be stored.
-    fn is_kept(&mut self) -> bool {
+    /// Asks the cache's strategy, and takes the life it gives. What speaks for keeping the value;
+    /// `None` where it is not to be stored.
+    ///
+    /// # Errors
+    /// When nothing gives the value a life.
+    fn settle(&mut self) -> Result<Option<Merit>> {
         let advice =
             self.cache.advise(&self.key, &self.value, &self.options, self.said.as_deref(), None);
-        let Some(advice) = advice else { return true };
-        self.options.ttl = advice.ttl.map(Life::For).or(self.options.ttl);
-        advice.is_kept
+        let merit = match advice {
+            Some(Advice { is_kept: false, .. }) => return Ok(None),
+            Some(Advice { ttl, merit, .. }) => {
+                self.options.ttl = ttl.map(Life::For).or(self.options.ttl);
+                merit
+            }
+            None => Merit::NORMAL,
+        };
+        match self.options.ttl {
+            Some(_) => Ok(Some(merit)),
+            None => Err(lifeless()),
+        }
     }
 
     /// Whether the entry would carry what no entry can.
@@ -233,14 +246,14 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
         if self.is_invalid() {
             return Err(invalid());
         }
-        if !self.is_kept() {
+        let Some(merit) = self.settle()? else {
             self.cache.decline(self.key).await?;
             return Ok(self.cache.nowhere());
-        }
+        };
         let Set { cache, key, value, options, mut tags, parents, said, .. } = self;
         tags.extend(parents);
         let labels = Labels { tags, data_type: said.and_then(|said| said.data_type) };
-        let placed = Box::pin(cache.place(key.clone(), value, labels, &options)).await;
+        let placed = Box::pin(cache.place(key.clone(), value, labels, &options, merit)).await;
         cache.end_dependents([&key], false).await;
         placed
     }
@@ -296,18 +309,19 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M: SetMode> Future for SetFuture
             if set.is_invalid() {
                 return Poll::Ready(M::answer(Ok(SetOutcome::Invalid)));
             }
-            let is_kept = set.is_kept();
+            let merit = match set.settle() {
+                Ok(merit) => merit,
+                Err(error) => return Poll::Ready(M::answer(Err(error))),
+            };
             let Set { cache, key, value, options, mut tags, parents, said, .. } = set;
             tags.extend(parents);
             let labels = Labels { tags, data_type: said.and_then(|said| said.data_type) };
-            let now = if !is_kept {
-                SetNow::Below(Box::pin(cache.decline(key)))
-            } else if cache.may_have_dependents() {
-                SetNow::Below(Box::pin(async move {
-                    cache.set_parent(key, value, labels, &options).await
-                }))
-            } else {
-                cache.set_now(key, value, labels, &options)
+            let now = match merit {
+                None => SetNow::Below(Box::pin(cache.decline(key))),
+                Some(merit) if cache.may_have_dependents() => SetNow::Below(Box::pin(async move {
+                    cache.set_parent(key, value, labels, &options, merit).await
+                })),
+                Some(merit) => cache.set_now(key, value, labels, &options, merit),
             };
             match now {
                 SetNow::Done(outcome) => return Poll::Ready(M::answer(Ok(outcome))),
@@ -326,6 +340,13 @@ fn invalid() -> Error {
     let text = "a tag is empty, over 512 bytes or begins with a control character, or the value \
                 depends on an entry of another tenant";
     Error::invalid(text).operation("set")
+}
+
+/// The error of a set of the facade that nobody gave a life.
+fn lifeless() -> Error {
+    let text = "the strategy gives the value no life and neither does anything else: add \
+                `.ttl(..)` or give the manager one";
+    Error::config(text).operation("set")
 }
 
 /// What is left of a set after level 1.

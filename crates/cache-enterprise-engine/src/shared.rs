@@ -1,8 +1,8 @@
 //! What all handles of one manager share.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 #[cfg(feature = "tiers")]
@@ -24,7 +24,7 @@ use crate::events::Hub;
 use crate::failover::Failover;
 use crate::level1::Level1;
 use crate::limiter::Limiter;
-use crate::options::{Options, Origins};
+use crate::options::{Options, Origin, Origins};
 use crate::parking::Detached;
 use crate::route::{Route, Routes};
 use crate::strategy::Strategy;
@@ -33,6 +33,7 @@ use crate::ticker::Tick;
 #[cfg(feature = "tiers")]
 use crate::tiers::Stack;
 use crate::timer::Timer;
+use crate::tune::{Running, Subject};
 
 /// One tenant of one manager.
 #[derive(Debug)]
@@ -124,6 +125,8 @@ pub(crate) struct Shared {
     /// The newest end of everything; tenants that are met later start from it.
     everything: AtomicU64,
     pub(crate) caches: Mutex<HashMap<String, Registered>>,
+    /// The tuners whose handles are held.
+    pub(crate) tuners: Mutex<Vec<Weak<Running>>>,
     pub(crate) is_closed: AtomicBool,
     jitter_state: AtomicU64,
     last_turn: AtomicU64,
@@ -147,8 +150,13 @@ impl Shared {
         #[cfg(feature = "tiers")] broadcast: Option<Arc<Broadcast>>,
         routes: Vec<Route>,
     ) -> (Self, C) {
+        let strategy = builder.deciding();
+        let mut origins = builder.origins;
+        if builder.business.is_some() && origins.of("l1.strategy").is_none() {
+            origins.note("l1.strategy", Origin::Manager);
+        }
         let clock = builder.clock;
-        let policies = builder.strategy.resolve().expect("the builder was checked");
+        let policies = strategy.resolve().expect("the builder was checked");
         let has_level1 = builder.l1_ttl_max != Some(Duration::ZERO);
         let routes = Routes::new(builder.default_backend, has_level1, routes);
         let shared = Self {
@@ -158,9 +166,9 @@ impl Shared {
             loads_max: builder.loads_max,
             level1: Level1::new(builder.capacity, policies, clock.clone()),
             clock,
-            origins: builder.origins,
+            origins,
             capacity: builder.capacity,
-            strategy: builder.strategy,
+            strategy,
             codec_name: builder.codec_name,
             l1_ttl_max: builder.l1_ttl_max,
             options: builder.options,
@@ -175,6 +183,7 @@ impl Shared {
             tenants_next: AtomicU32::new(0),
             everything: AtomicU64::new(0),
             caches: Mutex::default(),
+            tuners: Mutex::default(),
             is_closed: AtomicBool::new(false),
             jitter_state: AtomicU64::new(builder.seed.unwrap_or_else(entropy)),
             last_turn: AtomicU64::new(0),
@@ -233,6 +242,13 @@ impl Shared {
 
     pub(crate) fn periodics(&self) -> Vec<Arc<dyn Periodic>> {
         self.caches.lock().values().map(|cache| Arc::clone(&cache.periodic)).collect()
+    }
+
+    /// The open caches, for tuners, by name.
+    pub(crate) fn subjects(&self) -> Vec<Box<dyn Subject>> {
+        let mut subjects: Vec<_> = self.periodics().into_iter().map(Periodic::subject).collect();
+        subjects.sort_by(|left, right| left.name().cmp(right.name()));
+        subjects
     }
 
     pub(crate) fn event(&self, event: &Event) {
@@ -384,6 +400,7 @@ impl Shared {
             cache.dissolve_overdue(now);
             cache.turn(now);
         }
+        self.turn_tuners(now);
     }
 
     fn turn_rest(&self, now: Millis) {

@@ -8,6 +8,9 @@ use cache_enterprise_core::{PolicyFactory, Result};
 use cache_enterprise_memory::{DEFAULT_STRATEGY, QUICK};
 use cache_enterprise_strategies::eviction;
 
+/// What makes the policies of a store.
+pub(crate) type Policies = Arc<dyn PolicyFactory>;
+
 /// What stands for [`DEFAULT_STRATEGY`].
 const DEFAULT: &str = "default";
 
@@ -64,6 +67,14 @@ impl Strategy {
         }
         let found = eviction::resolve(name);
         found.map(Some).map_err(|error| error.with("and without a policy", QUICK))
+    }
+}
+
+impl Strategy {
+    /// Whether it was chosen by this name of a policy, or another spelling of it.
+    pub(crate) fn is_named(&self, policy: &str) -> bool {
+        let Chosen::Named(_) = &self.0 else { return false };
+        matches!(self.resolve(), Ok(Some(factory)) if factory.name() == policy)
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Lookup, Millis, Result, Sequence, SetOutcome, unsupported,
+    CacheKey, CacheLevel, Cached, Lookup, Merit, Millis, Result, Sequence, SetOutcome, unsupported,
 };
 
 use crate::access::Access;
+use crate::batch::Item;
 use crate::batch_load::Claim;
 use crate::cache::Cache;
 use crate::explain::LevelView;
@@ -206,7 +207,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Ok(())
     }
 
-    pub(crate) async fn swap_below(&self, _: K, _: V, _: Sequence) -> Result<IfVersion<V>> {
+    pub(crate) async fn swap_below(
+        &self,
+        _: K,
+        _: V,
+        _: Sequence,
+        _: (Options, Merit),
+    ) -> Result<IfVersion<V>> {
         Err(unsupported("memory", "set_if_version"))
     }
 
@@ -219,7 +226,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Ok(())
     }
 
-    pub(crate) async fn set_below_many(&self, _: Vec<(K, V)>, _: &Options) -> Vec<SetOutcome> {
+    pub(crate) async fn set_below_many(&self, _: Vec<Item<K, V>>, _: &Options) -> Vec<SetOutcome> {
         Vec::new()
     }
 
@@ -240,10 +247,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: K,
         value: V,
         labels: Labels,
-        options: &Options,
+        (options, merit): (&Options, Merit),
         placed: &mut Placed,
     ) -> Result<()> {
-        match self.place_level1(key, value, labels, How::own(options), true, |_, _| None) {
+        let how = How::own(options, merit);
+        match self.place_level1(key, value, labels, how, true, |_, _| None) {
             SetOutcome::Fenced => Err(overtaken()),
             SetOutcome::Stored => {
                 placed.levels.push(CacheLevel::L1);
@@ -259,8 +267,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         value: V,
         labels: Labels,
         options: &Options,
+        merit: Merit,
     ) -> SetNow<'_> {
-        let (_, outcome) = self.set_level1(key, value, labels, How::own(options), |_, _| None);
+        let how = How::own(options, merit);
+        let (_, outcome) = self.set_level1(key, value, labels, how, |_, _| None);
         SetNow::Done(outcome)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cache_enterprise_core::{
     CacheKey, CacheLevel, Cached, Dates, Detail, Early, Entry, Freshness, LocalStore, Lookup,
-    Millis, NEVER, Priority, RemovalCause, Scoped, Sequence, SetOutcome, Tag, mutant,
+    Merit, Millis, NEVER, Priority, RemovalCause, Scoped, Sequence, SetOutcome, Tag, mutant,
     saturating_millis,
 };
 use std::sync::Arc;
@@ -54,12 +54,14 @@ pub(crate) struct Labels {
 pub(crate) struct How<'a> {
     pub(crate) options: &'a Options,
     pub(crate) number: &'a Number,
+    /// What speaks for keeping it.
+    pub(crate) merit: Merit,
 }
 
 impl<'a> How<'a> {
     /// With a number of the process's own.
-    pub(crate) fn own(options: &'a Options) -> Self {
-        Self { options, number: &Number::OWN }
+    pub(crate) fn own(options: &'a Options, merit: Merit) -> Self {
+        Self { options, number: &Number::OWN, merit }
     }
 }
 
@@ -167,6 +169,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lock.detach(&scoped);
         }
         let held = self.store.remove(&scoped, RemovalCause::Removed, &mut leaving);
+        self.note_removed(&scoped);
         self.forget_absence(&scoped);
         let fence = self.fence_below(key, at);
         drop(lock);
@@ -207,7 +210,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 SetOutcome::Fenced
             } else {
                 self.note_name(&scoped.key);
-                let outcome = self.store.insert(scoped, Arc::clone(&entry), &mut leaving);
+                let held = Arc::clone(&entry);
+                let outcome = self.put_level1(scoped, held, how.merit, true, &mut leaving);
                 match mutant::breaks("a set that is refused says so") {
                     true => SetOutcome::Stored,
                     false => outcome,
@@ -225,7 +229,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: &Q,
         lead: Lead<'_, K, V>,
         value: V,
-        begun: Millis,
+        begun_micros: u64,
         older: Option<&Cached<V>>,
         call: &Call,
     ) -> (Answer<V>, Option<Sealed>) {
@@ -237,11 +241,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lead.land_empty(Landing::Value(cached.clone(), Source::Loader));
             return (Answer::Value(cached, Source::Loader.into()), None);
         }
-        // A load that took no time still counts as one.
-        let load_ms = now.saturating_sub(begun).max(1);
-        let loaded =
-            AsLoaded { took_ms: load_ms, older, etag: etag.as_deref(), is_confirmed: false };
-        match self.advise(key, &value, &options, Some(&said), Some(loaded)) {
+        let took = self.took(begun_micros);
+        let load_ms = took.millis();
+        let loaded = AsLoaded { took, older, etag: etag.as_deref(), is_confirmed: false };
+        let advice = self.advise(key, &value, &options, Some(&said), Some(loaded));
+        let merit = took.told(advice.map_or(Merit::NORMAL, |advice| advice.merit));
+        match advice {
             Some(Advice { is_kept: false, .. }) => {
                 self.view.core.counts.declined.add(1);
                 let cached = self.unstored(value);
@@ -266,7 +271,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let cached = Cached::new(Arc::clone(&entry), now);
         let landing = Landing::Value(cached.clone(), Source::Loader);
         let stored = if call.access.writes(CacheLevel::L1) {
-            self.store_landed(lead, entry, landing)
+            self.store_landed(lead, entry, merit, landing)
         } else {
             self.pass_landed(lead, landing)
         };
@@ -278,12 +283,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &self,
         lead: Lead<'_, K, V>,
         entry: Arc<Entry<V>>,
+        merit: Merit,
         landing: Landing<V>,
     ) -> bool {
         let mut leaving = Leaving::<K, V>::default();
         let stored = lead.land(landing, |key| {
             self.forget_absence(&self.scoped(&key.key));
-            self.store.insert(key, entry, &mut leaving)
+            self.put_level1(key, entry, merit, false, &mut leaving)
         });
         drop(leaving);
         stored.is_some()
@@ -363,7 +369,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         tags: Vec<Tag>,
         options: &Options,
     ) -> Plan {
-        let ttl = options.ttl.and_then(crate::Life::duration).map(saturating_millis);
+        let ttl = self.life_under(options).map(saturating_millis);
         let life = ttl.map(|ttl| ttl + self.view.shared.jitter(ttl, options.jitter_or_default()));
         let fresh_until = life.map_or(NEVER, |life| now.saturating_add(life));
         let grace = options.grace().map_or(0, saturating_millis);

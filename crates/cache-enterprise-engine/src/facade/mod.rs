@@ -301,15 +301,15 @@ impl<'a, C, V> FacadeSet<'a, C, V> {
 }
 
 impl<C, V> FacadeSet<'_, C, V> {
-    fn life(&self) -> Result<Life> {
+    /// The life of the entry; `None` where it is left to the strategy, which must then have one.
+    fn life(&self) -> Result<Option<Life>> {
         if let Some(ttl) = self.ttl {
-            return Ok(Life::For(ttl));
+            return Ok(Some(Life::For(ttl)));
         }
         let has_strategy = self.call.manager.shared.fill_strategy.is_some();
         match self.configured_life() {
-            // The strategy has the last word.
-            Err(_) if has_strategy => Ok(Life::Forever),
-            life => life,
+            Err(_) if has_strategy => Ok(None),
+            life => life.map(Some),
         }
     }
 

@@ -23,6 +23,7 @@ use super::gate::Pass;
 use super::lease_many::HeldMany;
 use super::stack::{Job, Stack, joined};
 use super::tier::WritePolicy;
+use crate::batch::Item;
 use crate::batch_load::Claim;
 use crate::cache::Cache;
 use crate::failover::Failover;
@@ -186,17 +187,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     pub(crate) async fn set_below_many(
         &self,
-        items: Vec<(K, V)>,
+        items: Vec<Item<K, V>>,
         options: &Options,
     ) -> Vec<SetOutcome> {
         let Some(stack) = self.stack() else { return Vec::new() };
         self.prepare_below().await;
         let number = self.number_below().await;
-        let how = How { options, number: &number };
         let mut outcomes = Vec::with_capacity(items.len());
         let mut jobs = Vec::with_capacity(items.len());
         let (mut drops, mut overtaken) = (Vec::new(), Vec::new());
-        for (key, value) in items {
+        for Item { key, value, merit } in items {
+            let how = How { options, number: &number, merit };
             let Ok(stored) = self.view.space.key(&key) else {
                 outcomes.push(SetOutcome::Invalid);
                 continue;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Change, EpochTarget};
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Dates, Error, Event, Lookup, Millis, NEVER, Result, Sequence,
-    SetOutcome, StoredKey, mutant,
+    CacheKey, CacheLevel, Cached, Dates, Error, Event, Lookup, Merit, Millis, NEVER, Result,
+    Sequence, SetOutcome, StoredKey, mutant,
 };
 
 use super::forms::Forms;
@@ -269,6 +269,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> (Cached<V>, Option<Job>) {
         let (version, expires) = (opened.plan.version, opened.plan.expires);
         let is_hot = stack.levels[index].heat.note(pass.key());
+        let key = || lead.if_attached(|key| key.key.clone());
+        let merit = self.merit_of_climb(key, &opened.value, opened.plan.load_ms);
         let (cached, entry) = self.cached_from(lead.key_heap_bytes(), lead.checked(), opened, call);
         let source = Source::Tier(stack.levels[index].number);
         let landing = Landing::Value(cached.clone(), source);
@@ -276,7 +278,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lead.land_empty(landing);
             return (cached, None);
         }
-        let is_stored = self.store_landed(lead, entry, landing);
+        let is_stored = self.store_landed(lead, entry, merit, landing);
         let job = Job { pass, forms: Forms::One(bytes), version, expires };
         // A call that passes levels by moves nothing among the tiers.
         let climbs = is_stored && index > 0 && call.access == Access::PLAIN;
@@ -392,16 +394,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         value: V,
         labels: Labels,
         options: &Options,
+        merit: Merit,
     ) -> SetNow<'_> {
         let asks = |stack: &Arc<Stack>| !self.is_restored() || stack.shared_epochs().is_some();
         if !self.stack().is_some_and(asks) {
-            return self.set_prepared(key, value, labels, How::own(options));
+            return self.set_prepared(key, value, labels, How::own(options, merit));
         }
         let options = *options;
         SetNow::Below(Box::pin(async move {
             self.prepare_below().await;
             let number = self.number_below().await;
-            let how = How { options: &options, number: &number };
+            let how = How { options: &options, number: &number, merit };
             match self.set_prepared(key, value, labels, how) {
                 SetNow::Done(outcome) => Ok(outcome),
                 SetNow::Below(told) => told.await,

@@ -29,7 +29,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     }
                 }
             };
-            views.push(LevelView { level: level.number, name: level.name.clone(), verdict, copy });
+            let (level, name) = (level.number, level.name.clone());
+            // What leaves a tier is its backend's own affair.
+            let (strategy, standing) = (None, None);
+            views.push(LevelView { level, name, verdict, copy, strategy, standing });
         }
         views
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::{CacheKey, CacheLevel, Error, Result, SetOutcome};
+use cache_enterprise_core::{CacheKey, CacheLevel, Error, Merit, Result, SetOutcome};
 
 use super::below::SetBelow;
 use super::stack::{Job, Stack};
@@ -27,13 +27,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: K,
         value: V,
         labels: Labels,
-        options: &Options,
+        (options, merit): (&Options, Merit),
         placed: &mut Placed,
     ) -> Result<()> {
         let is_hot = placed.highest == CacheLevel::L1;
         let stored = self.view.space.key(&key)?;
         let number = self.number_below().await;
-        let how = How { options, number: &number };
+        let how = How { options, number: &number, merit };
         let mut write = None;
         let outcome = self.place_level1(key, value, labels, how, is_hot, |value, plan| {
             let (made, plain_len) = self.seal_set(self.stack()?, &stored, value, plan, how.number);

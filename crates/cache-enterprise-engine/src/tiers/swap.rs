@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cache_enterprise_core::envelope::Header;
 use cache_enterprise_core::{
-    CacheKey, Cached, Entry, OpContext, Result, Sequence, StoredKey, Swapped, unsupported,
+    CacheKey, Cached, Entry, Merit, OpContext, Result, Sequence, StoredKey, Swapped, unsupported,
 };
 
 use super::below::Found;
@@ -15,6 +15,7 @@ use crate::cache::Cache;
 use crate::failover::Failover;
 use crate::flight::Lead;
 use crate::if_version::IfVersion;
+use crate::options::Options;
 use crate::read::Want;
 use crate::{Fence, Sealed};
 
@@ -76,6 +77,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         key: K,
         value: V,
         expected: Sequence,
+        (options, merit): (Options, Merit),
     ) -> Result<IfVersion<V>> {
         let Some(stack) = self.stack() else {
             return Err(unsupported("memory", "set_if_version"));
@@ -93,7 +95,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let checked = self.view.tenant.epochs.changes();
         let (at, now) = (self.numbered(&number), self.view.clock.now());
         let tags = self.labelled(&key, Vec::new());
-        let plan = self.plan(at, checked, now, tags, &self.view.core.options);
+        let plan = self.plan(at, checked, now, tags, &options);
         let sealed = stack.pipeline.seal(&stored, &value, &plan, 0, &format_of(&self.view.core))?;
         let entry =
             Arc::new(self.make_entry(key.heap_bytes(), value, &plan, Some(sealed.plain_len)));
@@ -102,8 +104,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let job = Arc::new(Job { pass, forms: sealed.forms, version: at, expires });
         let (cache, stack) = (self.clone(), Arc::clone(stack));
         let runtime = stack.runtime.clone();
-        let task = runtime
-            .spawn(async move { cache.swap_now(&stack, index, key, entry, &job, expected).await });
+        let task = runtime.spawn(async move {
+            cache.swap_now(&stack, index, key, (entry, merit), &job, expected).await
+        });
         joined(task.await)
     }
 
@@ -112,7 +115,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         stack: &Stack,
         index: usize,
         key: K,
-        entry: Arc<Entry<V>>,
+        (entry, merit): (Arc<Entry<V>>, Merit),
         job: &Arc<Job>,
         expected: Sequence,
     ) -> Result<IfVersion<V>> {
@@ -128,7 +131,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         match swapped {
             Ok((Swapped::Stored, _fence)) => {
-                let done = self.follow_swap(key, entry);
+                let done = self.follow_swap(key, entry, merit);
                 // What the bus did not take it is told later.
                 let _ = stack.tell_key(tenant, stored, job.version).await;
                 Ok(done)

@@ -40,7 +40,9 @@ mod stale_value_answers_while_one_refresh_runs;
 mod strategy_decides_what_is_stored;
 mod tags_of_any_kind_end_what_carries_them;
 mod tenants_are_apart;
+mod tuning_keeps_what_pays;
 mod unmodified_value_lives_on_where_it_stands;
+mod worth_and_cost_decide_what_stays;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -8,6 +8,7 @@ mod batch_says_of_each_key_what_became_of_it;
 mod batches_write_as_single_calls_do;
 mod calls_pass_levels_by;
 mod changed_struct_gives_misses_not_errors;
+mod climbing_value_keeps_what_speaks_for_it;
 mod compression_follows_the_data;
 mod confirmed_value_is_not_encoded_again;
 mod derived_bytes_end_with_their_parent;
