@@ -103,7 +103,8 @@ fn without_description(settings: &Settings) -> impl std::fmt::Debug + '_ {
     (
         (settings.name(), settings.levels(), settings.promote_after(), settings.defaults()),
         (settings.backends(), settings.default_backend(), settings.failover(), settings.bus()),
-        (settings.codec(), settings.compression(), settings.timeouts()),
+        (settings.codec(), settings.timeouts()),
+        (settings.compression(), settings.compression_bytes_per_cpu_second()),
         (settings.strategy(), settings.adaptive_ttl()),
         (settings.breaker(), settings.retry(), settings.hedge(), settings.bulkhead()),
     )
