@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
-    Backend, Capabilities, Capacity, KIB, OpContext, Own, Put, PutOutcome, Result, Sequence,
+    Backend, Capabilities, Capacity, MIB, OpContext, Own, Put, PutOutcome, Result, Sequence,
     StoredKey, mins,
 };
 use cache_enterprise_engine::{AdaptiveCompression, CacheManager, CacheSpec, Packer};
@@ -101,7 +101,7 @@ fn value(kind: &str, draws: &mut StdRng) -> Bytes {
 async fn run(packer: Option<Packer>) -> Result<(usize, f64)> {
     let sum = Arc::new(Sum::default());
     let builder = CacheManager::builder("mix")
-        .l1(Capacity::bytes(64 * KIB))
+        .l1(Capacity::bytes(16 * MIB))
         .l2(Arc::clone(&sum))
         .codec(MessagePack);
     let manager = match packer {
