@@ -117,14 +117,13 @@ fn a_score_means_what_it_says_on_clean_traffic() {
     assert!(share <= 0.065, "{share}");
 }
 
-#[test]
-fn combinations_that_no_single_number_betrays() {
-    let mut draws = Draws(SEED);
-    let mut trees = HalfSpaceTrees::new(3, TreeLimits::default()).unwrap();
-    let (mut alarms, mut planted) = (Vec::new(), Vec::new());
+/// Minutes of requests, misses and latency, which go together. In trouble latency is one it often
+/// is, at another load. Gives the scores after 6 000 minutes, and when troubles were planted.
+fn vectors(seed: u64) -> (Vec<(usize, f64)>, Vec<std::ops::Range<usize>>) {
+    let mut draws = Draws(seed);
+    let mut trees = HalfSpaceTrees::new(3, TreeLimits { seed, ..TreeLimits::default() }).unwrap();
+    let (mut scores, mut planted) = (Vec::new(), Vec::new());
     for minute in 0..20_000_usize {
-        // Requests, misses and latency go together; in trouble latency is one it often is, at
-        // another load.
         let load = 0.2 + 0.6 * draws.unit();
         let trouble = minute > 6_000 && minute.is_multiple_of(700);
         let latency = if trouble { 0.2 + (load + 0.1) % 0.6 } else { load };
@@ -137,11 +136,63 @@ fn combinations_that_no_single_number_betrays() {
             5.0 * latency + 0.1 * draws.normal(),
         ];
         let score = trees.observe(&vector);
-        if minute > 6_000 && score.is_some_and(|score| score > 0.998) {
-            alarms.push(minute);
+        if minute > 6_000 {
+            scores.push((minute, score.unwrap()));
         }
     }
-    let Found { precision, recall } = judge(&alarms, &planted);
-    println!("vectors: precision {precision:.2}, recall {recall:.2} (seed {SEED:#x})");
-    assert!(precision >= 0.4 && recall >= 0.8, "precision {precision}, recall {recall}");
+    (scores, planted)
+}
+
+/// What an alarm above each threshold comes to, on average over the seeds.
+fn judge_vectors(seeds: std::ops::Range<u64>, threshold: f64) -> Found {
+    let mut mean = Found { precision: 0.0, recall: 0.0 };
+    let count = (seeds.end - seeds.start) as f64;
+    for seed in seeds {
+        let (scores, planted) = vectors(seed);
+        let alarms = scores.iter().filter(|(_, score)| *score > threshold);
+        let found = judge(&alarms.map(|(minute, _)| *minute).collect::<Vec<_>>(), &planted);
+        mean.precision += found.precision / count;
+        mean.recall += found.recall / count;
+    }
+    mean
+}
+
+#[test]
+fn combinations_that_no_single_number_betrays() {
+    // The threshold is chosen on other seeds than those it is judged on: the lowest that is right
+    // nine times in ten.
+    const THRESHOLDS: [f64; 5] = [0.998, 0.999, 0.9995, 0.9998, 0.9999];
+    println!("vectors       precision  recall");
+    let mut chosen = None;
+    for threshold in THRESHOLDS {
+        let Found { precision, recall } = judge_vectors(SEED + 100..SEED + 104, threshold);
+        println!("above {threshold:<8}{precision:8.2} {recall:7.2}   (to choose by)");
+        if precision >= 0.9 && chosen.is_none() {
+            chosen = Some(threshold);
+        }
+    }
+    let threshold = chosen.expect("one of the thresholds is right nine times in ten");
+    let Found { precision, recall } = judge_vectors(SEED..SEED + 4, threshold);
+    println!("above {threshold:<8}{precision:8.2} {recall:7.2}   (judged on other seeds)");
+    assert!(precision >= 0.8 && recall >= 0.9, "precision {precision}, recall {recall}");
+}
+
+#[test]
+fn a_high_score_of_a_vector_is_as_rare_as_it_says() {
+    let (mut over, mut counted) = ([0_u32; 3], 0_u32);
+    for seed in SEED + 200..SEED + 204 {
+        let (scores, planted) = vectors(seed);
+        let is_clean = |minute: usize| planted.iter().all(|span| !span.contains(&minute));
+        for (_, score) in scores.into_iter().filter(|(minute, _)| is_clean(*minute)) {
+            counted += 1;
+            for (over, above) in over.iter_mut().zip([0.95, 0.995, 0.9995]) {
+                *over += u32::from(score > above);
+            }
+        }
+    }
+    let shares = over.map(|over| f64::from(over) / f64::from(counted));
+    println!("clean vectors above 0.95, 0.995 and 0.9995: {shares:?}");
+    for (share, said) in shares.into_iter().zip([0.05, 0.005, 0.0005]) {
+        assert!(share <= 2.0 * said && share >= 0.2 * said, "{share} instead of {said}");
+    }
 }

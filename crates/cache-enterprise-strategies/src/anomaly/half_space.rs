@@ -53,6 +53,9 @@ struct Node {
 
 /// Scores vectors of measurements, such as hit ratio, latency and evictions of a minute together.
 ///
+/// A score above 0.95 goes by how fast the largest five in a hundred thin out: of ordinary vectors
+/// about one in 10 000 scores above 0.9999, though only the last 2 048 are remembered.
+///
 /// Memory: 16 bytes a node, 800 KiB at the defaults. Cost of a vector: `trees * depth` nodes.
 ///
 /// ```
@@ -127,7 +130,7 @@ impl HalfSpaceTrees {
             return None;
         }
         let raw = -((mass + 1.0).ln()) as f32;
-        let score = self.scores.place(raw);
+        let score = self.scores.place_in_tail(raw);
         self.scores.keep(raw);
         (self.scores.len() > 32).then_some(score)
     }
