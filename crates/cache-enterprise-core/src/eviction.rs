@@ -276,11 +276,17 @@ impl PolicyShape {
     }
 }
 
-/// Makes one policy for each shard of a store.
+/// Makes one policy for each shard of a store. One factory may serve many stores.
 pub trait PolicyFactory: fmt::Debug + Send + Sync + 'static {
     /// The name under which users choose it, such as `s3-fifo`.
     fn name(&self) -> &str;
 
     /// A policy for a new shard.
     fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy>;
+
+    /// The policies of all shards of one new store, in the order of their shapes. Those that learn
+    /// may learn together; by default they know nothing of each other.
+    fn create_all(&self, shapes: &[PolicyShape]) -> Vec<Box<dyn EvictionPolicy>> {
+        shapes.iter().map(|shape| self.create(shape)).collect()
+    }
 }

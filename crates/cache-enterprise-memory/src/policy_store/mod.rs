@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64 as Counted, AtomicUsize as Turned, Ordering};
 
 use cache_enterprise_core::sync::{MapHashBuilder, RwLock};
 use cache_enterprise_core::{
-    CacheKey, Entry, Freshness, LocalStore, Merit, Millis, PolicyFactory, PolicyShape, Priority,
-    RemovalCause, Scoped, SetOutcome, StoreStats,
+    CacheKey, Entry, EvictionPolicy, Freshness, LocalStore, Merit, Millis, PolicyFactory,
+    PolicyShape, Priority, RemovalCause, Scoped, SetOutcome, StoreStats,
 };
 use equivalent::Equivalent;
 
@@ -128,13 +128,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
         let shards = config.policy_shard_count();
         let room = Room::new(config.capacity);
         let entries = config.items().div_ceil(shards);
-        let part = |number: usize| {
-            let shape = PolicyShape::new(share_of(room.total(), shards), entries, number as u64);
-            let shard = Shard::new(factory.create(&shape), entries);
+        let policies = policies(factory, room.total(), shards, entries);
+        let part = |policy: Box<dyn EvictionPolicy>| {
+            let shard = Shard::new(policy, entries);
             Part { shard: RwLock::new(shard), gauge: Gauge::default() }
         };
         Self {
-            parts: (0..shards).map(part).collect(),
+            parts: policies.map(part).collect(),
             hasher: MapHashBuilder::default(),
             exit: Box::new(Exit::open(config.clock.clone(), config.listener.clone())),
             expiry: Expiry::new(shards.min(8)),
@@ -156,10 +156,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
     /// time, for a pass over its entries.
     pub fn exchange(&self, factory: &dyn PolicyFactory) {
         let mut name = self.strategy.write();
-        let share = share_of(self.room.total(), self.parts.len());
-        for (number, part) in self.parts.iter().enumerate() {
-            let shape = PolicyShape::new(share, self.entries, number as u64);
-            part.shard.write().exchange(factory.create(&shape), &self.room);
+        let policies = policies(factory, self.room.total(), self.parts.len(), self.entries);
+        for (part, policy) in self.parts.iter().zip(policies) {
+            part.shard.write().exchange(policy, &self.room);
         }
         *name = factory.name().into();
     }
@@ -399,6 +398,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for PolicyStore<K, 
             refusals: self.exit.refusals.load(Ordering::Relaxed),
         }
     }
+}
+
+/// A policy for each of so many shards of so many entries.
+fn policies(
+    factory: &dyn PolicyFactory,
+    total: u64,
+    shards: usize,
+    entries: usize,
+) -> impl Iterator<Item = Box<dyn EvictionPolicy>> {
+    let shape = |number: usize| PolicyShape::new(share_of(total, shards), entries, number as u64);
+    let shapes: Vec<_> = (0..shards).map(shape).collect();
+    let mut made = factory.create_all(&shapes).into_iter();
+    // A factory that gives too few is asked for one at a time.
+    shapes.into_iter().map(move |shape| made.next().unwrap_or_else(|| factory.create(&shape)))
 }
 
 /// What a policy is told that its shard may hold.

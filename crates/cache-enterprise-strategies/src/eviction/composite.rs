@@ -94,19 +94,29 @@ impl PolicyFactory for Composite {
     }
 
     fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
-        let members = self.members.iter().enumerate().map(|(at, (factory, votes))| {
-            // Members that roll dice must not roll the same.
-            let seed = shape.seed.wrapping_add(at as u64);
-            let policy = factory.create(&PolicyShape::new(shape.capacity, shape.entries, seed));
-            let hits = match policy.recording() {
-                Recording::Marks { max } => Hits::Counted(Marks { max, counts: Vec::new() }),
-                Recording::Queue => Hits::Told,
-                Recording::Nothing => Hits::Ignored,
-            };
-            Member { policy, hits, gain: *votes, votes: 0.0 }
-        });
+        let members =
+            self.members.iter().zip(0..).map(|((factory, votes), at)| {
+                Member::new(factory.create(&seeded(shape, at)), *votes)
+            });
         Box::new(Council { members: members.collect() })
     }
+
+    fn create_all(&self, shapes: &[PolicyShape]) -> Vec<Box<dyn EvictionPolicy>> {
+        let mut councils: Vec<Vec<Member>> = shapes.iter().map(|_| Vec::new()).collect();
+        for ((factory, votes), at) in self.members.iter().zip(0..) {
+            let shapes: Vec<_> = shapes.iter().map(|shape| seeded(shape, at)).collect();
+            for (members, policy) in councils.iter_mut().zip(factory.create_all(&shapes)) {
+                members.push(Member::new(policy, *votes));
+            }
+        }
+        let council = |members| Box::new(Council { members }) as Box<dyn EvictionPolicy>;
+        councils.into_iter().map(council).collect()
+    }
+}
+
+/// The shape for the member at this place: those that roll dice must not roll the same.
+fn seeded(shape: &PolicyShape, at: u64) -> PolicyShape {
+    PolicyShape::new(shape.capacity, shape.entries, shape.seed.wrapping_add(at))
 }
 
 /// The marks of one member: the store has one count a slot, and members clear it at different
@@ -158,6 +168,17 @@ struct Member {
     hits: Hits,
     gain: f64,
     votes: f64,
+}
+
+impl Member {
+    fn new(policy: Box<dyn EvictionPolicy>, gain: f64) -> Self {
+        let hits = match policy.recording() {
+            Recording::Marks { max } => Hits::Counted(Marks { max, counts: Vec::new() }),
+            Recording::Queue => Hits::Told,
+            Recording::Nothing => Hits::Ignored,
+        };
+        Self { policy, hits, gain, votes: 0.0 }
+    }
 }
 
 #[derive(Debug)]

@@ -85,6 +85,19 @@ fn a_composite_of_the_deaf_asks_for_no_hits() {
 }
 
 #[test]
+fn every_shard_gets_all_members() {
+    let shapes = [PolicyShape::new(4, 4, 1), PolicyShape::new(4, 4, 2), PolicyShape::new(4, 4, 3)];
+    for name in ["fifo+ttl", "lru+adaptive", "learned+fifo"] {
+        let factory = resolve(name).unwrap();
+        let together = factory.create_all(&shapes);
+        assert_eq!(together.len(), shapes.len());
+        for (policy, shape) in together.iter().zip(&shapes) {
+            assert_eq!(policy.recording(), factory.create(shape).recording(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn weights_divide_the_victims_where_nobody_agrees() {
     let members: [(std::sync::Arc<dyn PolicyFactory>, f64); 2] =
         [(std::sync::Arc::new(Fifo), 3.0), (std::sync::Arc::new(TtlFirst), 1.0)];
