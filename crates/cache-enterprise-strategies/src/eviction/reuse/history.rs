@@ -24,6 +24,13 @@ impl Name {
     }
 }
 
+impl Name {
+    /// Evenly spread, each name its own.
+    pub(super) const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
 /// Names and their pasts: 16 bytes a record at most.
 #[derive(Debug)]
 pub(super) struct History {

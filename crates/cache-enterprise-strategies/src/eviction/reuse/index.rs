@@ -1,6 +1,44 @@
 //! From the chance of a use at each age to what a place in the cache is worth.
 
-use super::age::{AGES, width};
+use super::age::{AGES, bucket, width};
+use super::past::{CLASSES, Past, Scale};
+
+/// What a request of residence is worth, by class and age.
+#[derive(Debug)]
+pub(super) struct Index {
+    scale: Scale,
+    /// Which group's index stands for a class.
+    shown: [u16; CLASSES],
+    /// Group by group.
+    worth: Vec<f32>,
+}
+
+impl Index {
+    /// Of so many groups of classes, nothing worth anything.
+    pub(super) fn new(scale: Scale, groups: usize) -> Self {
+        Self { scale, shown: [0; CLASSES], worth: vec![0.0; groups * AGES] }
+    }
+
+    pub(super) fn of_group(&mut self, group: usize) -> &mut [f32] {
+        &mut self.worth[group * AGES..(group + 1) * AGES]
+    }
+
+    /// The group's index stands for the class.
+    pub(super) fn show(&mut self, class: usize, group: u16) {
+        self.shown[class] = group;
+    }
+
+    /// What classes are made by.
+    pub(super) fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// What a request of residence is worth for a key of this past: uses.
+    pub(super) fn worth(&self, past: Past, now: u32) -> f32 {
+        let group = usize::from(self.shown[self.scale.class(past)]);
+        self.worth[group * AGES + usize::from(bucket(past.age(now)))]
+    }
+}
 
 /// Writes the Gittins index of each age: the most uses per request of residence that any way to
 /// wait from here on promises, `max over t of P(used within t) / E[min(time to the use, t)]`.

@@ -21,8 +21,10 @@ mod age;
 mod history;
 mod index;
 mod past;
+mod pool;
 mod progress;
 mod residents;
+mod rival;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -36,19 +38,20 @@ use cache_enterprise_core::{
 };
 
 use history::{History, Name};
-use past::{Past, Scale};
+use index::Index;
+use past::{Cell, Past};
+use pool::{Lesson, Pool, Report, STEP};
 use residents::{Resident, Residents};
-use tables::Tables;
+use rival::{Asked, Rival};
 
 /// Losers of a draw that take part in the next.
 const LEFT_OVER: usize = 2;
-/// The first tables are made after this many requests, later ones in twice the time each until
-/// the regular interval is reached.
-const FIRST_INTERVAL: u64 = 256;
 /// Fewer entries do not make the memory of uses shorter.
 const LEAST_ENTRIES: usize = 1_024;
-/// A census looks at about so many keys of either kind, and each stands for the others.
-const CENSUS: usize = 8_192;
+/// Uses that are noted until they are handed in; more are lost while others are in the way.
+const USES: usize = 8_192;
+/// Requests after which a shard that found another handing in tries again.
+const RETRY: u64 = 64;
 
 /// What distinguishes the policies made of reuse tables.
 #[derive(Clone, Copy, Debug)]
@@ -75,103 +78,161 @@ pub(super) struct ReusePolicy {
     settings: Settings,
     seed: u64,
     random: u64,
-    /// Requests so far, by which ages are counted.
-    now: u32,
+    /// Requests to the store so far, in 1 / [`STEP`], as far as the shard can tell from its own:
+    /// ages are counted by it.
+    clock: u64,
+    stride: u64,
     residents: Residents,
     history: History,
     /// The key that arrived and is neither in nor refused.
     newcomer: Option<(Name, Past)>,
     left_over: [Slot; LEFT_OVER],
-    tables: Tables,
-    scale: Scale,
-    /// Requests since the tables were made, and when they are made next.
+    /// What all shards learned, and where they meet.
+    index: Arc<Index>,
+    pool: Arc<Pool>,
+    shard: usize,
+    /// Uses that were not handed in yet.
+    uses: Vec<Cell>,
+    /// Requests since the last report, and at how many the next is due.
     since: u64,
-    interval: u64,
-    /// Uses of known keys so far, and who is told of them.
-    data_points: u64,
+    due: u64,
     progress: Arc<Progress>,
     told: bool,
+    /// Recency beside few entries.
+    rival: Option<Box<Rival>>,
     /// Entries that fit: as expected when made or resized, and as found since room was missing.
     entries: usize,
     capacity: u64,
+    /// The weight of what is resident.
+    weight: u64,
     full: bool,
     /// The mean of the loads that were measured, in microseconds.
     mean_load: f32,
 }
 
 impl ReusePolicy {
-    pub(super) fn new(settings: Settings, shape: &PolicyShape, progress: Arc<Progress>) -> Self {
+    /// The policies of the shards of one store, which learn together.
+    pub(super) fn of_store(
+        settings: Settings,
+        shapes: &[PolicyShape],
+        progress: &Arc<Progress>,
+    ) -> Vec<Box<dyn EvictionPolicy>> {
+        let pool = Pool::new(settings, shapes.iter().map(|shape| shape.entries));
+        let history_least = settings.history_least / shapes.len().max(1);
+        let settings = Settings { history_least, ..settings };
+        let policy = |(shard, shape)| {
+            let meets = (Arc::clone(&pool), shard);
+            Box::new(Self::new(settings, shape, meets, Arc::clone(progress))) as _
+        };
+        shapes.iter().enumerate().map(policy).collect()
+    }
+
+    /// The policy of a shard that learns alone.
+    pub(super) fn alone(settings: Settings, shape: &PolicyShape, progress: Arc<Progress>) -> Self {
+        Self::new(settings, shape, (Pool::new(settings, [shape.entries]), 0), progress)
+    }
+
+    /// The policy of the shard of this number, among those that meet in `pool`.
+    fn new(
+        settings: Settings,
+        shape: &PolicyShape,
+        (pool, shard): (Arc<Pool>, usize),
+        progress: Arc<Progress>,
+    ) -> Self {
         progress.joined();
         let entries = shape.entries.max(1);
+        let Lesson { index, due, stride, is_small, .. } = pool.first();
         Self {
             seed: shape.seed,
             random: shape.seed | 1,
-            now: 0,
+            clock: 0,
+            stride,
             residents: Residents::with_capacity(entries),
             history: History::new(history_most(&settings, entries)),
             newcomer: None,
             left_over: [Slot(u32::MAX); LEFT_OVER],
-            tables: Tables::new(),
-            scale: Scale::new(entries, settings.both_gaps),
+            index,
+            pool,
+            shard,
+            uses: Vec::new(),
             since: 0,
-            interval: FIRST_INTERVAL,
-            data_points: 0,
+            due,
             progress,
             told: false,
+            rival: is_small.then(Box::default),
             entries,
             capacity: shape.capacity,
+            weight: 0,
             full: false,
             mean_load: 0.0,
             settings,
         }
     }
 
-    /// A request: time goes on, and tables grow old.
+    const fn now(&self) -> u32 {
+        (self.clock / STEP) as u32
+    }
+
+    /// A request: time goes on, and what was seen is handed in.
     fn tick(&mut self) {
-        self.now = self.now.wrapping_add(1);
+        self.clock = self.clock.wrapping_add(self.stride);
         self.since += 1;
-        if self.since >= self.interval {
-            self.learn();
+        if self.since >= self.due {
+            self.hand_in();
         }
     }
 
-    fn learn(&mut self) {
+    fn hand_in(&mut self) {
         if self.full && self.residents.len() > 0 {
             self.entries = self.residents.len();
-            self.scale = Scale::new(self.entries, self.settings.both_gaps);
         }
-        let Self { tables, residents, history, scale, now, .. } = self;
-        let (scale, now) = (*scale, *now);
-        let memory = self.entries.max(LEAST_ENTRIES) as f64 * 2.0 / self.settings.learning_rate;
-        let kept = (-(self.since as f64) / memory).exp();
-        let coarse = self.data_points < self.settings.min_data_points;
-        tables.rebuild(memory, coarse, |census| {
-            let step = residents.len().div_ceil(CENSUS).max(1);
-            for past in residents.sample(step) {
-                census.count(scale.class(past), past.age(now), step);
-            }
-            // Odd, so that no place of a set is preferred.
-            let step = history.places().div_ceil(CENSUS) | 1;
-            for past in history.sample(step) {
-                census.count(scale.class(past), past.age(now), step);
-            }
-        });
-        tables.fade(kept);
-        if !coarse {
+        let report = Report {
+            shard: self.shard,
+            requests: self.since,
+            uses: &self.uses,
+            entries: self.entries,
+            residents: &self.residents,
+            history: &self.history,
+            now: self.now(),
+        };
+        let Some(lesson) = self.pool.hand_in(&report) else {
+            self.due += RETRY;
+            return;
+        };
+        if lesson.is_fine {
             self.progress.learned(&mut self.told);
         }
+        if lesson.is_small != self.rival.is_some() {
+            self.rival = lesson.is_small.then(Box::default);
+        }
+        self.index = lesson.index;
+        self.stride = lesson.stride;
+        self.due = lesson.due;
         self.since = 0;
-        self.interval = (self.interval * 2).min(self.settings.interval);
+        self.uses.clear();
     }
 
     fn used(&mut self, past: &mut Past) {
-        self.tables.used(self.scale.class(*past), past.age(self.now));
-        self.data_points += 1;
-        past.used(self.now);
+        if self.uses.len() < USES {
+            self.uses.push(self.index.scale().cell(*past, self.now()));
+        }
+        past.used(self.now());
     }
 
     fn worth(&self, past: Past, factor: f32) -> f32 {
-        self.tables.worth(self.scale, past, self.now) * factor
+        if self.rival.as_ref().is_some_and(|rival| rival.leads()) {
+            return factor / (past.age(self.now()) as f32 + 1.0);
+        }
+        self.index.worth(past, self.now()) * factor
+    }
+
+    /// Shows a request to the rival.
+    fn compare(&mut self, name: Name, factor: f32, weight: u32, hit: bool) {
+        if let Some(rival) = &mut self.rival {
+            let worth = factor * weight as f32;
+            let room = if self.full { self.weight } else { self.capacity };
+            rival.asked(Asked { name, weight, worth, hit }, self.entries, room);
+        }
     }
 
     /// What a use is worth over a use of others, for each unit of weight.
@@ -187,6 +248,12 @@ impl ReusePolicy {
         }
         // Far from where products of it would be infinite.
         factor.clamp(1e-20, 1e20)
+    }
+
+    fn take_out(&mut self, slot: Slot) -> Option<Resident> {
+        let removed = self.residents.remove(slot)?;
+        self.weight -= u64::from(removed.weight);
+        Some(removed)
     }
 
     /// A place among residents, each equally likely (xorshift of Marsaglia, 2003).
@@ -216,7 +283,7 @@ impl EvictionPolicy for ReusePolicy {
     fn arrive(&mut self, newcomer: &Candidate) {
         // One that was neither taken in nor refused, such as one too heavy for the shard.
         if let Some((name, past)) = self.newcomer.take() {
-            self.history.put(name, past, self.now);
+            self.history.put(name, past, self.now());
         }
         self.tick();
         let name = Name::new(newcomer.hash, self.seed);
@@ -225,8 +292,10 @@ impl EvictionPolicy for ReusePolicy {
                 self.used(&mut past);
                 past
             }
-            None => Past::new(self.now),
+            None => Past::new(self.now()),
         };
+        let factor = self.factor(newcomer);
+        self.compare(name, factor, weight_of(newcomer), false);
         self.newcomer = Some((name, past));
     }
 
@@ -250,7 +319,7 @@ impl EvictionPolicy for ReusePolicy {
             let factor = self.factor(candidate);
             if self.worth(past, factor) < lowest.worths[0] {
                 self.newcomer = None;
-                self.history.put(name, past, self.now);
+                self.history.put(name, past, self.now());
                 self.left_over.copy_from_slice(&lowest.slots[..LEFT_OVER]);
                 return Verdict::Refuse;
             }
@@ -262,16 +331,19 @@ impl EvictionPolicy for ReusePolicy {
     fn insert(&mut self, slot: Slot, newcomer: &Candidate) {
         let name = Name::new(newcomer.hash, self.seed);
         let arrived = self.newcomer.take().filter(|(arrived, _)| *arrived == name);
-        let past = arrived.map_or(Past::new(self.now), |(_, past)| past);
+        let past = arrived.map_or(Past::new(self.now()), |(_, past)| past);
         let factor = self.factor(newcomer);
-        self.residents.remove(slot);
-        self.residents.insert(Resident { slot, name, past, factor });
+        self.take_out(slot);
+        let weight = weight_of(newcomer);
+        self.weight += u64::from(weight);
+        self.residents.insert(Resident { slot, name, past, factor, weight });
     }
 
     fn hit(&mut self, slot: Slot) {
         self.tick();
         let Some(resident) = self.residents.of(slot) else { return };
-        let mut past = resident.past;
+        let Resident { name, mut past, factor, weight, .. } = *resident;
+        self.compare(name, factor, weight, true);
         self.used(&mut past);
         if let Some(resident) = self.residents.of_mut(slot) {
             resident.past = past;
@@ -280,16 +352,19 @@ impl EvictionPolicy for ReusePolicy {
 
     fn update(&mut self, slot: Slot, candidate: &Candidate) {
         let factor = self.factor(candidate);
+        let weight = weight_of(candidate);
         if let Some(resident) = self.residents.of_mut(slot) {
             resident.factor = factor;
+            self.weight = self.weight + u64::from(weight) - u64::from(resident.weight);
+            resident.weight = weight;
         }
     }
 
     fn remove(&mut self, slot: Slot, cause: RemovalCause) {
-        if let Some(removed) = self.residents.remove(slot)
+        if let Some(removed) = self.take_out(slot)
             && cause == RemovalCause::Evicted
         {
-            self.history.put(removed.name, removed.past, self.now);
+            self.history.put(removed.name, removed.past, self.now());
         }
     }
 
@@ -297,13 +372,13 @@ impl EvictionPolicy for ReusePolicy {
         let share = capacity as f64 / self.capacity.max(1) as f64;
         self.entries = ((self.entries as f64 * share) as usize).max(1);
         self.capacity = capacity;
-        self.scale = Scale::new(self.entries, self.settings.both_gaps);
-        self.history.resize(history_most(&self.settings, self.entries), self.now);
+        self.due = self.since;
+        self.history.resize(history_most(&self.settings, self.entries), self.now());
     }
 
     fn account(&self, slot: Slot) -> Option<String> {
         let resident = self.residents.of(slot)?;
-        let (uses, age) = (resident.past.uses(), resident.past.age(self.now));
+        let (uses, age) = (resident.past.uses(), resident.past.age(self.now()));
         // What leaves is about the worst of those that are drawn.
         let own = self.worth(resident.past, resident.factor);
         let all = (0..self.residents.len()).map(|place| self.residents.at(place));
@@ -313,6 +388,11 @@ impl EvictionPolicy for ReusePolicy {
             "{uses} uses, the last {age} requests ago; it promises more than {percent} % do"
         ))
     }
+}
+
+/// A weight as it is kept of a resident.
+fn weight_of(candidate: &Candidate) -> u32 {
+    u32::try_from(candidate.weight).unwrap_or(u32::MAX)
 }
 
 /// The lowest of what was offered, and those after it, lowest first.

@@ -1,6 +1,6 @@
 //! What is remembered of the use of one key, and which keys are taken to behave alike.
 
-use super::age::bucket;
+use super::age::{AGES, bucket};
 
 /// Stands for a gap that did not happen yet.
 const NEVER: u8 = u8::MAX;
@@ -52,6 +52,18 @@ impl Past {
     }
 }
 
+/// A class and an age: where in the tables something counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cell(u16);
+
+const _: () = assert!(CLASSES * AGES <= u16::MAX as usize);
+
+impl Cell {
+    pub(super) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Tells gaps apart relative to how many entries fit, so that what is learned at one size means
 /// the same at another.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +76,11 @@ pub(super) struct Scale {
 impl Scale {
     pub(super) fn new(entries: usize, both_gaps: bool) -> Self {
         Self { entries: bucket(u32::try_from(entries.max(1)).unwrap_or(u32::MAX)), both_gaps }
+    }
+
+    /// Where a key with this past counts now.
+    pub(super) fn cell(self, past: Past, now: u32) -> Cell {
+        Cell((self.class(past) * AGES + usize::from(bucket(past.age(now)))) as u16)
     }
 
     /// The class of a key with this past, below [`CLASSES`].

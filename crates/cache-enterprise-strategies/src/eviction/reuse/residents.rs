@@ -16,6 +16,8 @@ pub(super) struct Resident {
     pub(super) past: Past,
     /// What a use of it is worth over a use of others, for each unit of its weight.
     pub(super) factor: f32,
+    /// Its weight, as far as 32 bits hold it.
+    pub(super) weight: u32,
 }
 
 /// Residents in no order, and where each slot's resident stands.

@@ -1,9 +1,9 @@
 //! How soon keys of each class come back, learned from every use, and what follows for those
 //! that are resident.
 
-use super::age::{AGES, bucket, width};
-use super::index::gittins;
-use super::past::{CLASSES, Past, Scale, fallbacks};
+use super::age::{AGES, width};
+use super::index::{Index, gittins};
+use super::past::{CLASSES, Cell, Scale, fallbacks};
 
 /// What one use counts for in `uses`, in fixed point, so that a hit adds an integer.
 const USE: u32 = 256;
@@ -16,99 +16,83 @@ const FIRST_WEIGHT: f32 = 16.0;
 /// No class is surer of a use than this.
 const SUREST: f32 = 0.99;
 
-/// Counts of uses by class and age, and the index that was last made from them.
+/// Counts of uses by class and age, and of keys that wait.
 ///
-/// A use counts at the age it came at; keys that wait still are counted at the age they reached
-/// (a census, see [`Census`]). From both follows the chance of a use at each age given that it
-/// was reached, as of right-censored lives (Kaplan and Meier, 1958): keys that were never used
-/// again tell as much as those that were. As older uses fade, lives enter late as well: a key
-/// counts at an age in so far as it was at that age within the time that is remembered.
+/// A use counts at the age it came at; keys that wait still are counted at the age they reached,
+/// by a census. From both follows the chance of a use at each age given that it was reached, as of
+/// right-censored lives (Kaplan and Meier, 1958): keys that were never used again tell as much as
+/// those that were. As older uses fade, lives enter late as well: a key counts at an age in so far
+/// as it was at that age within the time that is remembered.
 #[derive(Debug)]
 pub(super) struct Tables {
     /// Uses, class by class, in units of 1 / [`USE`].
     uses: Vec<u32>,
+    /// Keys that wait for their next use, class by class, each counting for the keys it stands for.
+    waiting: Vec<f32>,
     fallbacks: Vec<u16>,
-    /// Which group's index stands for a class.
-    shown: Vec<u16>,
-    /// Indexes, group by group.
-    index: Vec<f32>,
     /// The chances behind the indexes, group by group.
     hazards: Vec<[f32; AGES]>,
-    /// Uses and waiting keys, group by group, while a rebuild runs.
+    /// Uses and waiting keys, group by group, while an index is made.
     sums: Vec<[f32; 2 * AGES]>,
-    census: Census,
-}
-
-/// Keys that wait for their next use, by class and age, each counting for the keys it stands for.
-#[derive(Debug)]
-pub(super) struct Census(Vec<f32>);
-
-impl Census {
-    /// Counts a key, which stands for so many.
-    pub(super) fn count(&mut self, class: usize, age: u32, keys: usize) {
-        self.0[class * AGES + usize::from(bucket(age))] += keys as f32;
-    }
 }
 
 impl Tables {
     pub(super) fn new() -> Self {
         let fallbacks = fallbacks();
         let groups = fallbacks.len();
-        let mut tables = Self {
+        Self {
             uses: vec![0; CLASSES * AGES],
-            shown: vec![(groups - 1) as u16; CLASSES],
-            index: vec![0.0; groups * AGES],
+            waiting: vec![0.0; CLASSES * AGES],
             hazards: vec![[0.0; AGES]; groups],
             sums: vec![[0.0; 2 * AGES]; groups],
-            census: Census(vec![0.0; CLASSES * AGES]),
             fallbacks,
-        };
-        tables.rebuild(f64::INFINITY, true, |_| {});
-        tables
+        }
     }
 
-    /// A key of the class was used again at this age.
-    pub(super) fn used(&mut self, class: usize, age: u32) {
-        let count = &mut self.uses[class * AGES + usize::from(bucket(age))];
-        *count = count.saturating_add(USE);
+    /// Keys were used again, each of its class and at its age.
+    pub(super) fn add(&mut self, uses: &[Cell]) {
+        for cell in uses {
+            let count = &mut self.uses[cell.index()];
+            *count = count.saturating_add(USE);
+        }
     }
 
-    /// What a request of residence is worth for a key of this past: uses.
-    pub(super) fn worth(&self, scale: Scale, past: Past, now: u32) -> f32 {
-        let group = usize::from(self.shown[scale.class(past)]);
-        self.index[group * AGES + usize::from(bucket(past.age(now)))]
+    /// A new census begins.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.fill(0.0);
     }
 
-    /// Makes the indexes anew. `memory` is the mean age in requests of what is counted, `take_census`
-    /// counts the keys that wait, and where `coarse`, each class shows what it falls back on.
-    pub(super) fn rebuild(
-        &mut self,
-        memory: f64,
-        coarse: bool,
-        take_census: impl FnOnce(&mut Census),
-    ) {
-        self.census.0.fill(0.0);
-        take_census(&mut self.census);
+    /// Keys wait, each for so many.
+    pub(super) fn add_waiting(&mut self, keys: &[Cell], step: usize) {
+        for cell in keys {
+            self.waiting[cell.index()] += step as f32;
+        }
+    }
+
+    /// The index that follows. `memory` is the mean age in requests of what is counted, and where
+    /// `coarse`, each class shows what it falls back on.
+    pub(super) fn index(&mut self, scale: Scale, memory: f64, coarse: bool) -> Index {
         self.sum_up();
         let kept: [f32; AGES] = std::array::from_fn(|age| (-width(age) / memory).exp() as f32);
         let groups = self.fallbacks.len();
+        let mut index = Index::new(scale, groups);
         for group in (0..groups).rev() {
             let seen: f32 = self.sums[group].iter().sum();
             let last = group + 1 == groups;
-            if group < CLASSES {
-                let own = seen >= 1.0 && (!coarse || group == 0);
-                self.shown[group] = if own { group as u16 } else { self.fallbacks[group] };
-            }
+            let own = group >= CLASSES || seen >= 1.0 && (!coarse || group == 0);
             if !last && seen < 1.0 {
                 self.hazards[group] = self.hazards[usize::from(self.fallbacks[group])];
             } else {
                 self.estimate(group, &kept);
             }
-            if group >= CLASSES || usize::from(self.shown[group]) == group {
-                let index = &mut self.index[group * AGES..(group + 1) * AGES];
-                gittins(&self.hazards[group], index);
+            if own {
+                gittins(&self.hazards[group], index.of_group(group));
+            }
+            if group < CLASSES {
+                index.show(group, if own { group as u16 } else { self.fallbacks[group] });
             }
         }
+        index
     }
 
     /// Forgets all but this share of what was counted.
@@ -129,7 +113,7 @@ impl Tables {
                 for (sum, count) in uses.iter_mut().zip(&self.uses[own.clone()]) {
                     *sum = *count as f32 / USE as f32;
                 }
-                waiting.copy_from_slice(&self.census.0[own]);
+                waiting.copy_from_slice(&self.waiting[own]);
             }
         }
         for group in 0..self.sums.len() - 1 {

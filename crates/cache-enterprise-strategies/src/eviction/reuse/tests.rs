@@ -193,7 +193,7 @@ fn the_past_of_a_bounded_number_of_keys_is_known() {
     for (settings, most) in [(Adaptive::default().settings(), 4_096), (learned(), 8_192)] {
         for (entries, bound) in [(100, most), (4_000, 4_000 * settings.history)] {
             let shape = PolicyShape::new(entries as u64, entries, 1);
-            let policy = Box::new(ReusePolicy::new(settings, &shape, Arc::default()));
+            let policy = Box::new(ReusePolicy::alone(settings, &shape, Arc::default()));
             let mut shard = Shard::new(policy, entries as u64);
             for key in 0..50_000 {
                 shard.request(key % 40_000);
@@ -201,6 +201,58 @@ fn the_past_of_a_bounded_number_of_keys_is_known() {
                 assert!(known <= bound, "{known} of {bound}");
             }
         }
+    }
+}
+
+/// Requests to the shards of one store, each key to its own; the misses.
+fn misses_of_store(
+    factory: &dyn PolicyFactory,
+    shards: u64,
+    keys: impl Iterator<Item = u64>,
+) -> usize {
+    let shapes: Vec<_> = (0..shards).map(|seed| PolicyShape::new(150, 150, seed)).collect();
+    let policies = factory.create_all(&shapes);
+    let mut shards: Vec<_> = policies.into_iter().map(|policy| Shard::new(policy, 150)).collect();
+    let count = shards.len() as u64;
+    keys.filter(|key| !shards[(spread(*key) % count) as usize].request(*key)).count()
+}
+
+#[test]
+fn shards_of_one_store_know_what_the_others_saw() {
+    // The hot shard has learned that keys seen twice are worth keeping before the others began.
+    for factory in factories() {
+        let shapes: Vec<_> = (0..8).map(|seed| PolicyShape::new(150, 150, seed)).collect();
+        let together = factory.create_all(&shapes);
+        let alone: Vec<_> = shapes.iter().map(|shape| factory.create(shape)).collect();
+        let [together, alone] = [together, alone].map(|policies| {
+            let mut shards: Vec<_> =
+                policies.into_iter().map(|policy| Shard::new(policy, 150)).collect();
+            let mut random = random(29);
+            let mut request = |shard: &mut Shard<dyn EvictionPolicy>, at: u64| {
+                let key = if at.is_multiple_of(2) { random() % 120 } else { 1_000 + at };
+                usize::from(!shard.request(key))
+            };
+            let (taught, untaught) = shards.split_at_mut(7);
+            for at in 0..40_000 {
+                request(&mut taught[at as usize % 7], at / 7);
+            }
+            (0..2_000).map(|at| request(&mut untaught[0], at)).sum::<usize>()
+        });
+        assert!(together < alone, "{}: {together} and {alone} misses", factory.name());
+    }
+}
+
+#[test]
+fn a_store_of_one_thread_chooses_the_same_each_time() {
+    for factory in factories() {
+        let keys = || {
+            let mut random = random(31);
+            (0..60_000).map(move |_| random() % 90 * (random() % 90))
+        };
+        let first = misses_of_store(&*factory, 4, keys());
+        assert_eq!(first, misses_of_store(&*factory, 4, keys()));
+        let one = misses(&*factory, 600, keys());
+        assert!(first < one + one / 20, "{}: {first} misses, {one} of one shard", factory.name());
     }
 }
 
@@ -235,7 +287,7 @@ proptest! {
     fn knows_exactly_what_is_resident(steps in steps(), seed in any::<u64>(), full in any::<bool>()) {
         let settings = if full { learned() } else { Adaptive::default().settings() };
         let shape = PolicyShape::new(200, 50, seed);
-        let mut shard = Shard::new(Box::new(ReusePolicy::new(settings, &shape, Arc::default())), 200);
+        let mut shard = Shard::new(Box::new(ReusePolicy::alone(settings, &shape, Arc::default())), 200);
         for step in steps {
             match step {
                 Step::Request(key, weight) => {
