@@ -9,7 +9,7 @@
 //! rounds of its entries; then what was learned meanwhile has its next try. Where that fails too,
 //! the next pause is twice as long.
 
-use super::super::ghosts::Ghosts;
+use super::super::ghosts::{Ghosts, Name as Listed};
 use super::history::Name;
 
 /// Uses for each entry that recency must be ahead by.
@@ -92,7 +92,7 @@ impl Rival {
             self.weight -= u64::from(oldest);
             self.held.forget_oldest();
         }
-        self.held.push(key, asked.weight, names);
+        self.held.push(Listed::of(key), asked.weight, names);
         self.weight += u64::from(asked.weight);
         had.is_some()
     }
