@@ -1,5 +1,5 @@
 //! What adaptive compression leaves of a seeded mix of data, and what it costs, beside each fixed
-//! compressor. Prints the table of `docs/learning.md`.
+//! compressor.
 //!
 //! ```text
 //! cargo run --release -p cache-enterprise-engine --features tiers --example compression_choices
