@@ -25,6 +25,9 @@ static SPEC: CacheSpec<u64, Stamp> =
 /// simulated milliseconds in every process, are a third of what a schedule costs.
 const L1: Capacity = Capacity::entries(32);
 
+/// Room for a stamp in its envelope.
+const PUSH_MAX: usize = 512;
+
 /// Starts managers of this workspace.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine;
@@ -32,7 +35,7 @@ pub struct Engine;
 #[async_trait]
 impl Subject for Engine {
     async fn start(&self, parts: Parts) -> Result<Arc<dyn Process>> {
-        let Parts { clock, tiers, bus, near_life, seed } = parts;
+        let Parts { clock, tiers, bus, pushes, near_life, seed } = parts;
         let options = Options { l1_ttl: near_life, ..Options::NONE };
         let mut tiers = tiers.into_iter().map(|tier| level(tier, near_life));
         let first = tiers.next().expect("a plan has a tier");
@@ -46,7 +49,8 @@ impl Subject for Engine {
             builder = builder.tier(tier);
         }
         if let Some(bus) = bus {
-            builder = builder.bus(Carried(bus));
+            let push_max = if pushes { PUSH_MAX } else { 0 };
+            builder = builder.bus(Carried(bus)).push_max(push_max);
         }
         let manager = builder.codec(Stamps).build().await?;
         let cache = manager.open(&SPEC)?;
@@ -95,6 +99,10 @@ impl Bus for Carried {
         self.0.publish(manager, frame).await
     }
 
+    async fn publish_with(&self, manager: &str, frame: Bytes, values: Bytes) -> Result<()> {
+        self.0.publish_with(manager, frame, values).await
+    }
+
     async fn listen(&self, manager: &str) -> Result<Box<dyn Listener>> {
         self.0.listen(manager).await
     }
@@ -139,10 +147,15 @@ impl Manager {
             }
             Form::Detached => {
                 let (loader, plan) = (loader.clone(), plan.clone());
-                let load = move |context: LoadContext<_>| async move {
+                let load = move |context: LoadContext<Stamp>| async move {
                     let value = loader.load(key, &plan).await?;
+                    let revision = value.generation.to_string();
+                    if context.etag() == Some(&revision) {
+                        return Ok(context.not_modified());
+                    }
                     tag(key).into_iter().for_each(|tag| context.tag(tag));
-                    Ok(value)
+                    context.keep_etag(revision);
+                    Ok(context.value(value))
                 };
                 fetch.detached(load).await
             }

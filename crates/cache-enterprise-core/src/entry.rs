@@ -154,7 +154,8 @@ pub struct Entry<V> {
     /// expiry, or is watched.
     fresh: AtomicU64,
     version: AtomicU64,
-    /// Creation in milliseconds, shifted left by 8; the low byte holds unit and priority.
+    /// Creation in milliseconds, shifted left by 8; the low byte holds unit, priority, and whether
+    /// the fresh life was ended before its date.
     birth: AtomicU64,
     keep_for: AtomicU32,
     weight: u32,
@@ -169,6 +170,7 @@ const FRESH_FOR_EVER: u64 = NEVER >> 1;
 const MORE_BIT: u64 = 1;
 const UNIT_BITS: u64 = 0x1f;
 const PRIORITY_SHIFT: u32 = 5;
+const ENDED_BIT: u64 = 1 << 7;
 
 impl<V> Entry<V> {
     /// An entry that was last checked at `checked` (see
@@ -391,11 +393,35 @@ impl<V> Entry<V> {
     /// Ends the fresh part of the life at `now`; the entry stays usable as a fallback until it
     /// expires.
     pub fn end_freshness(&self, now: Millis) {
+        self.birth.fetch_or(ENDED_BIT, Ordering::Relaxed);
         if let Carried::Boxed(boxed) = &self.carried {
             boxed.fresh_until.fetch_min(now, Ordering::Relaxed);
         }
         let idle = self.fresh.load(Ordering::Relaxed) & MORE_BIT;
         self.fresh.fetch_min(now.min(FRESH_FOR_EVER) << 1 | idle, Ordering::Relaxed);
+    }
+
+    /// Whether its fresh life was ended, as by an invalidation that is soft, and is not just over;
+    /// no more once it is renewed.
+    ///
+    /// ```
+    /// use cache_enterprise_core::{Dates, Entry, Sequence, secs};
+    ///
+    /// let entry = Entry::new("Ada", Sequence(1), 0, Dates::lasting(0, Some(secs(5))));
+    /// assert!(!entry.is_ended());
+    /// entry.end_freshness(1_000);
+    /// assert!(entry.is_ended());
+    /// ```
+    pub fn is_ended(&self) -> bool {
+        self.birth.load(Ordering::Relaxed) & ENDED_BIT != 0
+    }
+
+    /// When it is loaded anew before its fresh life is over.
+    pub fn early(&self) -> Option<Early> {
+        match &self.carried {
+            Carried::Boxed(boxed) => boxed.early(),
+            _ => None,
+        }
     }
 
     /// Gives the value another life, because its origin confirmed it: new dates, the version of

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::EpochCell;
 use cache_enterprise_core::{
-    CacheKey, Clock, Counter, KeySpace, LocalStore, Millis, RemovalCause, ResolvedCodec, ScopedRef,
-    Sequence, StoreStats, StoredKey,
+    CacheKey, Clock, Counter, KeySpace, LocalStore, Millis, RemovalCause, ResolvedCodec, Result,
+    ScopedRef, Sequence, StoreStats, StoredKey,
 };
 use cache_enterprise_memory::Level1Store;
 use cache_enterprise_strategies::CacheStrategy;
@@ -181,6 +181,30 @@ pub struct CacheStats {
 }
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// The cache of `core`, called `name` in stored keys, as `tenant` sees it.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        tenant: &Arc<TenantState>,
+        core: Arc<CacheCore<K, V>>,
+        name: &str,
+        route: Option<Arc<Route>>,
+    ) -> Result<Self> {
+        let space = KeySpace::new(&shared.name, &tenant.name, name)?;
+        let holding = core.holdings.of(tenant)?;
+        let store = Arc::clone(holding.values());
+        let view = View {
+            holding,
+            clock: shared.clock.clone(),
+            tenant: Arc::clone(tenant),
+            cell: tenant.epochs.cache_cell(name),
+            core,
+            space,
+            shared: Arc::clone(shared),
+            route,
+        };
+        Ok(Self { store, tenant_id: tenant.id, view: Arc::new(view) })
+    }
+
     /// The name of the cache.
     pub fn name(&self) -> &'static str {
         self.view.core.name
@@ -277,7 +301,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Periodic for CacheCore<K, V> {
     }
 
     fn heed(&self, tenant: &TenantState, name: &StoredKey, at: Sequence, ending: Ending) {
-        self.heed_key(tenant, name, at, ending, self.flights.now());
+        self.heed_key(tenant, name, at, ending, self.flights.now(), None);
     }
 
     fn stats(&self) -> CacheStats {

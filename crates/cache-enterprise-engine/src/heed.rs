@@ -1,7 +1,10 @@
 //! What other processes ended, found in level 1 of one cache.
 
+use std::sync::Arc;
+
 use cache_enterprise_core::{
-    CacheKey, LocalStore, Millis, RemovalCause, Scoped, ScopedRef, Sequence, StoredKey, mutant,
+    CacheKey, Entry, Freshness, LocalStore, Millis, RemovalCause, Scoped, ScopedRef, Sequence,
+    StoredKey, mutant,
 };
 
 use crate::cache::{CacheCore, Leaving};
@@ -17,9 +20,25 @@ pub(crate) enum Ending {
     Soft,
 }
 
+/// An entry that may take the place of a copy.
+pub(crate) struct Successor<V> {
+    /// The copy it was made for: no other gives way to it.
+    pub(crate) of: Arc<Entry<V>>,
+    pub(crate) entry: Arc<Entry<V>>,
+}
+
+impl<V> Successor<V> {
+    /// Whether `held` is the copy it was made for, which may have been ended or confirmed since.
+    fn succeeds(&self, held: &Arc<Entry<V>>, now: Millis) -> bool {
+        let is_older = held.version() < self.entry.version()
+            || mutant::breaks("a pushed value takes the place of an older one");
+        Arc::ptr_eq(held, &self.of) && is_older && held.freshness(now) == Freshness::Fresh
+    }
+}
+
 impl<K: CacheKey, V: Send + Sync + 'static> CacheCore<K, V> {
     /// Ends what level 1 has of a key that is older than `at`, and lets loads that began before
-    /// store nothing.
+    /// store nothing. Says whether `successor` took the place of what was ended.
     pub(crate) fn heed_key(
         &self,
         tenant: &TenantState,
@@ -27,9 +46,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> CacheCore<K, V> {
         at: Sequence,
         ending: Ending,
         now: Millis,
-    ) {
-        let Some(names) = &self.names else { return };
-        let Ok(holding) = self.holdings.of(tenant) else { return };
+        successor: Option<&Successor<V>>,
+    ) -> bool {
+        let Some(names) = &self.names else { return false };
+        let Ok(holding) = self.holdings.of(tenant) else { return false };
+        let mut has_successor = false;
         for key in names.keys(name) {
             if key.tenant != tenant.id {
                 continue;
@@ -42,14 +63,23 @@ impl<K: CacheKey, V: Send + Sync + 'static> CacheCore<K, V> {
             let is_older = |held: Sequence| {
                 held < at || mutant::breaks("versions of copies and notices are compared")
             };
-            let older = holding.values().peek(&key).filter(|held| is_older(held.version()));
-            match (older, ending) {
-                (Some(_), _) if mutant::breaks("a heard key leaves level 1") => {}
-                (Some(_), Ending::Hard) => {
+            let held = holding.values().peek(&key);
+            let is_succeeded =
+                |by: &&Successor<V>| held.as_ref().is_some_and(|held| by.succeeds(held, now));
+            let heir = successor.filter(is_succeeded);
+            let older = held.filter(|held| is_older(held.version()));
+            match (heir, older, ending) {
+                (Some(heir), ..) => {
+                    let entry = Arc::clone(&heir.entry);
+                    holding.values().insert(key.clone(), entry, &mut leaving);
+                    has_successor = true;
+                }
+                (None, Some(_), _) if mutant::breaks("a heard key leaves level 1") => {}
+                (None, Some(_), Ending::Hard) => {
                     holding.values().remove(&key, RemovalCause::Invalidated, &mut leaving);
                 }
-                (Some(held), Ending::Soft) => held.end_freshness(now),
-                (None, _) => {}
+                (None, Some(held), Ending::Soft) => held.end_freshness(now),
+                (None, None, _) => {}
             }
             if let Some(absences) = holding.absences() {
                 absences.remove(&key, RemovalCause::Invalidated, &mut absent);
@@ -57,6 +87,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> CacheCore<K, V> {
             drop(lock);
             drop((leaving, absent));
         }
+        has_successor
     }
 
     /// Lets go of the names of keys that are neither in level 1 nor being loaded.

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{
-    CacheKey, Capacity, CodecFor, Error, ErrorKind, KeySpace, MemoryOnly, Result, check_name,
+    CacheKey, Capacity, CodecFor, Error, ErrorKind, MemoryOnly, Result, check_name,
     saturating_millis,
 };
 
 use cache_enterprise_memory::Listener;
 
 use crate::builder::ManagerBuilder;
-use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic, View};
+use crate::cache::{Cache, CacheCore, CacheStats, Counts, Periodic};
 use crate::failures::Failures;
 use crate::flight::Flights;
 use crate::holding::Holdings;
@@ -152,21 +152,8 @@ impl<C> CacheManager<C> {
         }
         self.shared.routes.check_cache(spec.name())?;
         let name = name_in(self.route.as_ref(), spec.name());
-        let space = KeySpace::new(&self.shared.name, &self.tenant.name, &name)?;
         let core = self.core(&name, spec, listener)?;
-        let holding = core.holdings.of(&self.tenant)?;
-        let store = Arc::clone(holding.values());
-        let view = View {
-            holding,
-            clock: self.shared.clock.clone(),
-            tenant: Arc::clone(&self.tenant),
-            cell: self.tenant.epochs.cache_cell(&name),
-            core,
-            space,
-            shared: Arc::clone(&self.shared),
-            route: self.route.clone(),
-        };
-        Ok(Cache { store, tenant_id: self.tenant.id, view: Arc::new(view) })
+        Cache::new(&self.shared, &self.tenant, core, &name, self.route.clone())
     }
 
     /// The cache of `spec` as all tenants share it, registered under `name`.
@@ -228,7 +215,7 @@ impl<C> CacheManager<C> {
             types: std::any::type_name::<(K, V)>(),
             options: *spec.options(),
         };
-        self.shared.enlist(name, &registered.periodic)?;
+        self.shared.enlist(name, &core)?;
         caches.insert(name.to_owned(), registered);
         Ok(core)
     }

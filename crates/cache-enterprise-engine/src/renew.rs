@@ -93,8 +93,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         (answer, sealed.filter(|_| renewed.is_some()))
     }
 
-    /// Counts a confirmed value. The place from which a bus tells other processes
-    /// (`Change::Extended`).
+    /// Counts a confirmed value. Other processes are told once the tiers have it.
     fn note_renewal(&self) {
         self.view.core.counts.renewals.add(1);
     }

@@ -10,7 +10,8 @@ use cache_enterprise_core::KeySpace;
 use cache_enterprise_core::coherence::{EpochTarget, TenantEpochs};
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
-    CacheLevel, Capacity, Clock, Event, Millis, Observer, PlacementPolicy, Result, Sequence, mutant,
+    CacheKey, CacheLevel, Capacity, Clock, Event, Millis, Observer, PlacementPolicy, Result,
+    Sequence, mutant,
 };
 use cache_enterprise_strategies::StrategyRegistry;
 use hashbrown::HashMap;
@@ -18,7 +19,7 @@ use hashbrown::HashMap;
 use crate::builder::{ManagerBuilder, entropy};
 #[cfg(feature = "tiers")]
 use crate::bus::Broadcast;
-use crate::cache::Periodic;
+use crate::cache::{CacheCore, Periodic};
 use crate::dependency::Lineage;
 use crate::events::Hub;
 use crate::failover::Failover;
@@ -326,16 +327,20 @@ impl Shared {
     }
 
     /// Lets a cache that was just opened hear what other processes end.
-    pub(crate) fn enlist(&self, cache: &str, periodic: &Arc<dyn Periodic>) -> Result<()> {
+    pub(crate) fn enlist<K: CacheKey, V: Send + Sync + 'static>(
+        &self,
+        name: &str,
+        cache: &Arc<CacheCore<K, V>>,
+    ) -> Result<()> {
         #[cfg(feature = "tiers")]
         if let Some(broadcast) = &self.broadcast {
-            let space = KeySpace::new(&self.name, "", cache)?;
+            let space = KeySpace::new(&self.name, "", name)?;
             let stored = space.prefix();
             // `manager::cache:` with the escapes of stored keys.
             let name = stored.as_str().trim_end_matches(':').rsplit(':').next();
-            broadcast.enlist(name.unwrap_or_default(), Arc::clone(periodic));
+            broadcast.enlist(name.unwrap_or_default(), cache);
         }
-        let _ = (cache, periodic);
+        let _ = (name, cache);
         Ok(())
     }
 

@@ -31,6 +31,8 @@ enum Fault {
     MixesManagers,
     /// Long frames are cut short.
     TearsFrames,
+    /// Values come cut short.
+    TearsValues,
 }
 
 #[derive(Clone, Debug)]
@@ -56,17 +58,22 @@ impl Bus for Broken {
         "broken"
     }
 
-    async fn publish(&self, manager: &str, mut frame: Bytes) -> Result<()> {
+    async fn publish(&self, manager: &str, frame: Bytes) -> Result<()> {
+        self.publish_with(manager, frame, Bytes::new()).await
+    }
+
+    async fn publish_with(&self, manager: &str, mut frame: Bytes, mut values: Bytes) -> Result<()> {
         let number = self.published.fetch_add(1, Ordering::SeqCst);
         match self.fault {
             Fault::DropsFrames if number % 7 == 6 => return Ok(()),
             Fault::TearsFrames => frame.truncate(60_000),
+            Fault::TearsValues => values.truncate(values.len() / 2),
             Fault::ForgetsTheCut if self.is_cut.load(Ordering::SeqCst) => {
                 frame = [&[HIDDEN; 9][..], &frame].concat().into();
             }
             _ => {}
         }
-        self.bus.publish(self.channel(manager), frame).await
+        self.bus.publish_with(self.channel(manager), frame, values).await
     }
 
     async fn listen(&self, manager: &str) -> Result<Box<dyn Listener>> {
@@ -198,5 +205,8 @@ found! {
     ];
     torn_frames_are_found: TearsFrames by [
         frames_come_back_byte_for_byte,
+    ];
+    torn_values_are_found: TearsValues by [
+        frames_are_heard_with_their_own_values_or_without,
     ];
 }

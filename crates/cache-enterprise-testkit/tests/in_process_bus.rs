@@ -27,7 +27,9 @@ async fn hear(listener: &mut dyn Listener) -> (Vec<u32>, bool) {
     let (mut frames, mut is_lost, start) = (Vec::new(), false, Instant::now());
     loop {
         match listener.next().await {
-            Heard::Frame(frame) => frames.push(u32::from_le_bytes(frame[..].try_into().unwrap())),
+            Heard::Frame(frame) | Heard::Pushed { frame, .. } => {
+                frames.push(u32::from_le_bytes(frame[..].try_into().unwrap()))
+            }
             Heard::Current { age } if Instant::now() - age >= start => return (frames, is_lost),
             Heard::Current { .. } => {}
             Heard::Lost => is_lost = true,

@@ -48,6 +48,17 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// be published again.
     async fn publish(&self, manager: &str, frame: Bytes) -> Result<()>;
 
+    /// As [`publish`](Self::publish), with values beside the frame for those that hear it as it is
+    /// pushed. They are a favour, lost and not told of where a push is, and are never kept: who
+    /// hears the frame later hears it without them. A bus that does not push leaves them out.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    async fn publish_with(&self, manager: &str, frame: Bytes, values: Bytes) -> Result<()> {
+        let _ = values;
+        self.publish(manager, frame).await
+    }
+
     /// Starts to listen: everything published from now on is heard. Reconnects by itself.
     ///
     /// # Errors
@@ -69,6 +80,10 @@ impl<B: Bus + ?Sized> Bus for Arc<B> {
 
     async fn publish(&self, manager: &str, frame: Bytes) -> Result<()> {
         (**self).publish(manager, frame).await
+    }
+
+    async fn publish_with(&self, manager: &str, frame: Bytes, values: Bytes) -> Result<()> {
+        (**self).publish_with(manager, frame, values).await
     }
 
     async fn listen(&self, manager: &str) -> Result<Box<dyn Listener>> {
@@ -93,6 +108,13 @@ pub trait Listener: fmt::Debug + Send {
 pub enum Heard {
     /// Somebody published this, perhaps the listener's own process.
     Frame(Bytes),
+    /// Likewise, with what was given to [`Bus::publish_with`] beside it.
+    Pushed {
+        /// The frame.
+        frame: Bytes,
+        /// The values beside it.
+        values: Bytes,
+    },
     /// Everything published up to `age` ago was given. Comes several times a second while the bus
     /// can be heard.
     Current {

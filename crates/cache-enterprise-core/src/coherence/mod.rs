@@ -21,6 +21,6 @@ pub use cursor::{Cursor, LogId, Pushed};
 pub use epochs::{EpochCell, TagCells, TenantEpochs};
 pub use hearing::{Belief, Hearing};
 pub use lease::{Acquired, Lease, LeaseToken, LeasedPut};
-pub use notice::{Change, FRAME_NOTICES_MAX, Frame, Notice, SourceId};
+pub use notice::{Change, FRAME_NOTICES_MAX, FRAME_VALUES_MAX, Frame, Notice, SourceId};
 pub use sequence::{Sequence, SequenceCounter};
 pub use store::{EpochMark, EpochRecord, EpochStore, EpochTarget};

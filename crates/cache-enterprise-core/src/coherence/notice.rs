@@ -6,7 +6,10 @@
 //! text    length (u32) | UTF-8
 //! ```
 //!
-//! All integers are little-endian. docs/formats.md describes the kinds.
+//! values  for each value: place of its notice (u32) | length (u32) | bytes
+//!
+//! All integers are little-endian. docs/formats.md describes the kinds. Values travel beside the
+//! frame, so that a log keeps what has to be known and nothing else.
 
 use std::sync::Arc;
 
@@ -18,12 +21,17 @@ use crate::{Error, ErrorKind, Result, StoredKey};
 /// Most notices in a frame.
 pub const FRAME_NOTICES_MAX: usize = 512;
 
+/// Most bytes of values that travel beside a frame, and so the largest value that does.
+pub const FRAME_VALUES_MAX: usize = 64 * 1024;
+
 const VERSION: u8 = 1;
 const KEY: u8 = 1;
 const EXPIRED: u8 = 2;
 const EXTENDED: u8 = 3;
 const RAISED: u8 = 4;
 const SHORTEST_NOTICE: usize = 1 + 4 + 8;
+/// The date of what does not end.
+const ENDLESS: i64 = i64::MAX;
 
 /// Who published a frame: one manager in one process, drawn at random when it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +57,8 @@ pub enum Change {
     Key {
         /// The key as tiers store it.
         key: StoredKey,
-        /// The new value as tiers store it, for those that hold the old one.
+        /// The new value as tiers store it, for those that hold the old one. A favour: it may be
+        /// left out on the way.
         value: Option<Bytes>,
     },
     /// The fresh life of a key was ended; its value may answer as a fallback.
@@ -57,12 +66,19 @@ pub enum Change {
         /// The key as tiers store it.
         key: StoredKey,
     },
-    /// A value was found unchanged: whoever holds a version not older than this one's may keep it.
+    /// The origin confirmed a value, in a load that began at this number: whoever holds the value
+    /// of this etag in a version that is not newer may keep it for so long.
     Extended {
         /// The key as tiers store it.
         key: StoredKey,
-        /// New end of its fresh life, in wall milliseconds.
-        until_wall_ms: i64,
+        /// By what the origin tells the value from others.
+        etag: Arc<str>,
+        /// When the value was confirmed, in wall milliseconds.
+        from_wall_ms: i64,
+        /// New end of its fresh life, in wall milliseconds; `None` for no end.
+        until_wall_ms: Option<i64>,
+        /// New end of its life as a fallback, in wall milliseconds; `None` for no end.
+        expires_wall_ms: Option<i64>,
     },
     /// The epoch of a group was raised.
     Raised(EpochTarget),
@@ -111,6 +127,53 @@ impl Frame {
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a frame of the bus cannot be read"))
     }
 
+    /// Takes the values out of the notices, for those who hear the frame as it is pushed; what is
+    /// kept of it has none. No bytes where there are no values.
+    ///
+    /// ```
+    /// use cache_enterprise_core::KeySpace;
+    /// use cache_enterprise_core::coherence::{Change, Frame, Notice, Sequence, SourceId};
+    ///
+    /// let key = KeySpace::new("shop", "", "users")?.key(&7_u64)?;
+    /// let change = Change::Key { key, value: Some("Ada".into()) };
+    /// let notice = Notice { tenant: "".into(), at: Sequence(9), change };
+    /// let told = Frame { source: SourceId(1), notices: vec![notice] };
+    ///
+    /// let mut frame = told.clone();
+    /// let values = frame.take_values();
+    /// assert_ne!(frame, told);
+    /// frame.give_values(&values);
+    /// assert_eq!(frame, told);
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub fn take_values(&mut self) -> Bytes {
+        let mut values = Vec::new();
+        for (place, notice) in self.notices.iter_mut().enumerate() {
+            if let Change::Key { value, .. } = &mut notice.change
+                && let Some(value) = value.take()
+            {
+                values.extend_from_slice(&length(place));
+                values.extend_from_slice(&length(value.len()));
+                values.extend_from_slice(&value);
+            }
+        }
+        values.into()
+    }
+
+    /// Gives the notices the values that were taken out of them. What cannot be read is left out:
+    /// the notices say without it what has to be known.
+    pub fn give_values(&mut self, mut values: &[u8]) {
+        while let Ok(place) = values.try_get_u32_le()
+            && let Some(bytes) = slice(&mut values)
+        {
+            let notice = usize::try_from(place).ok().and_then(|place| self.notices.get_mut(place));
+            if let Some(Notice { change: Change::Key { value, .. }, .. }) = notice {
+                // Copied: what is decoded from it may live long, and the push is as long as it is.
+                *value = Some(Bytes::copy_from_slice(bytes));
+            }
+        }
+    }
+
     fn read(from: &mut &[u8]) -> Option<Self> {
         if from.try_get_u8().ok()? != VERSION {
             return None;
@@ -149,9 +212,13 @@ impl Notice {
             Change::Expired { key } => {
                 put_text(bytes, key.as_str());
             }
-            Change::Extended { key, until_wall_ms } => {
+            Change::Extended { key, etag, from_wall_ms, until_wall_ms, expires_wall_ms } => {
                 put_text(bytes, key.as_str());
-                bytes.extend_from_slice(&until_wall_ms.to_le_bytes());
+                put_text(bytes, etag);
+                bytes.extend_from_slice(&from_wall_ms.to_le_bytes());
+                for end in [until_wall_ms, expires_wall_ms] {
+                    bytes.extend_from_slice(&end.unwrap_or(ENDLESS).to_le_bytes());
+                }
             }
         }
     }
@@ -176,7 +243,12 @@ impl Notice {
                 Change::Key { key, value }
             }
             EXPIRED => Change::Expired { key },
-            EXTENDED => Change::Extended { key, until_wall_ms: from.try_get_i64_le().ok()? },
+            EXTENDED => {
+                let etag = text(from)?.into();
+                let from_wall_ms = from.try_get_i64_le().ok()?;
+                let (until_wall_ms, expires_wall_ms) = (end(from)?, end(from)?);
+                Change::Extended { key, etag, from_wall_ms, until_wall_ms, expires_wall_ms }
+            }
             _ => return None,
         };
         Some(Self { tenant, at, change })
@@ -199,6 +271,12 @@ fn slice<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(taken)
 }
 
+/// A date, or none for what does not end.
+fn end(from: &mut &[u8]) -> Option<Option<i64>> {
+    let wall_ms = from.try_get_i64_le().ok()?;
+    Some((wall_ms != ENDLESS).then_some(wall_ms))
+}
+
 fn text<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(slice(from)?).ok()
 }
@@ -215,7 +293,13 @@ mod tests {
             Change::Key { key: key.clone(), value: None },
             Change::Key { key: key.clone(), value: Some(Bytes::from_static(b"Ada")) },
             Change::Expired { key: key.clone() },
-            Change::Extended { key, until_wall_ms: -5 },
+            Change::Extended {
+                key,
+                etag: "\"v7\"".into(),
+                from_wall_ms: -5,
+                until_wall_ms: Some(7),
+                expires_wall_ms: None,
+            },
             Change::Raised(EpochTarget::Tag(tag!("org:7")).soft()),
         ];
         let notice = |(at, change)| Notice { tenant: "acme".into(), at: Sequence(at), change };
@@ -236,6 +320,36 @@ mod tests {
         let mut longer = bytes.to_vec();
         longer.push(0);
         assert!(Frame::decode(&longer).is_err());
+    }
+
+    #[test]
+    fn values_go_beside_the_frame_and_find_their_notices() {
+        let (whole, mut bare) = (frame(), frame());
+        let values = bare.take_values();
+        assert!(bare.take_values().is_empty());
+        let mut heard = Frame::decode(&bare.encode()).expect("a whole frame");
+        assert_eq!(heard, bare);
+        heard.give_values(&values);
+        assert_eq!(heard, whole);
+    }
+
+    #[test]
+    fn values_that_cannot_be_read_are_left_out() {
+        let mut bare = frame();
+        let values = bare.take_values();
+        for cut in 0..values.len() {
+            let mut heard = bare.clone();
+            heard.give_values(&values[..cut]);
+            assert_eq!(heard, bare, "cut at {cut}");
+        }
+        // Of no notice, and of one that carries none.
+        for place in [u32::MAX, 2] {
+            let mut foreign = values.to_vec();
+            foreign[..4].copy_from_slice(&place.to_le_bytes());
+            let mut heard = bare.clone();
+            heard.give_values(&foreign);
+            assert_eq!(heard, bare, "place {place}");
+        }
     }
 
     #[test]

@@ -113,11 +113,16 @@ fn a_renewed_entry_lives_as_a_new_one_would() {
 }
 
 #[test]
-fn priority_and_unit_share_a_byte_without_harm() {
+fn priority_unit_and_an_early_end_share_a_byte_without_harm() {
     let dates = Dates::lasting(123, Some(Duration::from_secs(400 * 86_400)));
     for priority in [Priority::Low, Priority::Normal, Priority::High, Priority::Pinned] {
         let entry = entry(dates).with_priority(priority);
-        assert_eq!(entry.priority(), priority);
-        assert_eq!(entry.created(), 123);
+        for is_ended in [false, true] {
+            assert_eq!((entry.priority(), entry.created()), (priority, 123));
+            assert_eq!((entry.is_ended(), entry.dates().expires), (is_ended, dates.expires));
+            entry.end_freshness(124);
+        }
+        entry.renew(Sequence(2), dates, None);
+        assert!(!entry.is_ended() && entry.priority() == priority);
     }
 }

@@ -10,6 +10,7 @@ use cache_enterprise_core::coherence::{
 use cache_enterprise_core::{Sequence, mutant, saturating_millis};
 
 use super::Broadcast;
+use super::taken::Extension;
 use crate::heed::Ending;
 use crate::shared::{Shared, TenantState};
 use crate::tiers::Pass;
@@ -43,13 +44,8 @@ async fn hear_all(shared: Weak<Shared>, mut listener: Box<dyn Listener>) {
         let Some(shared) = shared.upgrade() else { return };
         let Some(broadcast) = &shared.broadcast else { return };
         match heard {
-            Heard::Frame(bytes) => match Frame::decode(&bytes) {
-                Ok(frame) => shared.heed_frame(broadcast, frame).await,
-                Err(error) => {
-                    tracing::warn!(error = %error, "a frame is taken for a lost one");
-                    shared.lost_frames(broadcast);
-                }
-            },
+            Heard::Frame(frame) => shared.hear(broadcast, &frame, &[]).await,
+            Heard::Pushed { frame, values } => shared.hear(broadcast, &frame, &values).await,
             Heard::Current { age } => {
                 let now = shared.clock.now();
                 let at = now.saturating_sub(saturating_millis(age));
@@ -92,7 +88,20 @@ impl Shared {
         }
     }
 
-    async fn heed_frame(&self, broadcast: &Broadcast, frame: Frame) {
+    async fn hear(self: &Arc<Self>, broadcast: &Broadcast, frame: &[u8], values: &[u8]) {
+        match Frame::decode(frame) {
+            Ok(mut frame) => {
+                frame.give_values(values);
+                self.heed_frame(broadcast, frame).await;
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "a frame is taken for a lost one");
+                self.lost_frames(broadcast);
+            }
+        }
+    }
+
+    async fn heed_frame(self: &Arc<Self>, broadcast: &Broadcast, frame: Frame) {
         if frame.source == broadcast.source && !mutant::breaks("own frames are ignored") {
             broadcast.counts.ignored.fetch_add(1, Ordering::Relaxed);
             return;
@@ -110,13 +119,13 @@ impl Shared {
 
     /// Lets one notice hold, and gives the key that private tiers must let go of, with its gate
     /// closed: what they still hold must not climb behind the copy in level 1 that ends here.
-    fn heed(&self, broadcast: &Broadcast, notice: &Notice) -> Option<(Pass, Sequence)> {
+    fn heed(self: &Arc<Self>, broadcast: &Broadcast, notice: &Notice) -> Option<(Pass, Sequence)> {
         if let Change::Raised(EpochTarget::Everything) = notice.change {
             self.heed_everything(notice.at);
             return None;
         }
         let tenant = self.tenants.lock().get(&notice.tenant).cloned();
-        let (key, ending) = match &notice.change {
+        let (key, ending, value) = match &notice.change {
             Change::Raised(target) => {
                 // A tenant that is met later reads the record.
                 if let Some(tenant) = tenant
@@ -127,9 +136,14 @@ impl Shared {
                 }
                 return None;
             }
-            Change::Key { key, .. } => (key, Ending::Hard),
-            Change::Expired { key } => (key, Ending::Soft),
-            _ => return None,
+            Change::Key { key, value } => (key, Ending::Hard, value.as_ref()),
+            Change::Expired { key } => (key, Ending::Soft, None),
+            _ => {
+                if let Some(tenant) = tenant {
+                    self.heed_life(broadcast, &tenant, notice);
+                }
+                return None;
+            }
         };
         let at = tenant.as_ref().map_or(notice.at, |tenant| placed(tenant, notice.at));
         let gate = self.stack.as_ref().map(|stack| {
@@ -137,16 +151,48 @@ impl Shared {
             stack.gates.fence(key, if is_open { Sequence::ZERO } else { at })
         });
         if let Some(tenant) = tenant {
-            let cache =
-                broadcast.caches.lock().get(key.cache()).map(|heeding| Arc::clone(&heeding.0));
-            if let Some(cache) = cache {
-                cache.heed(&tenant, key, at, ending);
+            if let Some(cache) = broadcast.cache(key.cache()) {
+                match (value, &gate) {
+                    // Of a number whose place is not known here, nothing is taken.
+                    (Some(value), Some(pass)) if at == notice.at => {
+                        let adopted = cache.taking.adopt(self, &tenant, pass, value, at);
+                        broadcast.note_adopted(adopted);
+                    }
+                    _ => cache.periodic.heed(&tenant, key, at, ending),
+                }
             }
             if notice.at != Sequence::MAX {
                 tenant.epochs.sequence().observe(notice.at);
             }
         }
         gate.map(|gate| (gate, at))
+    }
+
+    /// Lets a copy live on that the origin confirmed to another process.
+    fn heed_life(
+        self: &Arc<Self>,
+        broadcast: &Broadcast,
+        tenant: &Arc<TenantState>,
+        notice: &Notice,
+    ) {
+        let Change::Extended { key, etag, from_wall_ms, until_wall_ms, expires_wall_ms } =
+            &notice.change
+        else {
+            return;
+        };
+        let is_placed = placed(tenant, notice.at) == notice.at;
+        if let Some(cache) = broadcast.cache(key.cache()).filter(|_| is_placed) {
+            let extension = Extension {
+                at: notice.at,
+                etag,
+                from_wall_ms: *from_wall_ms,
+                until_wall_ms: *until_wall_ms,
+                expires_wall_ms: *expires_wall_ms,
+            };
+            // The copy gets this number: what this process ends by numbers of its own is above it.
+            tenant.epochs.sequence().observe(notice.at);
+            broadcast.note_extended(cache.taking.extend(self, tenant, key, extension));
+        }
     }
 
     fn heed_everything(&self, at: Sequence) {

@@ -3,6 +3,7 @@
 //! ```text
 //! outbox   what is to be told: coalesced, in order, told again until the bus took it
 //! ears     what others told: epochs are raised, copies are dropped, loads are detached
+//! taken    what they told besides: a value for a copy that has to go, a longer life for another
 //! ```
 //!
 //! Who acknowledges an invalidation has told the tiers first and the bus then. So a process that
@@ -10,6 +11,7 @@
 
 mod ears;
 mod outbox;
+mod taken;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,13 +19,14 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::{Belief, Bus, Hearing, SourceId};
 use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{Millis, Observer, mutant, saturating_millis};
+use cache_enterprise_core::{CacheKey, Millis, Observer, mutant, saturating_millis};
 use hashbrown::HashMap;
 use tokio::task::AbortHandle;
 
 pub(crate) use outbox::Outbox;
+use taken::Taking;
 
-use crate::cache::Periodic;
+use crate::cache::{CacheCore, Periodic};
 use crate::shared::Shared;
 
 /// How long level 1 is believed after the bus was heard last.
@@ -35,6 +38,8 @@ pub(crate) struct Broadcast {
     bus: Arc<dyn Bus>,
     source: SourceId,
     pub(crate) unsure_max: Duration,
+    /// Bytes of the largest value that goes along with its notice; 0 for none.
+    pub(crate) push_max: usize,
     pub(crate) outbox: Arc<Outbox>,
     hearing: Mutex<Hearing>,
     /// Caches by the name they have in stored keys.
@@ -44,7 +49,11 @@ pub(crate) struct Broadcast {
 }
 
 /// A cache that heeds notices.
-struct Heeding(Arc<dyn Periodic>);
+#[derive(Clone)]
+struct Heeding {
+    periodic: Arc<dyn Periodic>,
+    taking: Arc<dyn Taking>,
+}
 
 impl std::fmt::Debug for Heeding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -58,6 +67,8 @@ struct Counts {
     ignored: AtomicU64,
     lost: AtomicU64,
     doubts: AtomicU64,
+    adopted: AtomicU64,
+    extended: AtomicU64,
 }
 
 /// Numbers of a manager's bus.
@@ -93,6 +104,14 @@ pub struct BusStats {
     pub doubts: u64,
     /// Whether level 1 is in doubt now.
     pub is_in_doubt: bool,
+    /// Values that went along with notices.
+    pub pushed: u64,
+    /// Values that were left out because too many waited, or did not fit into a frame.
+    pub withheld: u64,
+    /// Values of other managers that took the place of a copy in level 1.
+    pub adopted: u64,
+    /// Copies in level 1 that live on because another manager's load confirmed them.
+    pub extended: u64,
 }
 
 impl Broadcast {
@@ -100,6 +119,7 @@ impl Broadcast {
         bus: Arc<dyn Bus>,
         manager: &str,
         unsure_max: Duration,
+        push_max: usize,
         observer: Arc<dyn Observer>,
     ) -> Self {
         let source = match mutant::breaks("each manager tells under a name of its own") {
@@ -111,6 +131,7 @@ impl Broadcast {
             bus,
             source,
             unsure_max,
+            push_max,
             hearing: Mutex::new(Hearing::new(saturating_millis(unsure_max))),
             caches: Mutex::default(),
             counts: Counts::default(),
@@ -118,8 +139,8 @@ impl Broadcast {
         }
     }
 
-    pub(crate) fn name(&self) -> String {
-        self.bus.name().to_owned()
+    pub(crate) fn name(&self) -> &str {
+        self.bus.name()
     }
 
     /// Starts to tell and to hear; both end with the manager.
@@ -130,8 +151,19 @@ impl Broadcast {
     }
 
     /// Lets notices reach a cache, under the name it has in stored keys.
-    pub(crate) fn enlist(&self, name: &str, cache: Arc<dyn Periodic>) {
-        self.caches.lock().insert(name.into(), Heeding(cache));
+    pub(crate) fn enlist<K: CacheKey, V: Send + Sync + 'static>(
+        &self,
+        name: &str,
+        cache: &Arc<CacheCore<K, V>>,
+    ) {
+        let periodic = Arc::clone(cache) as Arc<dyn Periodic>;
+        let taking = Arc::clone(cache) as Arc<dyn Taking>;
+        self.caches.lock().insert(name.into(), Heeding { periodic, taking });
+    }
+
+    /// The cache that has this name in stored keys.
+    fn cache(&self, name: &str) -> Option<Heeding> {
+        self.caches.lock().get(name).cloned()
     }
 
     /// What silence means for level 1 at `now`; called by the ticker.
@@ -171,6 +203,8 @@ impl Broadcast {
             lost: counts.lost.load(Ordering::Relaxed),
             doubts: counts.doubts.load(Ordering::Relaxed),
             is_in_doubt: self.is_in_doubt(),
+            adopted: counts.adopted.load(Ordering::Relaxed),
+            extended: counts.extended.load(Ordering::Relaxed),
             ..self.outbox.stats()
         }
     }

@@ -5,6 +5,9 @@
 //! before it left leaves once, and one that left in the last [`WINDOW`] waits for the window's end.
 //! What the bus did not take stays first in line. When more waits than is kept, everything of a
 //! tenant is ended instead of its keys.
+//!
+//! Values that go along with notices, and notices of what lives on, are favours: where too much
+//! waits, or the bus did not take them at once, they are left out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_enterprise_core::coherence::{
-    Bus, Change, EpochTarget, FRAME_NOTICES_MAX, Frame, Notice, SourceId,
+    Bus, Change, EpochTarget, FRAME_NOTICES_MAX, FRAME_VALUES_MAX, Frame, Notice, SourceId,
 };
 use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{Error, ErrorKind, Event, Observer, Result, StoredKey, mutant};
@@ -35,10 +38,18 @@ const RETRY_MOST: Duration = Duration::from_secs(1);
 /// Notices that wait at most.
 const WAITING_MAX: usize = 100_000;
 
+/// Bytes of values that wait at most; those of further notices are left out.
+const VALUES_WAITING_MAX: usize = 4 * FRAME_VALUES_MAX;
+
+/// With more than so many notices in line, nobody is told of what lives on.
+const LIVES_WAITING_MAX: usize = 4 * FRAME_NOTICES_MAX;
+
 /// What later notices replace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Subject {
     Key(StoredKey),
+    /// What lives on: an end of the same key is told beside it, and neither waits for the other.
+    Life(StoredKey),
     Group(Arc<str>, EpochTarget),
 }
 
@@ -46,9 +57,8 @@ impl Subject {
     fn of(notice: &Notice) -> Self {
         match &notice.change {
             Change::Raised(target) => Self::Group(Arc::clone(&notice.tenant), target.clone()),
-            Change::Key { key, .. }
-            | Change::Expired { key, .. }
-            | Change::Extended { key, .. } => Self::Key(key.clone()),
+            Change::Key { key, .. } | Change::Expired { key, .. } => Self::Key(key.clone()),
+            Change::Extended { key, .. } => Self::Life(key.clone()),
             _ => Self::Group(Arc::clone(&notice.tenant), EpochTarget::Tenant),
         }
     }
@@ -58,6 +68,10 @@ impl Subject {
 struct Queue {
     next: u64,
     waiting: BTreeMap<u64, Notice>,
+    /// Bytes of the values among them.
+    values: usize,
+    /// Values that were left out.
+    withheld: u64,
     places: HashMap<Subject, u64>,
     /// Who waits until everything up to a place was told.
     callers: BTreeMap<u64, Vec<oneshot::Sender<Result<()>>>>,
@@ -82,6 +96,7 @@ pub(crate) struct Outbox {
     told: AtomicU64,
     failures: AtomicU64,
     overflows: AtomicU64,
+    pushed: AtomicU64,
 }
 
 impl Outbox {
@@ -103,6 +118,7 @@ impl Outbox {
             told: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             overflows: AtomicU64::new(0),
+            pushed: AtomicU64::new(0),
         })
     }
 
@@ -124,6 +140,18 @@ impl Outbox {
         }
         self.filled.notify_one();
         answer.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Closed, "the bus was closed")))
+    }
+
+    /// Puts a notice in line that nobody waits for, unless too much waits already.
+    pub(crate) fn post(&self, notice: Notice) {
+        {
+            let mut queue = self.queue.lock();
+            if queue.waiting.len() >= LIVES_WAITING_MAX {
+                return;
+            }
+            queue.push(notice);
+        }
+        self.filled.notify_one();
     }
 
     /// Tells what waits, for as long as the manager lives.
@@ -163,12 +191,16 @@ impl Outbox {
     async fn publish(&self, batch: &BTreeMap<u64, Notice>) -> Result<()> {
         let notices: Vec<_> = batch.values().cloned().collect();
         let count = notices.len() as u64;
-        let frame = Frame { source: self.source, notices }.encode();
-        let publish = self.bus.publish(&self.manager, frame);
+        let has_value = |notice: &&Notice| value_of(notice) > 0;
+        let pushed = notices.iter().filter(has_value).count() as u64;
+        let mut frame = Frame { source: self.source, notices };
+        let values = frame.take_values();
+        let publish = self.bus.publish_with(&self.manager, frame.encode(), values);
         let late = |_| Err(Error::new(ErrorKind::Timeout, "the bus did not take a frame in time"));
         tokio::time::timeout(PUBLISH_TIMEOUT, publish).await.unwrap_or_else(late)?;
         self.frames.fetch_add(1, Ordering::Relaxed);
         self.told.fetch_add(count, Ordering::Relaxed);
+        self.pushed.fetch_add(pushed, Ordering::Relaxed);
         Ok(())
     }
 
@@ -203,6 +235,8 @@ impl Outbox {
             waiting: self.waiting(),
             failures: self.failures.load(Ordering::Relaxed),
             overflows: self.overflows.load(Ordering::Relaxed),
+            pushed: self.pushed.load(Ordering::Relaxed),
+            withheld: self.queue.lock().withheld,
             ..BusStats::default()
         }
     }
@@ -217,12 +251,19 @@ enum Taken {
 
 impl Queue {
     /// Puts a notice in line and answers its place.
-    fn push(&mut self, notice: Notice) -> u64 {
+    fn push(&mut self, mut notice: Notice) -> u64 {
+        if self.values + value_of(&notice) > VALUES_WAITING_MAX {
+            self.withheld += 1;
+            leave_value_out(&mut notice);
+        }
+        self.values += value_of(&notice);
         let subject = Subject::of(&notice);
         if let Some(&place) = self.places.get(&subject)
             && let Some(held) = self.waiting.get_mut(&place)
         {
+            let before = value_of(held) + value_of(&notice);
             merge(held, notice);
+            self.values = self.values - before + value_of(held);
             return place;
         }
         let place = self.next;
@@ -240,7 +281,7 @@ impl Queue {
             self.window.clear();
             self.window_ends = Some(now + WINDOW);
         }
-        let mut batch = BTreeMap::new();
+        let (mut batch, mut values) = (BTreeMap::new(), 0);
         while batch.len() < FRAME_NOTICES_MAX
             && let Some(first) = self.waiting.first_entry()
         {
@@ -249,8 +290,14 @@ impl Queue {
             if was_told && !mutant::breaks("a key is told of once in a window") {
                 break;
             }
-            let (place, notice) = first.remove_entry();
+            let (place, mut notice) = first.remove_entry();
             self.places.remove(&subject);
+            self.values -= value_of(&notice);
+            if values + value_of(&notice) > FRAME_VALUES_MAX {
+                self.withheld += 1;
+                leave_value_out(&mut notice);
+            }
+            values += value_of(&notice);
             batch.insert(place, notice);
         }
         match (batch.is_empty(), self.waiting.is_empty()) {
@@ -269,15 +316,19 @@ impl Queue {
         std::mem::replace(&mut self.callers, later).into_values().flatten().collect()
     }
 
-    /// The bus did not take a batch: it is first in line again, and all who wait are told.
+    /// The bus did not take a batch: it is first in line again, and all who wait are told. It
+    /// goes without its values then: they have been read below, or are not wanted, when it does.
     fn put_back(&mut self, batch: BTreeMap<u64, Notice>) -> Vec<oneshot::Sender<Result<()>>> {
-        for (place, notice) in batch {
+        for (place, mut notice) in batch {
+            leave_value_out(&mut notice);
             let subject = Subject::of(&notice);
             match self.places.get(&subject).and_then(|place| self.waiting.get_mut(place)) {
                 Some(later) => {
                     // What came later stands for both; it holds at least as much.
                     let newer = std::mem::replace(later, notice);
+                    let before = value_of(&newer);
                     merge(later, newer);
+                    self.values = self.values - before + value_of(later);
                 }
                 None => {
                     self.places.insert(subject, place);
@@ -292,13 +343,16 @@ impl Queue {
     fn collapse(&mut self) {
         if mutant::breaks("an overflow ends the tenant") {
             self.waiting.clear();
+            self.values = 0;
             self.places.clear();
             self.callers.clear();
             return;
         }
         let mut tenants: BTreeMap<Arc<str>, Notice> = BTreeMap::new();
+        self.values = 0;
         for notice in std::mem::take(&mut self.waiting).into_values() {
             let change = match notice.change {
+                Change::Extended { .. } => continue,
                 Change::Raised(EpochTarget::Everything) => EpochTarget::Everything,
                 _ => EpochTarget::Tenant,
             };
@@ -328,15 +382,33 @@ impl Queue {
 }
 
 /// Two notices of one subject in one: the greater number, and the stronger change.
-fn merge(held: &mut Notice, later: Notice) {
-    let at = held.at.max(later.at);
-    let is_hard = |change: &Change| matches!(change, Change::Key { .. });
-    if !is_hard(&held.change) || is_hard(&later.change) {
-        *held = later;
+fn merge(held: &mut Notice, mut other: Notice) {
+    let is_hard = |notice: &Notice| matches!(notice.change, Change::Key { .. });
+    let takes_other = match (is_hard(held), is_hard(&other)) {
+        (true, false) => false,
+        (false, true) => true,
+        _ => other.at >= held.at,
+    };
+    if takes_other {
+        std::mem::swap(held, &mut other);
     }
-    held.at = at;
-    // A value pushed along may be older than the number now.
-    if let Change::Key { value, .. } = &mut held.change {
+    if other.at > held.at {
+        held.at = other.at;
+        // A value is told with the number it has; this one has ended since.
+        leave_value_out(held);
+    }
+}
+
+/// Bytes of the value that goes along with a notice.
+fn value_of(notice: &Notice) -> usize {
+    match &notice.change {
+        Change::Key { value: Some(value), .. } => value.len(),
+        _ => 0,
+    }
+}
+
+fn leave_value_out(notice: &mut Notice) {
+    if let Change::Key { value, .. } = &mut notice.change {
         *value = None;
     }
 }

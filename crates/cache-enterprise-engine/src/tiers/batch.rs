@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_enterprise_core::coherence::{Change, LeasedPut};
+use cache_enterprise_core::coherence::LeasedPut;
 use cache_enterprise_core::{
     CacheKey, Cached, Error, Lookup, OpContext, PutOutcome, Result, Sequence, SetOutcome, StoredKey,
 };
@@ -272,19 +272,6 @@ impl Stack {
         }
     }
 
-    /// Tells other processes that keys were removed or replaced.
-    async fn tell_keys<'a>(
-        &self,
-        tenant: &TenantState,
-        keys: impl Iterator<Item = (Sequence, &'a StoredKey)>,
-    ) -> Result<()> {
-        if !self.has_bus() {
-            return Ok(());
-        }
-        let changes = keys.map(|(at, key)| (at, Change::Key { key: key.clone(), value: None }));
-        self.tell(tenant, changes.collect()).await
-    }
-
     /// What the level at `index` holds under each key, or why its node did not say.
     async fn read_many(&self, index: usize, keys: &[StoredKey]) -> Vec<Result<Option<Bytes>>> {
         let backend = &*self.levels[index].backend;
@@ -346,9 +333,8 @@ impl Stack {
             }
             // The values are there before anybody else may load.
             drop(held);
-            let changed = jobs.iter().map(|(_, job)| (job.version, job.pass.key()));
             if let Some(tenant) = teller
-                && stack.tell_keys(&tenant, changed).await.is_err()
+                && stack.tell_stored(&tenant, jobs.iter().map(|(_, job)| job)).await.is_err()
             {
                 failed.extend(jobs.iter().map(|(index, _)| *index));
             }
@@ -379,13 +365,9 @@ impl Stack {
     async fn store_singly(self: &Arc<Self>, level: usize, jobs: &mut [(usize, Job)]) -> Vec<usize> {
         let mut failed = Vec::new();
         for (index, job) in jobs {
-            let copy = Job {
-                pass: self.gates.enter(job.pass.key()),
-                forms: job.forms.clone(),
-                version: job.version,
-                expires: job.expires,
-            };
-            if self.store_now(copy, level..level + 1).await.is_err() {
+            let pass = self.gates.enter(job.pass.key());
+            let copy = Arc::new(Job::new(pass, job.forms.clone(), job.version, job.expires));
+            if self.store_now(&copy, level..level + 1).await.is_err() {
                 failed.push(*index);
             }
         }
@@ -415,8 +397,11 @@ impl Stack {
             } else if let Some((bytes, how)) = prepared {
                 items.push((job.pass.key().clone(), bytes, how));
                 sent.push((*index, job));
-            } else if self.remove_from(level, job.pass.key(), job.version).await.is_err() {
-                failed.push(*index);
+            } else {
+                self.note_shown(level, job, false);
+                if self.remove_from(level, job.pass.key(), job.version).await.is_err() {
+                    failed.push(*index);
+                }
             }
         }
         if let Some(held) = held.filter(|_| !leased.is_empty()) {
@@ -465,6 +450,7 @@ impl Stack {
             Ok(outcomes) => {
                 self.answered(level, first);
                 for ((_, job), outcome) in sent.iter().zip(outcomes) {
+                    self.note_shown(level, job, outcome == PutOutcome::Stored);
                     if outcome != PutOutcome::Fenced {
                         self.levels[level].counts.puts.add(1);
                         self.debts(level).settle(job.pass.key(), job.version);
@@ -475,6 +461,7 @@ impl Stack {
             Err(error) => {
                 self.failed(level, "put_many", first, &error);
                 for (_, job) in sent {
+                    self.note_shown(level, job, false);
                     self.debts(level).owe(job.pass.key(), job.version);
                 }
                 sent.iter().map(|(index, _)| *index).collect()

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Change, EpochTarget};
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Dates, Error, Event, Lookup, Merit, Millis, NEVER, Result,
-    Sequence, SetOutcome, StoredKey, mutant,
+    CacheKey, CacheLevel, Cached, Dates, Entry, Error, Event, Freshness, Lookup, Merit, Millis,
+    NEVER, Result, Sequence, SetOutcome, StoredKey, mutant,
 };
 
 use super::forms::Forms;
@@ -20,7 +20,7 @@ use crate::failover::Failover;
 use crate::flight::{Landing, Lead};
 use crate::options::Options;
 use crate::path::name_of;
-use crate::read::{Answer, Below, Call, Source, Stale};
+use crate::read::{Answer, Below, Call, Source, Stale, Want};
 use crate::route;
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
@@ -31,6 +31,8 @@ use crate::write::{How, Labels, Plan};
 pub(crate) struct Sealed {
     job: Job,
     plain_len: usize,
+    /// What others are told of a value that its origin confirmed.
+    life: Option<Change>,
 }
 
 impl Sealed {
@@ -40,7 +42,20 @@ impl Sealed {
 
     /// A value that was sealed before and has other dates now.
     pub(super) fn renewed(job: Job) -> Self {
-        Self { job, plain_len: 0 }
+        Self { job, plain_len: 0, life: None }
+    }
+
+    /// With what others are told once the tiers have it.
+    pub(super) fn confirming(self, life: Option<Change>) -> Self {
+        Self { life, ..self }
+    }
+
+    pub(super) fn key(&self) -> &StoredKey {
+        self.job.pass.key()
+    }
+
+    pub(super) fn into_parts(self) -> (Job, Option<Change>) {
+        (self.job, self.life)
     }
 
     pub(super) fn into_job(self) -> Job {
@@ -205,22 +220,44 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         bytes: Bytes,
     ) -> Result<Found<V>> {
         let level = &stack.levels[index];
+        let (opened, standing) = self.weigh(stack, &level.name, pass, &bytes)?;
+        let is_admitted = stack.admits(index, pass, opened.plan.version);
+        Ok(match standing {
+            Freshness::Fresh if is_admitted => {
+                level.counts.hits.add(1);
+                Found::Fresh(opened, bytes)
+            }
+            Freshness::Stale if is_admitted => {
+                level.counts.misses.add(1);
+                Found::Stale(opened, bytes)
+            }
+            _ => {
+                level.counts.misses.add(1);
+                Found::Nothing
+            }
+        })
+    }
+
+    /// Opens bytes and says how fresh they are; expired where they were ended.
+    fn weigh(
+        &self,
+        stack: &Stack,
+        origin: &str,
+        pass: &Pass,
+        bytes: &Bytes,
+    ) -> Result<(Opened<V>, Freshness)> {
         let mut opened = stack
             .pipeline
-            .open(pass.key(), &bytes, &format_of(&self.view.core))
-            .inspect_err(|error| self.undecodable(&level.name, error))?;
+            .open(pass.key(), bytes, &format_of(&self.view.core))
+            .inspect_err(|error| self.undecodable(origin, error))?;
         let epochs = &self.view.tenant.epochs;
         // Written before its spec kept paths, or where a dependency was not known, it lacks some.
         self.label(name_of(pass.key()), &mut opened.plan.tags);
         let tags = epochs.tag_cells(opened.plan.tags.iter().cloned());
         let version = opened.plan.version;
         let now = self.view.clock.now();
-        let is_current = stack.admits(index, pass, version)
-            && epochs.is_valid(version, &self.view.cell, &tags)
-            && now < opened.plan.expires;
-        if !is_current {
-            level.counts.misses.add(1);
-            return Ok(Found::Nothing);
+        if !epochs.is_valid(version, &self.view.cell, &tags) || now >= opened.plan.expires {
+            return Ok((opened, Freshness::Expired));
         }
         if stack.shared_epochs().is_some() && !mutant::breaks("a number that was read is known") {
             // What another process was given may be above all that is known here. A number that
@@ -229,12 +266,29 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let is_softly_ended = !mutant::breaks("a soft end is seen in a tier")
             && epochs.is_ended(version, &self.view.cell, &tags);
-        if now >= opened.plan.fresh_until || pass.has_ended(version) || is_softly_ended {
-            level.counts.misses.add(1);
-            return Ok(Found::Stale(opened, bytes));
+        let is_over = now >= opened.plan.fresh_until || pass.has_ended(version) || is_softly_ended;
+        Ok((opened, if is_over { Freshness::Stale } else { Freshness::Fresh }))
+    }
+
+    /// The entry of bytes that were pushed beside the end of their key at `at`: of what every
+    /// level that others write could have given now, and of nothing else.
+    pub(crate) fn pushed_entry(
+        &self,
+        pass: &Pass,
+        bytes: &Bytes,
+        at: Sequence,
+        key_heap_bytes: usize,
+        checked: u64,
+    ) -> Option<Arc<Entry<V>>> {
+        let stack = self.stack()?;
+        if !self.is_restored() || self.view.tenant.marks.owes_groups() {
+            return None;
         }
-        level.counts.hits.add(1);
-        Ok(Found::Fresh(opened, bytes))
+        // What cannot be used was counted, and is read below.
+        let (opened, standing) = self.weigh(stack, stack.bus_name(), pass, bytes).ok()?;
+        let is_its_own = opened.plan.version == at && stack.admits_shared(pass, at);
+        (is_its_own && standing == Freshness::Fresh)
+            .then(|| self.cached_from(key_heap_bytes, checked, opened, &self.call(Want::Lookup)).1)
     }
 
     /// Lands what a level held: into level 1 and the tiers between, if the key is hot enough.
@@ -279,7 +333,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return (cached, None);
         }
         let is_stored = self.store_landed(lead, entry, merit, landing);
-        let job = Job { pass, forms: Forms::One(bytes), version, expires };
+        let job = Job::new(pass, Forms::One(bytes), version, expires);
         // A call that passes levels by moves nothing among the tiers.
         let climbs = is_stored && index > 0 && call.access == Access::PLAIN;
         (cached, climbs.then_some(job))
@@ -291,7 +345,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         checked: u64,
         opened: Opened<V>,
         call: &Call,
-    ) -> (Cached<V>, Arc<cache_enterprise_core::Entry<V>>) {
+    ) -> (Cached<V>, Arc<Entry<V>>) {
         let now = self.view.clock.now();
         let options = self.options(call);
         let Opened { value, plan, plain_len } = opened;
@@ -351,8 +405,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         match stack.pipeline.seal(&stored, value, plan, load_ms, &format) {
             Ok(SealedValue { forms, plain_len }) => {
                 let pass = stack.gates.enter(&stored);
-                let job = Job { pass, forms, version: plan.version, expires: plan.dates.expires };
-                Some(Sealed { job, plain_len })
+                let job = Job::new(pass, forms, plan.version, plan.dates.expires);
+                Some(Sealed { job, plain_len, life: None })
             }
             Err(error) => {
                 self.unencodable(&error);
@@ -462,7 +516,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         match stack.pipeline.seal(stored, value, plan, 0, &format_of(&self.view.core)) {
             Ok(SealedValue { forms, plain_len }) => {
-                let job = Job { pass, forms, version: plan.version, expires: plan.dates.expires };
+                let job = Job::new(pass, forms, plan.version, plan.dates.expires);
                 (SetBelow::Put(job), Some(plain_len))
             }
             Err(error) => {

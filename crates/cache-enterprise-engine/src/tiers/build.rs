@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_core::coherence::Bus;
+use cache_enterprise_core::coherence::{Bus, FRAME_VALUES_MAX};
 use cache_enterprise_core::envelope::Limits;
 use cache_enterprise_core::{
     BackendHealth, Clock, Compressor, Error, ErrorKind, Format, Observer, Result, Transform,
@@ -35,6 +35,7 @@ pub struct Tiered {
     beside: Vec<(String, Tier)>,
     bus: Option<Arc<dyn Bus>>,
     unsure_max: Duration,
+    push_max: usize,
 }
 
 impl Tiered {
@@ -49,6 +50,7 @@ impl Tiered {
             beside: Vec::new(),
             bus: None,
             unsure_max: UNSURE_MAX,
+            push_max: 0,
         }
     }
 }
@@ -125,6 +127,18 @@ impl<C> ManagerBuilder<C, Tiered> {
         self.origin("unsure_max", Origin::Manager)
     }
 
+    /// Sends a value that was set along with the notice of it, where it has at most so many bytes
+    /// as tiers store it: other processes that hold the one before in level 1 then have it without
+    /// a read. At most 64 KiB; 0 sends none. Default: 0.
+    ///
+    /// Each process that holds such a key decodes each value that is set under it, whether it is
+    /// read or not. What level 1 does not hold is left there where it is.
+    #[must_use]
+    pub fn push_max(mut self, bytes: usize) -> Self {
+        self.below.push_max = bytes;
+        self.origin("push_max", Origin::Manager)
+    }
+
     /// Compresses payloads from the compressor's threshold on, for every tier that has no
     /// [`compression`](Tier::compression) of its own; or lets
     /// [`AdaptiveCompression`](crate::AdaptiveCompression) choose among several for each kind of
@@ -187,7 +201,7 @@ impl<C> ManagerBuilder<C, Tiered> {
         below.queue_writes(untiered.failover);
         let (clock, observer) = (untiered.clock.clone(), Arc::clone(&untiered.observer));
         let Tiered { tiers, packer, mut readers, transform, limits, beside, .. } = below;
-        let unsure_max = below.unsure_max;
+        let (unsure_max, push_max) = (below.unsure_max, below.push_max);
         let bus = below.bus;
         let mut levels = open_all((2..).zip(tiers), &clock, &observer, packer.as_ref()).await?;
         let (names, beside): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
@@ -205,7 +219,7 @@ impl<C> ManagerBuilder<C, Tiered> {
         }
         let broadcast = bus.map(|bus| {
             let observer = Arc::clone(&observer);
-            Arc::new(Broadcast::new(bus, &untiered.name, unsure_max, observer))
+            Arc::new(Broadcast::new(bus, &untiered.name, unsure_max, push_max, observer))
         });
         let stacks = Stacks {
             broadcast: broadcast.clone(),
@@ -275,6 +289,10 @@ impl Tiered {
     fn check(&self, default: Option<&str>) -> Result<()> {
         if self.tiers.len() > 8 {
             return Err(Error::config("more than eight tiers; remove some"));
+        }
+        if self.push_max > FRAME_VALUES_MAX {
+            let text = "values over 64 KiB are not pushed; lower the limit";
+            return Err(Error::config(text).with("push_max", self.push_max));
         }
         let levels = self.tiers.iter().filter_map(|tier| tier.config.name.as_deref());
         let names = levels.chain(self.beside.iter().map(|(name, _)| name.as_str()));

@@ -23,6 +23,11 @@ impl Shared {
             description.push("bus", broadcast.name(), of("bus"));
             let unsure_max = format!("{:?}", broadcast.unsure_max);
             description.push("unsure_max", unsure_max, of("unsure_max"));
+            let push_max = match broadcast.push_max {
+                0 => "off".to_owned(),
+                bytes => bytes.to_string(),
+            };
+            description.push("push_max", push_max, of("push_max"));
         }
     }
 }

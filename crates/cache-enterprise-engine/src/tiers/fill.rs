@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use cache_enterprise_core::{CacheKey, CacheLevel, Lookup, Millis, Result, Sequence};
+use cache_enterprise_core::coherence::Change;
+use cache_enterprise_core::{
+    CacheKey, CacheLevel, Lookup, Millis, NEVER, Result, Sequence, StoredKey,
+};
 
 use super::below::{Hold, Sealed};
 use super::forms::Forms;
@@ -14,12 +17,16 @@ use crate::read::Stale;
 use crate::shared::TenantState;
 use crate::write::Plan;
 
+/// Longest etag that other processes are told.
+const ETAG_TOLD_MAX: usize = 512;
+
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Writes a loaded value to every tier by its policy, but those that the call passes by.
     pub(crate) async fn fill_below(&self, sealed: Sealed, access: Access, held: Option<Held>) {
         let Some(stack) = self.stack() else { return };
         // The caller has its value; a tier that did not take it was reported as an event.
-        let _ = stack.fill(&self.view.tenant, sealed.into_job(), access, held).await;
+        let (job, life) = sealed.into_parts();
+        let _ = stack.fill(&self.view.tenant, (job, life), access, held).await;
     }
 
     /// A confirmed value for the tiers: the bytes that one of them gave, with other dates. What is
@@ -32,17 +39,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         load_ms: Millis,
     ) -> Option<Sealed> {
         let stack = self.stack()?;
-        let Some(hold) = &stale.hold else { return self.seal(key, &stale.value, plan, load_ms) };
-        let bytes = stack.pipeline.renew(hold.pass().key(), hold.bytes(), plan);
-        let Ok(bytes) = bytes else { return self.seal(key, &stale.value, plan, load_ms) };
-        let pass = stack.gates.enter(hold.pass().key());
-        let expires = plan.dates.expires;
-        Some(Sealed::renewed(Job {
-            pass,
-            forms: Forms::One(bytes),
-            version: plan.version,
-            expires,
-        }))
+        let sealed = match &stale.hold {
+            Some(hold) if !self.view.tenant.epochs.sequence().is_provisional(plan.version) => {
+                let bytes = stack.pipeline.renew(hold.pass().key(), hold.bytes(), plan).ok();
+                bytes.map(|bytes| {
+                    let pass = stack.gates.enter(hold.pass().key());
+                    let forms = Forms::One(bytes);
+                    Sealed::renewed(Job::new(pass, forms, plan.version, plan.dates.expires))
+                })
+            }
+            _ => None,
+        };
+        let sealed = sealed.or_else(|| self.seal(key, &stale.value, plan, load_ms))?;
+        let life = stack.has_bus().then(|| extended(stack, sealed.key(), plan)).flatten();
+        Some(sealed.confirming(life))
     }
 
     /// Removes what the tiers hold of a value that its origin has no more.
@@ -54,13 +64,27 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 }
 
+/// What other processes are told of a value that its origin confirmed. Where the origin gave it no
+/// etag nobody can tell that their copy is the same: two loads may have one version.
+fn extended(stack: &Stack, key: &StoredKey, plan: &Plan) -> Option<Change> {
+    let etag = plan.etag.as_deref().filter(|etag| etag.len() <= ETAG_TOLD_MAX)?;
+    let wall = |at: Millis| (at != NEVER).then(|| stack.clock.wall_of(at));
+    Some(Change::Extended {
+        key: key.clone(),
+        etag: etag.into(),
+        from_wall_ms: stack.clock.wall_of(plan.dates.created),
+        until_wall_ms: wall(plan.dates.fresh_until),
+        expires_wall_ms: wall(plan.dates.expires),
+    })
+}
+
 impl Stack {
     /// Writes a job to every level that `access` writes, deepest first. A level that is passed by
     /// loses what it holds. Survives its caller.
     async fn fill(
         self: &Arc<Self>,
         tenant: &Arc<TenantState>,
-        job: Job,
+        (job, life): (Job, Option<Change>),
         access: Access,
         held: Option<Held>,
     ) -> Result<()> {
@@ -82,6 +106,9 @@ impl Stack {
             }
             // The value is there before anybody else may load.
             drop(held);
+            if let Some(life) = life {
+                stack.tell_confirmed(&tenant, job.version, life);
+            }
             result
         });
         joined(task.await)

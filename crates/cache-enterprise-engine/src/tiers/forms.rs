@@ -77,6 +77,16 @@ impl Forms {
         }
     }
 
+    /// The shortest of them.
+    pub(crate) fn smallest(&self) -> &Bytes {
+        match self {
+            Self::One(bytes) => bytes,
+            Self::Several(forms) => {
+                forms.iter().min_by_key(|form| form.len()).expect("there are several")
+            }
+        }
+    }
+
     /// The bytes for a tier whose form has this number.
     pub(crate) fn of(&self, packing: usize) -> &Bytes {
         match self {

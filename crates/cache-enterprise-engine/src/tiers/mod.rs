@@ -2,6 +2,7 @@
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
 //! values into bytes in the `forms` that tiers ask for, which a `packer` makes, be it an `adaptive` one, `behind` writes later, `debts` remembers what a failing tier was not told,
+//! `tell` says to other processes what became of it,
 //! `fill` brings loads to them, `lease` and `lease_many` let one process load, `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that all processes share, `inspect` shows what lies in a tier and
 //! whether it may be served.
 
@@ -33,6 +34,7 @@ mod stack;
 mod strict;
 mod swap;
 mod sweep;
+mod tell;
 mod tier;
 
 pub use adaptive::AdaptiveCompression;

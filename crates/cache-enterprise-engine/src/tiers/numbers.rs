@@ -162,7 +162,8 @@ impl Marks {
         was_empty
     }
 
-    fn owes_groups(&self) -> bool {
+    /// Whether a group ended that the store was not told of.
+    pub(super) fn owes_groups(&self) -> bool {
         !self.owed.lock().groups.is_empty()
     }
 

@@ -91,7 +91,7 @@ impl Stack {
                     Err(error) => failure = failure.or(Some(error)),
                 }
             }
-            let told = stack.tell_key(&tenant, job.pass.key(), job.version).await;
+            let told = stack.tell_stored(&tenant, std::iter::once(&*job)).await;
             (took, failure.or(told.err()))
         });
         let ended = |_| {

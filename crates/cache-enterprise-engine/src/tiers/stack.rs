@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_enterprise_core::coherence::{Change, EpochStore, Notice};
+use cache_enterprise_core::coherence::{Change, EpochStore};
 use cache_enterprise_core::{
     Clock, Error, ErrorKind, Event, Millis, NEVER, Observer, OpContext, Put, PutOutcome, Result,
     Sequence, StoredKey, mutant,
@@ -19,10 +19,10 @@ use super::debts::{DEBTS_MAX, Debts};
 use super::forms::Forms;
 use super::gate::{Gates, Pass};
 use super::lease::Held;
+use super::tell::Shown;
 use super::tier::WritePolicy;
 use super::{Level, Pipeline};
 use crate::bus::Broadcast;
-use crate::pattern::unescaped;
 use crate::shared::TenantState;
 
 /// Debts looked up under one lock.
@@ -41,7 +41,7 @@ pub(crate) struct Stack {
     pub(crate) behind: Vec<Option<Behind>>,
     debts: Vec<Debts>,
     epochs: Option<KeptEpochs>,
-    broadcast: Option<Arc<Broadcast>>,
+    pub(super) broadcast: Option<Arc<Broadcast>>,
     /// Whether tiers of this process alone are told apart from before it heard the others.
     is_start_known: AtomicBool,
     l1_bound: Option<Duration>,
@@ -74,6 +74,13 @@ pub(crate) struct Job {
     pub(crate) forms: Forms,
     pub(crate) version: Sequence,
     pub(crate) expires: Millis,
+    pub(super) shown: Shown,
+}
+
+impl Job {
+    pub(super) fn new(pass: Pass, forms: Forms, version: Sequence, expires: Millis) -> Self {
+        Self { pass, forms, version, expires, shown: Shown::default() }
+    }
 }
 
 impl Stack {
@@ -122,11 +129,6 @@ impl Stack {
             Some(kept) => error.with("tier", &kept.tier),
             None => error,
         }
-    }
-
-    /// Whether other processes are told of what ends here.
-    pub(super) fn has_bus(&self) -> bool {
-        self.broadcast.is_some()
     }
 
     pub(crate) fn debts(&self, index: usize) -> &Debts {
@@ -186,6 +188,17 @@ impl Stack {
             && (!self.is_in_doubt(index) || mutant::breaks("private tiers are doubted too"))
     }
 
+    /// Whether bytes of `version` may be believed that any level gave which others write.
+    pub(super) fn admits_shared(&self, pass: &Pass, version: Sequence) -> bool {
+        let mut shared = (0..self.levels.len()).filter(|index| self.levels[*index].is_shared());
+        shared.all(|index| self.admits(index, pass, version))
+    }
+
+    /// What the bus is called, where there is one.
+    pub(super) fn bus_name(&self) -> &str {
+        self.broadcast.as_ref().map_or("", |broadcast| broadcast.name())
+    }
+
     /// Whether what the level at `index` holds may have ended unheard: nobody else writes it, and
     /// the bus is silent.
     fn is_in_doubt(&self, index: usize) -> bool {
@@ -203,9 +216,9 @@ impl Stack {
         let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
         let task = self.runtime.spawn(async move {
             stack.reserve(&tenant, job.version).await;
-            let (key, version) = (job.pass.key().clone(), job.version);
-            let stored = stack.store_now(job, 0..stack.levels.len()).await;
-            stored.and(stack.tell_key(&tenant, &key, version).await)
+            let job = Arc::new(job);
+            let stored = stack.store_now(&job, 0..stack.levels.len()).await;
+            stored.and(stack.tell_stored(&tenant, std::iter::once(&*job)).await)
         });
         joined(task.await)
     }
@@ -223,11 +236,10 @@ impl Stack {
         joined(task.await)
     }
 
-    pub(super) async fn store_now(&self, job: Job, levels: Range<usize>) -> Result<()> {
-        let job = Arc::new(job);
+    pub(super) async fn store_now(&self, job: &Arc<Job>, levels: Range<usize>) -> Result<()> {
         let mut result = Ok(());
         for index in levels.rev() {
-            result = result.and(self.store_in(index, &job).await.map(drop));
+            result = result.and(self.store_in(index, job).await.map(drop));
         }
         result
     }
@@ -268,6 +280,7 @@ impl Stack {
         let _turn = job.pass.turn.lock().await;
         if !job.pass.admits(job.version) && !mutant::breaks("an older value is not written") {
             // The value that overtook it may be on its way yet: its elders go now.
+            self.note_shown(index, job, false);
             return self.remove_from(index, key, job.version).await.map(|_| false);
         }
         let Some((bytes, how)) = self.prepare(index, job) else {
@@ -277,6 +290,7 @@ impl Stack {
             Some(held) => held.put(bytes, how).await,
             None => level.backend.put(key, bytes, how, &OpContext::default()).await,
         };
+        self.note_shown(index, job, matches!(put, Ok(PutOutcome::Stored)));
         match put {
             Ok(outcome) => {
                 self.answered(index, key);
@@ -291,6 +305,13 @@ impl Stack {
                 self.failed(index, "put", key, &error);
                 Err(error)
             }
+        }
+    }
+
+    /// Notes whether a level keeps a job's bytes, if others read there.
+    pub(super) fn note_shown(&self, index: usize, job: &Job, is_taken: bool) {
+        if self.levels[index].is_shared() {
+            job.shown.note(is_taken);
         }
     }
 
@@ -413,35 +434,6 @@ impl Stack {
         self.levels[index].backend.put(key, ended, how, &ctx).await.map(drop)
     }
 
-    /// Tells other processes that a key was removed or replaced.
-    pub(super) async fn tell_key(
-        &self,
-        tenant: &TenantState,
-        key: &StoredKey,
-        at: Sequence,
-    ) -> Result<()> {
-        if !self.has_bus() {
-            return Ok(());
-        }
-        self.tell(tenant, vec![(at, Change::Key { key: key.clone(), value: None })]).await
-    }
-
-    /// Tells other processes what changed, and waits until the bus took it. A number that the
-    /// store did not give says nothing to them: whatever they hold is ended.
-    pub(crate) async fn tell(
-        &self,
-        tenant: &TenantState,
-        changes: Vec<(Sequence, Change)>,
-    ) -> Result<()> {
-        let Some(broadcast) = &self.broadcast else { return Ok(()) };
-        let sequence = tenant.epochs.sequence();
-        let notice = |(at, change): (Sequence, Change)| {
-            let at = if sequence.is_provisional(at) { Sequence::MAX } else { at };
-            Notice { tenant: Arc::clone(&tenant.name), at, change }
-        };
-        broadcast.outbox.tell(changes.into_iter().map(notice).collect()).await
-    }
-
     /// Lets tiers that no other process writes forget what another process ended.
     pub(crate) async fn heed_private(&self, keys: Vec<(Pass, Sequence)>) {
         for index in (0..self.levels.len()).filter(|index| !self.levels[*index].is_shared()) {
@@ -508,21 +500,6 @@ impl Stack {
         if self.levels[index].is_shared() {
             self.tell_late(late).await;
         }
-    }
-
-    /// Tells other processes once more of what a tier they share was told late: since they heard
-    /// of it they may have taken up again what the tier still held.
-    async fn tell_late(&self, late: Vec<(StoredKey, Sequence)>) {
-        let Some(broadcast) = &self.broadcast else { return };
-        if late.is_empty() || mutant::breaks("what a tier was told late is told again") {
-            return;
-        }
-        let notice = |(key, at): (StoredKey, Sequence)| {
-            let tenant = unescaped(key.tenant()).into();
-            Notice { tenant, at, change: Change::Key { key, value: None } }
-        };
-        // What the bus does not take stays in its line.
-        let _ = broadcast.outbox.tell(late.into_iter().map(notice).collect()).await;
     }
 
     /// A store of leases failed, or did not answer in time.

@@ -101,7 +101,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             Arc::new(self.make_entry(key.heap_bytes(), value, &plan, Some(sealed.plain_len)));
         let pass = stack.gates.enter(&stored);
         let expires = plan.dates.expires;
-        let job = Arc::new(Job { pass, forms: sealed.forms, version: at, expires });
+        let job = Arc::new(Job::new(pass, sealed.forms, at, expires));
         let (cache, stack) = (self.clone(), Arc::clone(stack));
         let runtime = stack.runtime.clone();
         let task = runtime.spawn(async move {
@@ -133,7 +133,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             Ok((Swapped::Stored, _fence)) => {
                 let done = self.follow_swap(key, entry, merit);
                 // What the bus did not take it is told later.
-                let _ = stack.tell_key(tenant, stored, job.version).await;
+                let _ = stack.tell_stored(tenant, std::iter::once(&**job)).await;
                 Ok(done)
             }
             Ok((Swapped::Changed(version), _)) => {
@@ -216,6 +216,7 @@ impl Stack {
             return Ok((swapped, None));
         }
         level.counts.puts.add(1);
+        self.note_shown(index, job, true);
         self.debts(index).settle(key, job.version);
         let fence = self.gates.fence(key, job.version);
         drop(turn);

@@ -4,11 +4,14 @@
 mod acknowledged_end_is_seen_below_without_the_bus;
 mod computation_reaches_every_level;
 mod conditional_set_is_one_step_for_all;
+mod confirmed_value_lives_on_in_other_processes;
 mod heard_end_beats_the_load_it_overtakes;
 mod lost_records_and_counters_bring_nothing_back;
 mod numbers_of_an_outage_end_nothing_newer;
 mod overlapping_batches_load_once_in_the_fleet;
 mod overlapping_batches_share_what_a_process_loaded;
+mod pushed_value_takes_the_place_of_a_believed_copy;
+mod relay;
 mod set_that_a_load_overtook_is_told;
 mod silence_and_loss_are_doubted;
 mod tiers_of_one_process_are_no_better_than_level_1;

@@ -17,15 +17,22 @@ pub(super) const FRAME: &[u8] = b"f";
 pub(super) struct Publish<'a> {
     names: &'a BusNames,
     frame: Bytes,
+    /// What listeners are pushed beside it, and the log does not get.
+    values: Bytes,
     entries: usize,
     command: &'static str,
 }
 
 impl<'a> Publish<'a> {
-    pub(super) fn of(servers: &Servers, names: &'a BusNames, frame: Bytes, entries: usize) -> Self {
+    pub(super) fn of(
+        servers: &Servers,
+        names: &'a BusNames,
+        (frame, values): (Bytes, Bytes),
+        entries: usize,
+    ) -> Self {
         // In a cluster the other one goes to every node.
         let command = if servers.link.is_sharded() { "SPUBLISH" } else { "PUBLISH" };
-        Self { names, frame, entries, command }
+        Self { names, frame, values, entries, command }
     }
 
     pub(super) async fn call(&self, servers: &Servers) -> Result<LogId> {
@@ -48,21 +55,37 @@ impl Invoke for Publish<'_> {
     fn write(&self, command: &mut Cmd) {
         command.arg(2).arg(&self.names.log).arg(&self.names.tail);
         command.arg(&self.names.channel).arg(&self.frame[..]).arg(self.entries).arg(self.command);
+        command.arg(&self.values[..]);
     }
 
     fn payload(&self) -> usize {
-        self.frame.len()
+        self.frame.len() + self.values.len()
     }
 }
 
-/// A push: its place, that of the entry before it where the server knew it, the frame.
-pub(super) fn read_push(payload: Value) -> Option<(LogId, Option<LogId>, Bytes)> {
+/// A push: its place, that of the entry before it where the server knew it, the frame, and the
+/// values beside it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Push {
+    pub(super) at: LogId,
+    pub(super) before: Option<LogId>,
+    pub(super) frame: Bytes,
+    pub(super) values: Bytes,
+}
+
+pub(super) fn read_push(payload: Value) -> Option<Push> {
     let Value::BulkString(payload) = payload else { return None };
     let end = payload.iter().position(|byte| *byte == b'\n')?;
-    let head = std::str::from_utf8(&payload[..end]).ok()?;
-    let (at, before) = head.split_once(' ')?;
-    let (at, before) = (place(at.as_bytes())?, place(before.as_bytes()));
-    Some((at, before, Bytes::from(payload).slice(end + 1..)))
+    let mut head = std::str::from_utf8(&payload[..end]).ok()?.split(' ');
+    let (at, before) = (place(head.next()?.as_bytes())?, place(head.next()?.as_bytes()));
+    let length = head.next().map(|length| length.parse::<usize>().ok());
+    let mut frame = Bytes::from(payload).slice(end + 1..);
+    let values = match length {
+        Some(length) if length? <= frame.len() => frame.split_off(length?),
+        Some(_) => return None,
+        None => Bytes::new(),
+    };
+    Some(Push { at, before, frame, values })
 }
 
 /// The id of an entry, as Redis writes it: `1700000000000-0`.
@@ -102,12 +125,21 @@ mod tests {
 
     #[test]
     fn a_push_is_two_places_and_a_frame_of_any_bytes() {
-        let push = read_push(Value::BulkString(b"17-2 17-1\n\xff\n\0".to_vec())).unwrap();
-        assert_eq!(push, (LogId(17, 2), Some(LogId(17, 1)), Bytes::from_static(b"\xff\n\0")));
-        let first = read_push(Value::BulkString(b"17-0 -\n".to_vec())).unwrap();
-        assert_eq!(first, (LogId(17, 0), None, Bytes::new()));
-        for strange in [&b""[..], b"17-2 17-1", b"17-2\nx", b"a-b -\n", b"\xff \n", b"17 16\nx"] {
-            assert_eq!(read_push(Value::BulkString(strange.to_vec())), None, "{strange:?}");
+        let read = |payload: &[u8]| read_push(Value::BulkString(payload.to_vec()));
+        let push = |before, frame: &'static [u8], values: &'static [u8]| Push {
+            at: LogId(17, 2),
+            before,
+            frame: Bytes::from_static(frame),
+            values: Bytes::from_static(values),
+        };
+        let before = Some(LogId(17, 1));
+        assert_eq!(read(b"17-2 17-1\n\xff\n\0"), Some(push(before, b"\xff\n\0", b"")));
+        assert_eq!(read(b"17-2 -\n"), Some(push(None, b"", b"")));
+        assert_eq!(read(b"17-2 17-1 2\na\n\xff\0"), Some(push(before, b"a\n", b"\xff\0")));
+        let strange = [&b""[..], b"17-2 17-1", b"17-2\nx", b"a-b -\n", b"\xff \n", b"17 16\nx"];
+        let lengths = [&b"17-2 17-1 2\nx"[..], b"17-2 17-1 -1\nx", b"17-2 17-1 \nx"];
+        for strange in strange.into_iter().chain(lengths) {
+            assert_eq!(read(strange), None, "{strange:?}");
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::Found;
-use super::calls::{Publish, read_push};
+use super::calls::{Publish, Push, read_push};
 use super::session::Session;
 use crate::error;
 use crate::names::BusNames;
@@ -133,13 +133,15 @@ impl Ear {
             _ => return Ok(()),
         }
         let Some(cursor) = &mut self.cursor else { return Ok(()) };
-        let Some((place, before, frame)) = data.into_iter().nth(1).and_then(read_push) else {
+        let Some(push) = data.into_iter().nth(1).and_then(read_push) else {
             // Somebody else's; the log tells what is missing.
             cursor.cut();
             return Ok(());
         };
-        match cursor.pushed(place, before, &frame) {
-            Pushed::Next => give(out, frame).await,
+        let Push { at, before, frame, values } = push;
+        match cursor.pushed(at, before, &frame) {
+            Pushed::Next if values.is_empty() => give(out, frame).await,
+            Pushed::Next => send(out, Found::Pushed(frame, values)).await,
             Pushed::Known | Pushed::Gap => Ok(()),
         }
     }
@@ -184,7 +186,7 @@ impl Ear {
             if let Some((place, frame)) = session.newest(&self.names).await? {
                 return Ok(Cursor::at(place, frame.unwrap_or_default()));
             }
-            let nothing = Publish::of(&self.servers, &self.names, Bytes::new(), self.entries);
+            let nothing = Publish::of(&self.servers, &self.names, Default::default(), self.entries);
             nothing.call(&self.servers).await?;
         }
         let text = "the log of the bus is emptied as often as it is written";

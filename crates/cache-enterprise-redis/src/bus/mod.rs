@@ -1,7 +1,7 @@
 //! Frames of a manager to all its processes.
 //!
 //! ```text
-//! publish ──> one function: XADD to the log, and (id, id before it, frame) to the channel
+//! publish ──> one function: XADD to the log, and (id, id before it, frame, values) to the channel
 //!                              │                       │
 //!    replay after a gap, a     │                       │ pushed to every listener,
 //!    cut or a restart (XRANGE) │                       │ at most once
@@ -37,7 +37,7 @@ use calls::Publish;
 use ear::Ear;
 
 const NAME: &str = "redis";
-/// Largest frame.
+/// Largest frame, with the values beside it.
 const FRAME_BYTES_MAX: usize = MIB as usize;
 /// Entries that the log keeps at least.
 const ENTRIES: usize = 100_000;
@@ -129,14 +129,15 @@ impl RedisBus {
         self.opened.get_or_try_init(open).await
     }
 
-    async fn publish_now(&self, manager: &str, frame: Bytes) -> Result<()> {
-        if frame.len() > FRAME_BYTES_MAX {
+    async fn publish_now(&self, manager: &str, frame: Bytes, values: Bytes) -> Result<()> {
+        let bytes = frame.len() + values.len();
+        if bytes > FRAME_BYTES_MAX {
             let fault = Error::new(ErrorKind::TooLarge, "the frame is larger than a bus carries");
-            return Err(fault.with("bytes", frame.len()).with("limit", FRAME_BYTES_MAX));
+            return Err(fault.with("bytes", bytes).with("limit", FRAME_BYTES_MAX));
         }
         let servers = self.servers().await?;
         let names = BusNames::of(manager, servers.database);
-        Publish::of(servers, &names, frame, self.entries).call(servers).await.map(drop)
+        Publish::of(servers, &names, (frame, values), self.entries).call(servers).await.map(drop)
     }
 
     async fn listen_now(&self, manager: &str) -> Result<Box<dyn Listener>> {
@@ -168,7 +169,12 @@ impl Bus for RedisBus {
     }
 
     async fn publish(&self, manager: &str, frame: Bytes) -> Result<()> {
-        self.publish_now(manager, frame).await.map_err(|fault| self.told("publish", fault))
+        self.publish_with(manager, frame, Bytes::new()).await
+    }
+
+    async fn publish_with(&self, manager: &str, frame: Bytes, values: Bytes) -> Result<()> {
+        let published = self.publish_now(manager, frame, values).await;
+        published.map_err(|fault| self.told("publish", fault))
     }
 
     async fn listen(&self, manager: &str) -> Result<Box<dyn Listener>> {
@@ -197,6 +203,8 @@ impl fmt::Debug for RedisBus {
 #[derive(Debug)]
 enum Found {
     Frame(Bytes),
+    /// With the values beside it.
+    Pushed(Bytes, Bytes),
     /// Everything was heard that was published before this moment.
     Current(Instant),
     Lost,
@@ -213,6 +221,7 @@ impl Listener for RedisListener {
     async fn next(&mut self) -> Heard {
         match self.heard.recv().await {
             Some(Found::Frame(frame)) => Heard::Frame(frame),
+            Some(Found::Pushed(frame, values)) => Heard::Pushed { frame, values },
             // Counted when it is given: it may have waited here.
             Some(Found::Current(asked)) => Heard::Current { age: asked.elapsed() },
             Some(Found::Lost) => Heard::Lost,

@@ -80,7 +80,7 @@ async fn a_caller_that_gives_up_waiting_loses_nothing() {
         match timeout(secs(30), listener.next()).await.expect("something is heard") {
             Heard::Frame(frame) => heard.push(String::from_utf8(frame.to_vec()).unwrap()),
             Heard::Lost => panic!("nothing had to be lost"),
-            Heard::Current { .. } => {}
+            Heard::Pushed { .. } | Heard::Current { .. } => {}
         }
     }
     assert_eq!(heard, texts, "each once, in their order");
@@ -126,6 +126,23 @@ async fn a_bus_with_tls_and_users_carries_frames() {
     publish(&bus, "secured").await;
     ear.until_current().await;
     ear.assert_heard_all(&["secured".to_owned()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_are_pushed_beside_their_frames_and_not_logged() {
+    let server = RedisServer::start();
+    let bus = RedisBus::url(&server.url()).unwrap();
+    let mut listener = bus.listen(MANAGER).await.unwrap();
+    let (frame, values) = (Bytes::from_static(b"a\nframe"), Bytes::from_static(b"\xff17-1 2\n\0"));
+    bus.publish_with(MANAGER, frame.clone(), values.clone()).await.unwrap();
+    loop {
+        match timeout(secs(30), listener.next()).await.expect("something is heard") {
+            Heard::Current { .. } => {}
+            heard => break assert_eq!(heard, Heard::Pushed { frame, values }),
+        }
+    }
+    let log = server.cli(&["XRANGE", "{shop:}log", "-", "+"]);
+    assert!(log.contains("frame") && !log.contains("17-1 2"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

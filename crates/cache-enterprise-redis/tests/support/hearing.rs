@@ -44,7 +44,7 @@ impl Ear {
     pub(crate) async fn next(&mut self) -> Heard {
         let heard = timeout(secs(60), self.listener.next()).await.expect("something is heard");
         match &heard {
-            Heard::Frame(frame) => {
+            Heard::Frame(frame) | Heard::Pushed { frame, .. } => {
                 self.frames.insert(String::from_utf8(frame.to_vec()).unwrap());
             }
             Heard::Lost => self.losses += 1,

@@ -29,8 +29,8 @@ const PULSE: Duration = ms(200);
 /// [`another`](Self::another) gives the end of another process on the same bus.
 ///
 /// Frames are pushed to every listener, and kept in a bounded log from which a listener that
-/// missed some is given them again: at a gap, at once after a cut, and at every pulse. Time is
-/// tokio's, so under a paused clock it moves as the test says. With the same seed, the same calls
+/// missed some is given them again: at a gap, at once after a cut, and at every pulse. Values
+/// beside a frame are pushed and not kept. Time is tokio's, so under a paused clock it moves as the test says. With the same seed, the same calls
 /// in the same order meet the same faults.
 ///
 /// Needs a tokio runtime with time enabled.
@@ -289,6 +289,10 @@ impl Bus for InProcessBus {
     }
 
     async fn publish(&self, manager: &str, frame: Bytes) -> Result<()> {
+        self.publish_with(manager, frame, Bytes::new()).await
+    }
+
+    async fn publish_with(&self, manager: &str, frame: Bytes, values: Bytes) -> Result<()> {
         self.may_publish().await?;
         let mut state = self.wire.state.lock();
         let place = state.log(manager).append(frame.clone(), self.wire.frames_max);
@@ -299,7 +303,8 @@ impl Bus for InProcessBus {
         for inbox in inboxes {
             let copies = if state.hits(lost) { 0 } else { 1 + u8::from(state.hits(doubled)) };
             for _ in 0..copies {
-                inbox.deliver(state.arrival_time(), Arrival::Push(place, frame.clone()));
+                let push = Arrival::Push(place, frame.clone(), values.clone());
+                inbox.deliver(state.arrival_time(), push);
             }
         }
         if state.hits(unanswered) {

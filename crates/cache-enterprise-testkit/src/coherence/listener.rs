@@ -17,8 +17,8 @@ use super::log::{Position, Replay};
 /// Something on its way to a listener.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    /// A frame and its place in the log.
-    Push(Position, Bytes),
+    /// A frame, its place in the log, and the values beside it.
+    Push(Position, Bytes, Bytes),
     /// What the log had when it was asked.
     Answer { asked: Instant, replay: Replay },
 }
@@ -84,6 +84,7 @@ impl Inbox {
 /// Given next.
 enum Ready {
     Frame(Bytes),
+    Pushed(Bytes, Bytes),
     Current { asked: Instant },
     Lost,
 }
@@ -141,8 +142,11 @@ impl InProcessListener {
 
     fn take(&mut self, arrival: Arrival, now: Instant) {
         match arrival {
-            Arrival::Push(place, frame) => {
-                self.ready.push_back(Ready::Frame(frame));
+            Arrival::Push(place, frame, values) => {
+                self.ready.push_back(match values.is_empty() {
+                    true => Ready::Frame(frame),
+                    false => Ready::Pushed(frame, values),
+                });
                 let next = Position { last: self.position.last + 1, ..self.position };
                 if place == next {
                     self.position = next;
@@ -176,6 +180,7 @@ impl Listener for InProcessListener {
         loop {
             match self.ready.pop_front() {
                 Some(Ready::Frame(frame)) => return Heard::Frame(frame),
+                Some(Ready::Pushed(frame, values)) => return Heard::Pushed { frame, values },
                 Some(Ready::Current { asked }) => return Heard::Current { age: asked.elapsed() },
                 Some(Ready::Lost) => return Heard::Lost,
                 None => {}

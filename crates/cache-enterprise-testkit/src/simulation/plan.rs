@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 use super::fault::Fault;
 use super::network::Weather;
 use super::request::{Form, LoadPlan, Request};
+use crate::Seed;
 use crate::coherence::{Disturbance, Link};
 
 /// Keys that are asked for again and again.
@@ -54,6 +55,8 @@ pub struct Shape {
     pub tiers: Vec<TierShape>,
     /// Whether processes hear each other.
     pub has_bus: bool,
+    /// Whether they push values along with what they tell.
+    pub pushes: bool,
     /// How far each process's wall clock is off, in milliseconds.
     pub skews_ms: Vec<i64>,
 }
@@ -108,7 +111,9 @@ impl Plan {
     /// The plan of a seed for so many processes, where the seed shall not say how many.
     pub fn draw_for(seed: u64, processes: Option<usize>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let shape = shape(&mut rng, processes);
+        let mut shape = shape(&mut rng, processes);
+        // Drawn apart, so that a seed keeps the rest of its plan.
+        shape.pushes = shape.has_bus && Seed(seed).part("push").rng().random_bool(0.5);
         let mut draw = Draw { rng, shape: &shape, steps: Vec::new() };
         draw.fill();
         let steps = draw.steps;
@@ -159,7 +164,7 @@ fn shape(rng: &mut StdRng, processes: Option<usize>) -> Shape {
     tiers.extend((private_count..count).map(|_| TierShape::Shared));
     let has_bus = is_shared && rng.random_bool(0.8);
     let skews_ms = (0..processes).map(|_| skew(rng)).collect();
-    Shape { processes, tiers, has_bus, skews_ms }
+    Shape { processes, tiers, has_bus, pushes: false, skews_ms }
 }
 
 /// Up to ten minutes either way; some clocks are right.

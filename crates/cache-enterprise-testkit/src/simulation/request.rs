@@ -143,6 +143,8 @@ pub struct Parts {
     pub tiers: Vec<TierParts>,
     /// The bus, where processes hear each other.
     pub bus: Option<Arc<dyn Bus>>,
+    /// Whether values go along with what is told on the bus, however large they are.
+    pub pushes: bool,
     /// Longest life of a copy in level 1, and in tiers of the process's own, where there is
     /// something to hear and no bus.
     pub near_life: Option<Duration>,

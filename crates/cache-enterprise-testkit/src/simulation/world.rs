@@ -191,6 +191,7 @@ impl World {
             clock: state.clock.clone(),
             tiers: tiers.collect(),
             bus,
+            pushes: self.shape.pushes,
             near_life: is_deaf.then_some(NEAR_LIFE),
             seed: Seed(self.seed).part("process").0 ^ number as u64,
         }
@@ -355,9 +356,17 @@ impl Bus for RemoteBus {
     }
 
     async fn publish(&self, manager: &str, frame: Bytes) -> Result<()> {
-        self.line.tell(|| format!("publishes {:?}", Frame::decode(&frame).map(|it| it.notices)));
+        self.publish_with(manager, frame, Bytes::new()).await
+    }
+
+    async fn publish_with(&self, manager: &str, frame: Bytes, values: Bytes) -> Result<()> {
+        self.line.tell(|| {
+            let notices = Frame::decode(&frame).map(|it| it.notices);
+            format!("publishes {notices:?} and {} bytes of values", values.len())
+        });
         let (inner, manager) = (self.inner.clone(), manager.to_owned());
-        self.line.call("publish", async move { inner.publish(&manager, frame).await }).await
+        let published = async move { inner.publish_with(&manager, frame, values).await };
+        self.line.call("publish", published).await
     }
 
     async fn listen(&self, manager: &str) -> Result<Box<dyn Listener>> {

@@ -24,6 +24,8 @@ pub(super) struct Ear {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) frames: Vec<Bytes>,
+    /// The frames among them that came with values.
+    pub(super) pushed: Vec<(Bytes, Bytes)>,
     pub(super) is_lost: bool,
 }
 
@@ -75,6 +77,10 @@ impl Ear {
             ensure!(asked - start < PATIENCE, "no word that all is known within {PATIENCE:?}");
             match self.next_within(PATIENCE).await {
                 Some(Heard::Frame(frame)) => known.frames.push(frame),
+                Some(Heard::Pushed { frame, values }) => {
+                    known.frames.push(frame.clone());
+                    known.pushed.push((frame, values));
+                }
                 Some(Heard::Lost) => known.is_lost = true,
                 Some(Heard::Current { age })
                     if asked.checked_sub(age).is_some_and(|known_at| known_at >= start) =>

@@ -18,6 +18,7 @@ cases! {
         a_process_hears_its_own_frames,
         every_listener_hears_every_frame,
         frames_come_back_byte_for_byte,
+        frames_are_heard_with_their_own_values_or_without,
         frames_of_another_manager_are_not_heard,
         a_listener_at_rest_is_told_that_it_is_current,
         nothing_is_current_before_what_was_published,
@@ -70,6 +71,23 @@ async fn frames_come_back_byte_for_byte(fixture: Fixture) -> Verdict {
     }
     let foreign = known.frames.iter().find(|heard| !frames.iter().any(|frame| *heard == frame));
     ensure!(foreign.is_none(), "a frame was heard that nobody published");
+    Ok(())
+}
+
+/// Values are a favour; those that come are whole, and beside the frame they were given with.
+async fn frames_are_heard_with_their_own_values_or_without(fixture: Fixture) -> Verdict {
+    let mut two = Fixture::listen(&fixture.two).await?;
+    let frame = |number: u32| Bytes::from(number.to_le_bytes().to_vec());
+    let values = |number: u32| Bytes::from(vec![number as u8; 3 * number as usize]);
+    for number in 0..30 {
+        fixture.one.publish_with(MANAGER, frame(number), values(number)).await?;
+    }
+    let known = two.hear().await?;
+    known.expect(0..30)?;
+    let is_own = |(heard, beside): &(Bytes, Bytes)| {
+        (0..30).any(|number| *heard == frame(number) && *beside == values(number))
+    };
+    ensure!(known.pushed.iter().all(is_own), "values came torn, or beside another frame");
     Ok(())
 }
 

@@ -1,0 +1,91 @@
+//! Two processes on buses of their own, and a test in between that hands frames on: when it wants,
+//! in the order it wants, as often as it wants.
+
+use std::collections::VecDeque;
+
+use cache_enterprise_core::coherence::{Bus, Frame, Heard, Listener};
+use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::coherence::InProcessBus;
+
+use super::{Fleet, Process, SPEC, builder};
+
+/// The largest value that is pushed.
+pub(crate) const PUSH_MAX: usize = 256;
+
+/// What one process tells, on its way to the other.
+pub(crate) struct Relay {
+    pub(crate) fleet: Fleet,
+    pub(crate) teller: Process,
+    pub(crate) hearer: Process,
+    ear: Box<dyn Listener>,
+    told: VecDeque<Frame>,
+}
+
+impl Fleet {
+    /// A process on this bus, which pushes small values.
+    pub(crate) async fn pushing_on(&self, bus: &InProcessBus) -> Process {
+        let (epochs, bus) = (self.epochs.another(), bus.another());
+        let manager = builder(self.clock.clone())
+            .l2(self.shared_tier(&epochs))
+            .codec(MessagePack)
+            .bus(bus.clone())
+            .push_max(PUSH_MAX)
+            .build()
+            .await
+            .unwrap();
+        let cache = manager.open(&SPEC).unwrap();
+        let process = Process { manager, cache, epochs, bus };
+        process.heard("it listens", || process.bus.listeners("fleet") > 0).await;
+        process
+    }
+}
+
+impl Relay {
+    pub(crate) async fn new() -> Self {
+        let fleet = Fleet::new();
+        let own = InProcessBus::new();
+        let ear = own.listen("fleet").await.unwrap();
+        let (teller, hearer) = (fleet.pushing_on(&own).await, fleet.pushing_on(&fleet.bus).await);
+        Self { fleet, teller, hearer, ear, told: VecDeque::new() }
+    }
+
+    /// The next frame the teller told, with its values.
+    pub(crate) async fn next(&mut self) -> Frame {
+        loop {
+            if let Some(frame) = self.told.pop_front() {
+                return frame;
+            }
+            let (frame, values) = match self.ear.next().await {
+                Heard::Frame(frame) => (frame, Vec::new()),
+                Heard::Pushed { frame, values } => (frame, values.to_vec()),
+                Heard::Current { .. } => continue,
+                Heard::Lost => panic!("nothing is lost here"),
+            };
+            let mut frame = Frame::decode(&frame).unwrap();
+            frame.give_values(&values);
+            self.told.push_back(frame);
+        }
+    }
+
+    /// Hands a frame on and waits until the hearer has heeded it.
+    pub(crate) async fn hand_on(&self, frame: &Frame) {
+        let heard = || self.hearer.manager.bus_stats().unwrap().heard;
+        let (before, mut frame) = (heard(), frame.clone());
+        let values = frame.take_values();
+        self.fleet.bus.publish_with("fleet", frame.encode(), values).await.unwrap();
+        self.hearer.heard("the frame", || heard() > before).await;
+        // It is counted before it is heeded, in one step with the sharing of level 1.
+        tokio::task::yield_now().await;
+    }
+
+    /// Sets a number and gives what was told of it.
+    pub(crate) async fn set(&mut self, key: u64, number: u64) -> Frame {
+        self.teller.set(key, number).await;
+        self.next().await
+    }
+
+    /// Values of the other that level 1 of the hearer took.
+    pub(crate) fn adopted(&self) -> u64 {
+        self.hearer.manager.bus_stats().unwrap().adopted
+    }
+}
