@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cache_enterprise_core::BackendConfig;
+use cache_enterprise_core::coherence::FRAME_VALUES_MAX;
 
 use crate::level::LevelSettings;
 use crate::origin::Origin;
@@ -12,6 +13,7 @@ use crate::tree::Tree;
 use crate::value::{OptionValue, Typed};
 
 const OPTIONS: &str = "bus.options.";
+const PUSH_MAX: &str = "bus.push_max";
 
 /// The bus that tells other processes what ended here.
 ///
@@ -36,6 +38,8 @@ pub struct BusSettings {
     pub options: BTreeMap<String, OptionValue>,
     /// How long level 1 is believed after the bus was heard last. Default 1 s.
     pub unsure_max: Duration,
+    /// Bytes of the largest value that goes along with its notice. Default 0: none does.
+    pub push_max: usize,
 }
 
 impl BusSettings {
@@ -54,7 +58,10 @@ impl BusSettings {
             Typed::Free(value) => Some((path.strip_prefix(OPTIONS)?.to_owned(), value.clone())),
             _ => None,
         });
-        Some(Self { kind, options: options.collect(), unsure_max: tree.time("bus.unsure_max") })
+        let push_max = tree.size_or_off(PUSH_MAX).unwrap_or_default();
+        let push_max = usize::try_from(push_max).unwrap_or(usize::MAX);
+        let unsure_max = tree.time("bus.unsure_max");
+        Some(Self { kind, options: options.collect(), unsure_max, push_max })
     }
 }
 
@@ -63,8 +70,9 @@ pub(crate) fn complete(tree: &mut Tree, levels: &[LevelSettings], problems: &mut
     let written: Vec<_> =
         tree.iter().filter(|(path, _)| path.starts_with(OPTIONS)).map(|(_, set)| set).collect();
     let Some(kind) = kind(tree) else {
-        let unsure = tree.get("bus.unsure_max").filter(|set| set.origin != Origin::Default);
-        let said = written.into_iter().chain(unsure);
+        let own = ["bus.unsure_max", PUSH_MAX].into_iter().filter_map(|path| tree.get(path));
+        let own = own.filter(|set| set.origin != Origin::Default);
+        let said = written.into_iter().chain(own);
         if !tree.is_faulty("bus.kind") {
             problems.extend(said.map(|set| {
                 let what = "says something about a bus, and there is none";
@@ -74,7 +82,14 @@ pub(crate) fn complete(tree: &mut Tree, levels: &[LevelSettings], problems: &mut
         }
         return;
     };
-    if !written.is_empty() {
+    let is_written = !written.is_empty();
+    if let Some(set) = tree.get(PUSH_MAX)
+        && matches!(set.typed, Typed::Size(bytes) if bytes > FRAME_VALUES_MAX as u64)
+    {
+        let (what, fix) = ("is more than is pushed", "write at most `64KiB`");
+        problems.push(Problem::new(&set.written, set.origin.clone(), what, fix));
+    }
+    if is_written {
         return;
     }
     let Some(level) = levels.iter().find(|level| level.backend().kind() == kind) else { return };

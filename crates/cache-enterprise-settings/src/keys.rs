@@ -42,6 +42,8 @@ pub enum Kind {
     Life,
     /// A size such as `"1KiB"`; a plain number is bytes.
     Size,
+    /// A size, or `off`.
+    SizeOrOff,
     /// Bytes with a unit, or a number of entries.
     Capacity,
     /// A path of the file system.
@@ -64,6 +66,7 @@ impl Kind {
             Self::TimeOrOff => "duration or `off`".into(),
             Self::Life => "duration or `forever`".into(),
             Self::Size => "size".into(),
+            Self::SizeOrOff => "size or `off`".into(),
             Self::Capacity => "size or entries".into(),
             Self::Path => "path".into(),
             Self::Choice(words) => {
@@ -252,6 +255,14 @@ pub const KEYS: &[Key] = &[
         "1s",
         "250ms",
         "How long level 1 is believed after the bus was heard last",
+    ),
+    key(
+        "bus.push_max",
+        Kind::SizeOrOff,
+        "off",
+        "2KiB",
+        "Largest value, as tiers store it, that goes along with the notice of it, so that other \
+         processes which hold the one before need not read it; at most 64KiB",
     ),
     aliased(
         key(

@@ -200,6 +200,14 @@ impl Tree {
         })
     }
 
+    pub(crate) fn size_or_off(&self, path: &str) -> Option<u64> {
+        self.read(path, |typed| match typed {
+            Typed::Size(bytes) => Some(Some(*bytes)),
+            Typed::Off => Some(None),
+            _ => None,
+        })
+    }
+
     pub(crate) fn time(&self, path: &str) -> Duration {
         self.read(path, |typed| match typed {
             Typed::Time(time) => Some(*time),

@@ -75,11 +75,15 @@ impl Typed {
             Kind::Count(least) => quantity::count(text, least).map(Self::Count),
             Kind::Share => quantity::share(text).map(Self::Share),
             Kind::TimeOrOff if text == "off" => Ok(Self::Off),
+            Kind::SizeOrOff if text == "off" => Ok(Self::Off),
             Kind::Life if text == "forever" => Ok(Self::Forever),
             Kind::Time => quantity::duration(text).map(Self::Time),
             Kind::TimeOrOff => time_or(text, "off"),
             Kind::Life => time_or(text, "forever"),
             Kind::Size => quantity::size(text, true).map(Self::Size),
+            Kind::SizeOrOff => {
+                quantity::size(text, true).map(Self::Size).map_err(|fault| or(fault, "off"))
+            }
             Kind::Capacity => quantity::capacity(text).map(Self::Capacity),
             Kind::Path if text.is_empty() => Err(Fault::new("is empty", "write a path")),
             Kind::Path => Ok(Self::Path(PathBuf::from(text))),
@@ -90,8 +94,12 @@ impl Typed {
 }
 
 fn time_or(text: &str, word: &str) -> Result<Typed, Fault> {
-    let with_word = |fault: Fault| Fault { fix: format!("{}, or {word:?}", fault.fix), ..fault };
-    quantity::duration(text).map(Typed::Time).map_err(with_word)
+    quantity::duration(text).map(Typed::Time).map_err(|fault| or(fault, word))
+}
+
+/// The same fault, of a value for which `word` may stand.
+fn or(fault: Fault, word: &str) -> Fault {
+    Fault { fix: format!("{}, or {word:?}", fault.fix), ..fault }
 }
 
 fn read_name(text: &str) -> Result<Typed, Fault> {
@@ -182,6 +190,8 @@ mod tests {
     #[test]
     fn times_can_be_off_and_lives_for_ever_and_nothing_else() {
         assert_eq!(read(Kind::TimeOrOff, "idle", "off"), Ok(Typed::Off));
+        assert_eq!(read(Kind::SizeOrOff, "push_max", "off"), Ok(Typed::Off));
+        assert_eq!(read(Kind::SizeOrOff, "push_max", "2KiB"), Ok(Typed::Size(2_048)));
         assert_eq!(read(Kind::Life, "ttl", "forever"), Ok(Typed::Forever));
         let fault = read(Kind::Time, "read", "off").expect_err("a timeout is never off");
         assert!(!fault.fix.contains("off"));

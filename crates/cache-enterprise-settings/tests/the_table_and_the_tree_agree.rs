@@ -44,7 +44,7 @@ fn concrete(path: &str) -> (String, SettingsBuilder) {
         "budget.l2_ratio" => (path.into(), builder.set("levels.0.max_size", "1GB")),
         "bus.kind" => (path.into(), builder),
         "bus.options.*" => ("bus.options.url".into(), builder.set("bus.kind", "redis")),
-        "bus.unsure_max" => (path.into(), builder.set("bus.kind", "redis")),
+        "bus.unsure_max" | "bus.push_max" => (path.into(), builder.set("bus.kind", "redis")),
         "hedge.enabled" | "bulkhead.enabled" => (path.into(), builder),
         _ if path.starts_with("hedge.") => (path.into(), builder.set("hedge.enabled", true)),
         _ if path.starts_with("bulkhead.") => (path.into(), builder.set("bulkhead.enabled", true)),

@@ -21,7 +21,7 @@ use cache_enterprise_settings::{FailoverStrategy, Settings, SettingsErrors};
 use cache_enterprise_strategies::CacheStrategy;
 use cache_enterprise_strategies::lifetime::AdaptiveTtl;
 
-use plan::Plan;
+use plan::{Plan, PlannedBus};
 pub use single::WithBackend;
 
 /// Strategies of the program's own, by name.
@@ -224,7 +224,9 @@ impl Wiring {
             builder = builder.compression(packer);
         }
         if let Some(bus) = bus {
-            builder = origins::of_bus(builder.bus(bus.bus).unsure_max(bus.unsure_max), settings);
+            let PlannedBus { bus, unsure_max, push_max } = bus;
+            let told = builder.bus(bus).unsure_max(unsure_max).push_max(push_max);
+            builder = origins::of_bus(told, settings);
         }
         builder =
             readers.into_iter().fold(builder, |builder, reader| builder.reads_compression(reader));

@@ -96,7 +96,8 @@ pub(super) fn of_bus<C>(
     settings: &Settings,
 ) -> ManagerBuilder<C, Tiered> {
     let builder = builder.origin("bus", origin(settings, "bus.kind"));
-    builder.origin("unsure_max", origin(settings, "bus.unsure_max"))
+    let builder = builder.origin("unsure_max", origin(settings, "bus.unsure_max"));
+    builder.origin("push_max", origin(settings, "bus.push_max"))
 }
 
 /// Notes the origins of what a tier does.

@@ -53,6 +53,7 @@ pub(super) struct Plan {
 pub(super) struct PlannedBus {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) unsure_max: Duration,
+    pub(super) push_max: usize,
 }
 
 impl Plan {
@@ -222,7 +223,10 @@ fn bus(
         return None;
     };
     match factory.bus(&chosen.config()) {
-        Ok(bus) => Some(PlannedBus { bus, unsure_max: chosen.unsure_max }),
+        Ok(bus) => {
+            let (unsure_max, push_max) = (chosen.unsure_max, chosen.push_max);
+            Some(PlannedBus { bus, unsure_max, push_max })
+        }
         Err(error) => {
             let named = error.context().find(|(name, _)| *name == "option");
             let first = named.and_then(|(_, options)| options.split(", ").next());

@@ -74,7 +74,7 @@ fn refused(text: &str) -> Vec<String> {
 #[tokio::test]
 async fn and_what_one_process_ends_the_other_lets_go() {
     let (hall, wire) = (Hall::new(), Wire(Arc::new(InProcessBus::new())));
-    let bus = "[bus]\nkind = \"hall\"\nunsure_max = \"5m\"\n";
+    let bus = "[bus]\nkind = \"hall\"\nunsure_max = \"5m\"\npush_max = \"1KiB\"\n";
     let settings = settings(&format!("{LEVELS}{bus}")).unwrap();
     let one = wiring(&hall, &wire).manager(&settings).await.unwrap();
     let other = wiring(&hall, &wire).manager(&settings).await.unwrap();
@@ -94,13 +94,14 @@ async fn and_what_one_process_ends_the_other_lets_go() {
     })
     .await;
     here.set(&1, "new").strict().await.unwrap();
-    until_async("the copy is gone", async || {
+    until_async("the copy is the new one, without a read", async || {
         other.tick();
-        there.peek(&1).is_none_or(|text| *text == "new")
+        there.peek(&1).is_some_and(|text| *text == "new")
     })
     .await;
     let row = |name: &str| other.describe().row(name).unwrap().clone();
-    assert_eq!(row("unsure_max").value, "300s");
+    assert_eq!((row("unsure_max").value, row("push_max").value), ("300s".into(), "1024".into()));
+    assert_eq!(row("push_max").origin, Origin::settings("text:12:1"));
     assert_eq!(row("bus").origin, Origin::settings("text:10:1"));
 }
 
@@ -137,6 +138,15 @@ fn what_is_wrong_is_told_by_key_and_fix() {
         bus("[bus]\nunsure_max = \"2s\"\n"),
         ["text:10:1: `bus.unsure_max`: says something about a bus, and there is none; remove it, \
           or write `bus.kind`, such as redis"]
+    );
+    assert_eq!(
+        bus("[bus]\npush_max = \"2KiB\"\n"),
+        ["text:10:1: `bus.push_max`: says something about a bus, and there is none; remove it, \
+          or write `bus.kind`, such as redis"]
+    );
+    assert_eq!(
+        bus("[bus]\nkind = \"hall\"\npush_max = \"65KiB\"\n"),
+        ["text:11:1: `bus.push_max`: is more than is pushed; write at most `64KiB`"]
     );
     assert_eq!(
         refused("[bus]\nkind = \"hall\"\n"),

@@ -159,13 +159,14 @@ const CASES: &[Case] = &[
 /// Keys with a test of their own: one is a check, one needs a disk, one is a name
 /// for calls, those of the bus need a store that numbers for all processes, and those of adaptive
 /// lives need a value to follow.
-const ELSEWHERE: [&str; 9] = [
+const ELSEWHERE: [&str; 10] = [
     "cache_levels",
     "levels.*.path",
     "default_backend",
     "bus.kind",
     "bus.options.*",
     "bus.unsure_max",
+    "bus.push_max",
     "adaptive_ttl.min_ttl",
     "adaptive_ttl.max_ttl",
     "adaptive_ttl.adjustment_factor",
