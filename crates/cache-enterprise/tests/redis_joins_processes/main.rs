@@ -6,6 +6,7 @@
 
 mod a_cut_off_process_serves_nothing_old_for_long;
 mod a_server_with_an_older_copy_brings_nothing_back;
+mod settings_choose_the_bus;
 mod what_one_ends_the_others_let_go;
 
 use std::future::IntoFuture;
