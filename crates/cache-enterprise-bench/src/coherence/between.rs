@@ -10,6 +10,7 @@ use cache_enterprise_testkit::servers::RedisServer;
 
 use super::fleet::Member;
 use super::lossy::LossyProxy;
+use super::member::PUSHING;
 use super::{now_ns, print_most};
 use crate::report::{Report, progress};
 
@@ -36,22 +37,41 @@ pub(super) fn removals(report: &mut Report) -> Result<(), Box<dyn Error>> {
 
 /// A key is told of once in 5 ms: what is replaced again and again waits for that.
 pub(super) fn heard(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    known_elsewhere(report, "many keys", 100)?;
-    known_elsewhere(report, "one key again and again", 1)
+    known_elsewhere(report, "many keys", 100, Then::LetsGo)?;
+    known_elsewhere(report, "one key again and again", 1, Then::LetsGo)?;
+    known_elsewhere(report, "many keys, pushed", 100, Then::HasTheNew)?;
+    known_elsewhere(report, "one key again and again, pushed", 1, Then::HasTheNew)
+}
+
+/// What level 1 of another process does when it hears of a replacement.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    LetsGo,
+    /// It has the new value without a read, because that was pushed.
+    HasTheNew,
 }
 
 /// From the call of `set` in one process until level 1 of another has let go of the old value.
-fn known_elsewhere(report: &mut Report, name: &str, keys: u64) -> Result<(), Box<dyn Error>> {
+fn known_elsewhere(
+    report: &mut Report,
+    name: &str,
+    keys: u64,
+    then: Then,
+) -> Result<(), Box<dyn Error>> {
     progress(&format!("SET until another process has let go of the old value, {name}"));
     let server = RedisServer::start();
-    let (mut one, mut other) = (Member::start(&[server.url()])?, Member::start(&[server.url()])?);
+    let (verb, servers) = match then {
+        Then::LetsGo => ("let_go", vec![server.url()]),
+        Then::HasTheNew => ("take_up", vec![PUSHING.to_owned(), server.url()]),
+    };
+    let (mut one, mut other) = (Member::start(&servers)?, Member::start(&servers)?);
     one.ask(&format!("set 0 {keys} 0"))?;
     let mut waits = Vec::new();
     for turn in 0..SETS {
         let (key, old) = (turn % keys, turn / keys);
         let end = key + 1;
         other.ask(&format!("read {key} {end} {old}"))?;
-        other.begin(&format!("let_go {key} {old}"))?;
+        other.begin(&format!("{verb} {key} {old}"))?;
         one.begin(&format!("set {key} {end} {}", old + 1))?;
         let (begun, gone) = (one.number()?, other.number()?);
         waits.push(gone.saturating_sub(begun) as f64 / 1e6);

@@ -20,6 +20,12 @@ use crate::report::progress;
 /// The first word of the arguments that make this program a member; servers follow.
 pub(crate) const MEMBER: &str = "member";
 
+/// Before the servers: the member pushes small values.
+pub(crate) const PUSHING: &str = "pushing";
+
+/// The largest value that such a member pushes.
+const PUSH_MAX: usize = 2_048;
+
 /// Entries that level 1 of a member holds.
 const LEVEL1: u64 = 10_000;
 
@@ -68,13 +74,18 @@ struct Member {
 }
 
 impl Member {
-    async fn open(servers: &[String]) -> Result<Self, Box<dyn Error>> {
+    async fn open(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
+        let (push_max, servers) = match arguments {
+            [first, servers @ ..] if first == PUSHING => (PUSH_MAX, servers),
+            servers => (0, servers),
+        };
         let redis = || match servers {
             [url] => Redis::url(url),
             addresses => Redis::cluster(addresses),
         };
         let builder = CacheManager::builder("bench").l1(Capacity::entries(LEVEL1));
         let builder = builder.l2(redis()?).codec(MessagePack).bus(RedisBus::with(redis()?));
+        let builder = builder.push_max(push_max);
         let manager = builder.build().await?;
         let cache = manager.open(&SPEC)?;
         Ok(Self { manager, cache })
@@ -85,7 +96,12 @@ impl Member {
         match (verb, numbers) {
             ("set", &[first, end, value]) => self.set(first, end, value).await,
             ("read", &[first, end, value]) => self.read(first, end, value).await,
-            ("let_go", &[key, old]) => self.let_go(key, old).await,
+            ("let_go", &[key, old]) => {
+                self.settles(key, |held| held.is_none_or(|value| value != old)).await
+            }
+            ("take_up", &[key, old]) => {
+                self.settles(key, |held| held.is_some_and(|value| value != old)).await
+            }
             ("agree", &[first, end, value]) => self.agree(first, end, value).await,
             ("fill", &[keys, batch]) => self.fill(keys, batch).await,
             ("remove", &[keys, batch, callers]) => self.remove(keys, batch, callers).await,
@@ -126,12 +142,12 @@ impl Member {
         Ok("read".to_owned())
     }
 
-    /// Answers when level 1 held the old value of a key no longer.
-    async fn let_go(&self, key: u64, old: u64) -> Answer {
+    /// Answers when level 1 held what it should of a key.
+    async fn settles(&self, key: u64, is_settled: impl Fn(Option<u64>) -> bool) -> Answer {
         let begun = Instant::now();
-        while self.cache.peek(&key).is_some_and(|value| *value == old) {
+        while !is_settled(self.cache.peek(&key).map(|value| *value)) {
             if begun.elapsed() > PATIENCE {
-                return Err("an old value was held for too long".into());
+                return Err("level 1 did not hear of a new value in time".into());
             }
             // This thread drives nothing: the runtime's own threads hear the bus.
             std::thread::sleep(Duration::from_micros(50));
