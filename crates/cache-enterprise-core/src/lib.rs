@@ -29,6 +29,7 @@ mod level;
 #[doc(hidden)]
 pub mod mutant;
 mod observe;
+mod pattern;
 mod placement;
 mod source;
 mod store;
@@ -62,10 +63,11 @@ pub use factory::{
 };
 pub use key::{
     CacheKey, KEY_BYTES_MAX, KeyPrefix, KeySpace, KeyWriter, Lookup, NAME_BYTES_MAX, Scoped,
-    ScopedRef, StoredKey, check_name,
+    ScopedRef, StoredKey, check_name, unescaped,
 };
 pub use level::CacheLevel;
 pub use observe::{Event, NoObserver, Observer};
+pub use pattern::Pattern;
 pub use placement::{Heat, PlacementPolicy};
 pub use source::{BackendSource, DescribedOption, OpenedBackend};
 pub use store::{Capacity, LocalStore, RemovalCause, SetOutcome, StoreStats};

@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    CacheKey, Cached, Error, KeyWriter, Lookup, Merit, Millis, Result, SetOutcome,
+    CacheKey, Cached, Error, KeyWriter, Lookup, Merit, Millis, Result, SetOutcome, unescaped,
 };
 use cache_enterprise_strategies::lifetime::Refresh;
 use cache_enterprise_strategies::{CacheStrategy, StrategyContext};
@@ -22,7 +22,6 @@ use crate::cache::Cache;
 use crate::facade::AnyValue;
 use crate::manager::CacheManager;
 use crate::options::{Life, Options};
-use crate::pattern::unescaped;
 use crate::weight::value_bytes;
 
 /// What a writer or a loader says of a value, for a strategy to hear.

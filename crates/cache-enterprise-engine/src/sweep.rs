@@ -9,11 +9,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_enterprise_core::{CacheKey, CacheLevel, Error, LocalStore, Result, saturating_millis};
+use cache_enterprise_core::{
+    CacheKey, CacheLevel, Error, LocalStore, Pattern, Result, saturating_millis, unescaped,
+};
 
 use crate::cache::Cache;
 use crate::invalidate::{Invalidate, Receipt};
-use crate::pattern::{Pattern, unescaped};
 
 /// Keys a walk looks at before it pauses, unless it is told otherwise.
 const KEYS_MAX: usize = 100_000;

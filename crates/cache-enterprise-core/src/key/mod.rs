@@ -11,7 +11,7 @@ mod writer;
 
 pub use scoped::{Lookup, Scoped, ScopedRef};
 pub use stored::{KEY_BYTES_MAX, KeyPrefix, KeySpace, NAME_BYTES_MAX, StoredKey, check_name};
-pub use writer::KeyWriter;
+pub use writer::{KeyWriter, unescaped};
 
 use std::hash::Hash;
 

@@ -82,3 +82,32 @@ pub(crate) fn escape(bytes: &[u8], text: &mut String) {
         }
     }
 }
+
+/// The text of a part of a stored key as its owner wrote it: `%3A` is a colon again.
+///
+/// ```
+/// use cache_enterprise_core::unescaped;
+///
+/// assert_eq!(unescaped("user%3A7:%C3%A9%zz%"), "user:7:é%zz%");
+/// ```
+pub fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail
+            .get(..2)
+            .filter(|_| *first == b'%')
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        match code {
+            Some(code) => {
+                bytes.push(code);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_enterprise_core::envelope::Envelope;
-use cache_enterprise_core::{Error, ErrorKind, KeyPrefix, Result, StoredKey};
+use cache_enterprise_core::{Error, ErrorKind, KeyPrefix, Pattern, Result, StoredKey, unescaped};
 use cache_enterprise_resilience::Migration;
 
 use super::{Pipeline, Stack};
 use crate::manager::CacheManager;
 use crate::path::name_of;
-use crate::pattern::{Pattern, unescaped};
 
 impl<C: Clone> CacheManager<C> {
     /// A move of this tenant's entries from the space of one named backend to that of another (see
