@@ -184,6 +184,9 @@ fn state(state: &StoredState) -> String {
             format!("invalid, tag {} was invalidated", tag.as_str())
         }
         StoredState::Invalidated(EpochTarget::Cache(_)) => "invalid, its cache was cleared".into(),
+        StoredState::Invalidated(EpochTarget::Pattern(_, pattern)) => {
+            format!("invalid, what matches {} was ended", pattern.as_str())
+        }
         StoredState::Invalidated(_) => "invalid, its tenant was cleared".into(),
         _ => "superseded by a later write".into(),
     }

@@ -479,7 +479,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     Followed::Alone => alone.push(index),
                     Followed::Lead => heirs.extend(self.inherit(index, seat, answers, call)),
                     Followed::Landed(landing) => {
-                        match self.accept::<A::Error>(landing, &seat, arrival, call) {
+                        let key = &answers.keys[index];
+                        match self.accept::<_, A::Error>(key, landing, &seat, arrival, call) {
                             Some(answer) => answers.set(index, answer),
                             None => again.push(index),
                         }

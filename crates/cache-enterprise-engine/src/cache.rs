@@ -244,7 +244,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let mut keys = Vec::new();
         let now = self.view.clock.now();
         self.store.for_each(|key, entry| {
-            if key.tenant == self.tenant_id && self.is_usable(entry, now) {
+            if key.tenant == self.tenant_id && self.is_usable(&key.key, entry, now) {
                 keys.push(key.key.clone());
             }
         });

@@ -178,7 +178,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         description.correct_tuned("", self.view.holding.watch());
         let now = self.view.clock.now();
         let held = self.store.peek(&self.scoped(key));
-        if let Some(entry) = held.filter(|entry| self.is_usable(entry, now)) {
+        if let Some(entry) = held.filter(|entry| self.is_usable(key, entry, now)) {
             describe_entry(&entry, now, &mut description);
         }
         description

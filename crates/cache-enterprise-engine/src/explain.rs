@@ -198,7 +198,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         tags.dedup();
         let tenant = &self.view.tenant;
         let whole = EpochView {
-            target: "tenant or cache".to_owned(),
+            target: "tenant, cache or pattern".to_owned(),
             hard: tenant.epochs.newest_without_tags(&self.view.cell),
             soft: self.view.cell.soft_epoch(),
         };
@@ -229,20 +229,29 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let now = self.view.clock.now();
         // Before the verdict, which may end the fresh life.
         let copy = copy_of(&entry, now);
-        view(self.verdict(&entry, now), Some(copy))
+        view(self.verdict(key, &entry, now), Some(copy))
     }
 
-    fn verdict(&self, entry: &Entry<V>, now: Millis) -> Verdict {
+    fn verdict<Q>(&self, key: &Q, entry: &Entry<V>, now: Millis) -> Verdict
+    where
+        Q: Lookup<K> + ?Sized,
+    {
         let epochs = &self.view.tenant.epochs;
         let (version, cell) = (entry.version(), &self.view.cell);
-        if !epochs.is_valid(version, cell, entry.tags()) {
+        let text = self.text_of(key);
+        if !epochs.is_valid(version, cell, entry.tags(), || text.clone()) {
             let tag = entry.tags().iter().find(|cell| cell.epoch() > version);
             let by = match tag {
                 Some(cell) => tag_text(cell.name()),
                 None if cell.epoch() > version => {
                     target_text(&EpochTarget::Cache(cell.name().clone()))
                 }
-                None => target_text(&EpochTarget::Tenant),
+                None => match epochs.ending_pattern(version, cell, &text) {
+                    Some(pattern) => {
+                        target_text(&EpochTarget::Pattern(cell.name().clone(), pattern))
+                    }
+                    None => target_text(&EpochTarget::Tenant),
+                },
             };
             return Verdict::Invalidated(by);
         }
@@ -250,7 +259,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return Verdict::Doubted;
         }
         match entry.freshness(now) {
-            Freshness::Fresh if epochs.is_ended(version, cell, entry.tags()) => Verdict::Stale,
+            Freshness::Fresh if epochs.is_ended(version, cell, entry.tags(), || text) => {
+                Verdict::Stale
+            }
             Freshness::Fresh => Verdict::Hit,
             Freshness::Stale => Verdict::Stale,
             Freshness::Expired => Verdict::Expired,

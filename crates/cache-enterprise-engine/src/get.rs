@@ -68,7 +68,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub fn peek<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
         let entry = self.store.peek(&self.scoped(key))?;
         let now = self.view.clock.now();
-        self.is_usable(&entry, now).then(|| Cached::new(entry, now))
+        self.is_usable(key, &entry, now).then(|| Cached::new(entry, now))
     }
 
     /// Whether level 1 would answer `key` now.

@@ -111,7 +111,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let borrowed = self.scoped(&scoped.key);
         let mut leaving = Leaving::<K, V>::default();
         let mut lock = self.view.core.flights.lock(&borrowed);
-        let held = self.store.peek(&borrowed).filter(|held| self.is_usable(held, now));
+        let held = self.store.peek(&borrowed).filter(|held| self.is_usable(&scoped.key, held, now));
         let current = held.as_ref().map_or(Sequence::ZERO, |held| held.version());
         if current != expected {
             drop(lock);

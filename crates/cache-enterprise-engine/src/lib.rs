@@ -138,7 +138,7 @@ pub use set::{Lenient, Set, SetFuture, SetMode, Strict};
 pub use smart::SmartCache;
 pub use spec::CacheSpec;
 pub use strategy::Strategy;
-pub use sweep::{Sweep, SweepReport};
+pub use sweep::{Sweep, SweepReport, SweepWay};
 pub use tenant::{Quota, TenantUsage};
 #[cfg(feature = "tiers")]
 pub use tiers::{

@@ -190,7 +190,8 @@ where
             drop(follow);
             match followed {
                 Followed::Landed(landing) => {
-                    let answer = cache.accept::<E>(landing, &seat, arrival, &self.call);
+                    let answer =
+                        cache.accept::<K, E>(&self.key, landing, &seat, arrival, &self.call);
                     let Some(answer) = answer else { continue };
                     let found = found_of(answer);
                     return found.map(|(value, via)| {

@@ -11,9 +11,12 @@
 use std::fmt;
 
 use cache_enterprise_core::coherence::EpochTarget;
-use cache_enterprise_core::{CacheKey, Error, KeyWriter, StoredKey, TAG_BYTES_MAX, Tag, mutant};
+use cache_enterprise_core::{
+    CacheKey, Error, KeyWriter, StoredKey, TAG_BYTES_MAX, Tag, mutant, unescaped,
+};
 
 use crate::cache::Cache;
+use crate::filling;
 use crate::invalidate::Invalidate;
 
 /// First character of the tags that stand for paths.
@@ -166,7 +169,20 @@ pub(crate) fn name_of(key: &StoredKey) -> &str {
     key.as_str().splitn(3, ':').nth(2).unwrap_or_default()
 }
 
+/// The text of a key as its owner wrote it, of its name within the tenant.
+pub(crate) fn text_of_name(name: &str) -> String {
+    unescaped(name.split_once(':').map_or("", |(_, key)| key))
+}
+
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
+    /// The text of a key as its owner wrote it, its parts joined by `:`.
+    pub(crate) fn text_of<Q>(&self, key: &Q) -> String
+    where
+        Q: cache_enterprise_core::Lookup<K> + ?Sized,
+    {
+        filling::text_of(&key.to_key())
+    }
+
     /// The escaped name of the cache with its separator, as it begins the names of its keys.
     pub(crate) fn name_prefix(&self) -> String {
         let prefix = self.view.space.prefix();

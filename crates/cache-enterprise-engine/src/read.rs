@@ -145,7 +145,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let changes = view.tenant.epochs.changes();
         let hits = &view.core.counts.hits;
         let entry = self.store.get(&self.scoped(key))?;
-        let is_current = entry.checked() == changes || self.recheck(&entry);
+        let is_current = entry.checked() == changes || self.recheck(key, &entry);
         if !is_current || !entry.is_plainly_fresh(now) && !self.reads_fresh(key, &entry, now) {
             return None;
         }
@@ -162,7 +162,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let changes = view.tenant.epochs.changes();
         let hits = &view.core.counts.hits;
         let entry = self.store.get(&self.scoped(key))?;
-        if entry.checked() != changes && !self.recheck(&entry) {
+        if entry.checked() != changes && !self.recheck(key, &entry) {
             return None;
         }
         let is_due = !entry.is_plainly_fresh(now) && self.reads_due(key, &entry, now)?;
@@ -181,13 +181,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Compares an entry with the epochs that apply to it, and remembers a good answer. The
     /// counter is read first: an epoch raised meanwhile moves it, and the next hit looks again.
     #[cold]
-    pub(crate) fn recheck(&self, entry: &Entry<V>) -> bool {
+    pub(crate) fn recheck<Q: Lookup<K> + ?Sized>(&self, key: &Q, entry: &Entry<V>) -> bool {
         let epochs = &self.view.tenant.epochs;
         let changes = epochs.changes();
+        let text = || self.text_of(key);
         let is_valid = epochs.is_sure(entry.checked())
-            && epochs.is_valid(entry.version(), &self.view.cell, entry.tags());
+            && epochs.is_valid(entry.version(), &self.view.cell, entry.tags(), text);
         if is_valid {
-            if self.is_softly_ended(entry) {
+            if self.is_softly_ended(key, entry) {
                 entry.end_freshness(self.view.clock.now());
             }
             entry.set_checked(changes);
@@ -196,18 +197,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Whether a soft invalidation ended the fresh life of an entry.
-    fn is_softly_ended(&self, entry: &Entry<V>) -> bool {
+    fn is_softly_ended<Q: Lookup<K> + ?Sized>(&self, key: &Q, entry: &Entry<V>) -> bool {
+        let (epochs, text) = (&self.view.tenant.epochs, || self.text_of(key));
         !mutant::breaks("a soft end is seen in level 1")
-            && self.view.tenant.epochs.is_ended(entry.version(), &self.view.cell, entry.tags())
+            && epochs.is_ended(entry.version(), &self.view.cell, entry.tags(), text)
     }
 
     /// Whether an entry answers now. Validity comes first: it may end the freshness.
-    pub(crate) fn is_usable(&self, entry: &Entry<V>, now: Millis) -> bool {
-        self.is_valid(entry) && entry.freshness(now) == Freshness::Fresh
+    pub(crate) fn is_usable<Q>(&self, key: &Q, entry: &Entry<V>, now: Millis) -> bool
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        self.is_valid(key, entry) && entry.freshness(now) == Freshness::Fresh
     }
 
-    pub(crate) fn is_valid(&self, entry: &Entry<V>) -> bool {
-        entry.checked() == self.view.tenant.epochs.changes() || self.recheck(entry)
+    pub(crate) fn is_valid<Q: Lookup<K> + ?Sized>(&self, key: &Q, entry: &Entry<V>) -> bool {
+        entry.checked() == self.view.tenant.epochs.changes() || self.recheck(key, entry)
     }
 
     /// A value past its life that may answer when a load fails: valid, and within its grace.
@@ -220,7 +225,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let now = self.view.clock.now();
         let is_in_grace = self.is_in_grace(entry.dates().fresh_until, call);
         let is_kept = entry.freshness(now) != Freshness::Expired;
-        let is_valid = self.is_valid(&entry) || mutant::breaks("a hard end beats every fallback");
+        let is_valid =
+            self.is_valid(key, &entry) || mutant::breaks("a hard end beats every fallback");
         (is_in_grace && is_kept && is_valid).then(|| Cached::new(entry, now))
     }
 
@@ -386,7 +392,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                             return Box::pin(self.load_alone(loader, &call)).await;
                         }
                         Raced::Done(Followed::Landed(landing)) => {
-                            match self.accept::<E>(landing, &seat, arrival, &call) {
+                            match self.accept::<Q, E>(key, landing, &seat, arrival, &call) {
                                 Some(answer) => return answer,
                                 None => continue,
                             }
@@ -487,7 +493,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             }
             let entry = self.store.get(&self.scoped(key))?;
             let now = self.view.clock.now();
-            if !self.is_usable(&entry, now) || !call.takes(entry.created()) {
+            if !self.is_usable(key, &entry, now) || !call.takes(entry.created()) {
                 useless = Some(entry);
                 return None;
             }
@@ -511,8 +517,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// A follower's look at what the flight gave; `None` sends it round once more.
-    pub(crate) fn accept<E: 'static>(
+    pub(crate) fn accept<Q: Lookup<K> + ?Sized, E: 'static>(
         &self,
+        key: &Q,
         landing: Landing<V>,
         seat: &Seat<V>,
         arrival: Arrival,
@@ -523,7 +530,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 let entry = Cached::entry(&value);
                 let is_newer = seat.flight.started() >= arrival.sequence;
                 if !is_newer
-                    && (!self.recheck(entry) || self.is_softly_ended(entry))
+                    && (!self.recheck(key, entry) || self.is_softly_ended(key, entry))
                     && !mutant::breaks("who came after an epoch goes round once more")
                 {
                     return None;

@@ -36,7 +36,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     fn kept<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Stale<V>> {
         let entry = self.store.peek(&self.scoped(key))?;
         let now = self.view.clock.now();
-        let is_kept = self.is_valid(&entry) && entry.freshness(now) != Freshness::Expired;
+        let is_kept = self.is_valid(key, &entry) && entry.freshness(now) != Freshness::Expired;
         is_kept.then(|| Stale { value: Cached::new(entry, now), hold: None })
     }
 
@@ -53,7 +53,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 held.is_some_and(|held| Arc::ptr_eq(&held, entry))
             }
         };
-        let is_valid = is_there && self.is_valid(entry);
+        let is_valid = is_there && self.is_valid(key, entry);
         is_valid && entry.freshness(self.view.clock.now()) != Freshness::Expired
     }
 

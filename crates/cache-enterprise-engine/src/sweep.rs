@@ -1,20 +1,25 @@
 //! Deleting and expiring keys by a pattern.
 //!
 //! A pattern that names a prefix of key paths, or everything, is one epoch. Any other is a walk
-//! over what the levels list: for administration, with a budget, never part of a request.
+//! over what the levels list: for administration, with a budget, never part of a request. Where a
+//! level cannot list its keys the pattern itself is kept, with its number, and what is read is
+//! compared with it.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cache_enterprise_core::coherence::{EpochTarget, PATTERN_BYTES_MAX};
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Error, LocalStore, Pattern, Result, saturating_millis, unescaped,
+    CacheKey, CacheLevel, Error, LocalStore, Pattern, Result, Sequence, saturating_millis,
 };
 
 use crate::cache::Cache;
 use crate::invalidate::{Invalidate, Receipt};
+use crate::path::text_of_name;
 
 /// Keys a walk looks at before it pauses, unless it is told otherwise.
 const KEYS_MAX: usize = 100_000;
@@ -46,8 +51,7 @@ pub(crate) struct Walk {
 impl Walk {
     /// Whether the key of this name within its tenant matches.
     pub(crate) fn takes(&self, name: &str) -> bool {
-        let key = name.split_once(':').map_or("", |(_, key)| key);
-        self.pattern.matches(&unescaped(key))
+        self.pattern.matches(&text_of_name(name))
     }
 }
 
@@ -62,9 +66,30 @@ pub struct SweepReport {
     pub matched: u64,
     /// Where to go on, for [`Sweep::resume`]; `None` at the end.
     pub next: Option<Bytes>,
-    /// The receipt, where the pattern was a prefix of paths or everything: nothing was walked then,
-    /// and nothing counted.
+    /// The receipt, where nothing was walked, and so nothing counted.
     pub receipt: Option<Receipt>,
+    /// How it was done.
+    pub way: SweepWay,
+}
+
+/// How a [`Sweep`] found what it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SweepWay {
+    /// It looked at the keys that the levels list.
+    #[default]
+    Walk,
+    /// The pattern was a prefix of paths or everything: one epoch stands for it.
+    Epoch,
+    /// Lazily, because a tier cannot list its keys: the pattern was kept, and a copy that is
+    /// older is compared with it when it is read. Holds at once, at every level, and for keys
+    /// that nobody could have counted.
+    Lazy {
+        /// With it ended everything of the cache that is older than this number, matched or not,
+        /// because more patterns of the cache were kept than
+        /// [`PATTERNS_MAX`](cache_enterprise_core::coherence::PATTERNS_MAX).
+        cache_ended_at: Option<Sequence>,
+    },
 }
 
 type Run<'a> = Box<
@@ -77,9 +102,13 @@ type Run<'a> = Box<
 ///
 /// **Not atomic**: keys that are written while it walks may stay, and others see some keys gone
 /// and others not. It pauses when its budget is used up and goes on from the report's cursor. Each
-/// primary of a cluster is listed by itself. A tier that cannot list keys, such as memcached, makes
-/// the call fail before anything is done, with the way out: tags or key paths, whose invalidation
-/// walks nothing.
+/// primary of a cluster is listed by itself.
+///
+/// Where a tier cannot list its keys, such as memcached, nothing is walked and nothing counted: the
+/// pattern is kept beside the epochs ([`SweepWay::Lazy`]), and every copy from before it is compared
+/// with it when it is read, in this process and in those that share the store of epochs. That costs
+/// one step of the epochs now, and later one comparison for each read of an older copy and each
+/// pattern since.
 #[must_use = "a sweep does nothing until it is awaited"]
 pub struct Sweep<'a> {
     run: Run<'a>,
@@ -177,9 +206,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Errors
     /// Of the awaited call: [`InvalidInput`](cache_enterprise_core::ErrorKind::InvalidInput) for a
-    /// pattern that is none, [`Unsupported`](cache_enterprise_core::ErrorKind::Unsupported) where a
-    /// tier cannot list its keys, and what a tier answered to the listing. A removal that a tier
-    /// did not hear is no error: it is owed.
+    /// pattern that is none, or where a tier cannot list its keys for one of more than
+    /// [`PATTERN_BYTES_MAX`] bytes; and what a tier answered to the listing. A removal that a tier
+    /// did not hear is no error: it is owed. Of an expiry after a [`ttl`](Sweep::ttl) also
+    /// [`Unsupported`](cache_enterprise_core::ErrorKind::Unsupported) where a tier cannot list its
+    /// keys.
     pub fn delete_pattern(&self, pattern: &str) -> Sweep<'_> {
         Sweep::new(Ok(self.clone()), pattern, Fate::Deleted)
     }
@@ -193,9 +224,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     async fn sweep(&self, walk: Walk) -> Result<SweepReport> {
         if let Some(whole) = self.as_epoch(&walk) {
             let ended = if walk.fate == Fate::Expired { whole.soft() } else { whole };
-            return Ok(SweepReport { receipt: Some(ended.await), ..SweepReport::default() });
+            let receipt = Some(ended.await);
+            return Ok(SweepReport { receipt, way: SweepWay::Epoch, ..SweepReport::default() });
         }
-        self.check_sweep()?;
+        if let Err(cannot_list) = self.check_sweep() {
+            return match walk.fate {
+                Fate::Shortened(_) => Err(cannot_list),
+                fate => self.end_lazily(walk.pattern, fate).await,
+            };
+        }
         let mut report = SweepReport::default();
         if walk.from.is_none() {
             self.sweep_level1(&walk, &mut report).await;
@@ -220,12 +257,39 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Some(self.below(&path))
     }
 
+    /// Keeps the pattern beside the epochs. What was derived from a key it matches ends too, and
+    /// with it what was derived from any other key of the cache: nobody knows which there are.
+    async fn end_lazily(&self, pattern: Pattern, fate: Fate) -> Result<SweepReport> {
+        if pattern.as_str().len() > PATTERN_BYTES_MAX {
+            let text = "a tier cannot list its keys, and the pattern is too long to be kept";
+            let error = Error::invalid(text).operation("sweep");
+            return Err(error.with("bytes", pattern.as_str().len()).with("max", PATTERN_BYTES_MAX));
+        }
+        let view = &self.view;
+        let mut targets = vec![EpochTarget::Pattern(view.cell.name().clone(), Arc::new(pattern))];
+        if self.may_have_dependents() {
+            targets.push(EpochTarget::Tag(self.whole_parent_tag()));
+        }
+        let ended = || view.cell.epoch().max(view.cell.soft_epoch());
+        // What is stored of patterns that others ended belongs to what was there before.
+        self.prepare_below().await;
+        let before = ended();
+        let invalidate = Invalidate::new(&view.shared, &view.tenant, targets);
+        let receipt = match fate {
+            Fate::Expired => invalidate.soft().await,
+            _ => invalidate.await,
+        };
+        let cache_ended_at = Some(ended()).filter(|after| *after > before);
+        let way = SweepWay::Lazy { cache_ended_at };
+        Ok(SweepReport { receipt: Some(receipt), way, ..SweepReport::default() })
+    }
+
     /// Deletes or expires what level 1 holds, and the same keys below.
     async fn sweep_level1(&self, walk: &Walk, report: &mut SweepReport) {
         let mut keys = Vec::new();
         let now = self.view.clock.now();
         self.store.for_each(|key, entry| {
-            if key.tenant == self.tenant_id && self.is_usable(entry, now) {
+            if key.tenant == self.tenant_id && self.is_usable(&key.key, entry, now) {
                 report.listed += 1;
                 if walk.takes(&self.name_within(&key.key)) {
                     keys.push(key.key.clone());
@@ -258,9 +322,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 }
 
-/// Why a tier that cannot list its keys cannot be swept, and what can be done instead.
+/// Why a tier that cannot list its keys cannot be walked.
 pub(crate) fn cannot_list(tier: &str, level: u8) -> Error {
-    let text = "the tier cannot list its keys; tag entries or keep key paths, and invalidate those";
+    let text = "the tier cannot list its keys, so no life among them can be shortened by a pattern";
     Error::new(cache_enterprise_core::ErrorKind::Unsupported, text)
         .operation("sweep")
         .with("tier", tier)

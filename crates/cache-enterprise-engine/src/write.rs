@@ -124,7 +124,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         lock.detach(&scoped);
         let Some(entry) = self.store.peek(&scoped) else { return false };
         let now = self.view.clock.now();
-        let was_fresh = self.is_usable(&entry, now);
+        let was_fresh = self.is_usable(key, &entry, now);
         entry.end_freshness(now);
         was_fresh
     }
@@ -138,7 +138,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let scoped = self.scoped(key);
         let takes_all = mutant::breaks("a read takes out what was invalidated and no more");
         let is_invalid =
-            || self.store.peek(&scoped).is_some_and(|held| takes_all || !self.recheck(&held));
+            || self.store.peek(&scoped).is_some_and(|held| takes_all || !self.recheck(key, &held));
         if !is_invalid() {
             return;
         }
@@ -174,7 +174,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let fence = self.fence_below(key, at);
         drop(lock);
         let now = self.view.clock.now();
-        let was_usable = held.is_some_and(|entry| self.is_usable(&entry, now));
+        let was_usable = held.is_some_and(|entry| self.is_usable(key, &entry, now));
         drop(leaving);
         (at, was_usable, fence)
     }
@@ -267,7 +267,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
         let entry = Arc::new(self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len));
         // An epoch raised since the flight started makes the entry a miss from the first read.
-        self.recheck(&entry);
+        self.recheck(key, &entry);
         let cached = Cached::new(Arc::clone(&entry), now);
         let landing = Landing::Value(cached.clone(), Source::Loader);
         let stored = if call.access.writes(CacheLevel::L1) {
@@ -343,9 +343,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let Some(absences) = self.view.holding.absences() else { return false };
         let Some(entry) = absences.get(&self.scoped(key)) else { return false };
         let (epochs, cell) = (&self.view.tenant.epochs, &self.view.cell);
+        let text = || self.text_of(key);
         entry.freshness(self.view.clock.now()) == Freshness::Fresh
-            && epochs.is_valid(entry.version(), cell, entry.tags())
-            && !epochs.is_ended(entry.version(), cell, entry.tags())
+            && epochs.is_valid(entry.version(), cell, entry.tags(), text)
+            && !epochs.is_ended(entry.version(), cell, entry.tags(), text)
     }
 
     /// Forgets that there was no value, or that its load failed.

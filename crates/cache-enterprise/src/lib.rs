@@ -18,8 +18,9 @@ pub use cache_enterprise_engine::{
     Happening, Hit, Hook, Invalidate, Invalidations, KeyPath, Leases, LevelView, Life, Listener,
     Load, LoadContext, LoadError, Loader, Loading, ManagerBuilder, OnError, OnNoWaiters, Options,
     Origin, Pattern, Prefetching, Quota, Reach, Receipt, Refresh, Removal, Severity,
-    ShutdownReport, SmartCache, Source, Strategy, Sweep, SweepReport, Tenant, TenantUsage, Trial,
-    Tune, Tuning, Under, Verdict, Warm, WarmProgress, WarmReport, block_on, path,
+    ShutdownReport, SmartCache, Source, Strategy, Sweep, SweepReport, SweepWay, Tenant,
+    TenantUsage, Trial, Tune, Tuning, Under, Verdict, Warm, WarmProgress, WarmReport, block_on,
+    path,
 };
 
 #[cfg(feature = "tiers")]

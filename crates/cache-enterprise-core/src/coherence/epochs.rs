@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::patterns::Patterns;
 use super::{EpochRecord, EpochTarget, Sequence, SequenceCounter};
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::{Tag, mutant};
+use crate::{Pattern, Tag, mutant};
 
 /// The epoch of one target: the sequence at which it was last invalidated.
 ///
@@ -162,11 +163,11 @@ const FIRST_CHANGE: u64 = 1;
 /// let users = epochs.cache_cell("users");
 /// let tags = epochs.tag_cells([tag!("org:7")]);
 /// let version = epochs.sequence().newest();
-/// assert!(epochs.is_valid(version, &users, &tags));
+/// assert!(epochs.is_valid(version, &users, &tags, || "7".to_owned()));
 ///
 /// let at = epochs.sequence().take();
 /// epochs.raise(&EpochTarget::Tag(tag!("org:7")), at);
-/// assert!(!epochs.is_valid(version, &users, &tags));
+/// assert!(!epochs.is_valid(version, &users, &tags, || "7".to_owned()));
 /// ```
 #[derive(Debug)]
 pub struct TenantEpochs {
@@ -184,6 +185,8 @@ pub struct TenantEpochs {
     floor: Whole,
     tags: RwLock<HashMap<Tag, Arc<EpochCell>>>,
     caches: RwLock<HashMap<Tag, Arc<EpochCell>>>,
+    ended_patterns: Patterns,
+    expired_patterns: Patterns,
 }
 
 impl TenantEpochs {
@@ -198,6 +201,8 @@ impl TenantEpochs {
             floor: Whole::default(),
             tags: RwLock::default(),
             caches: RwLock::default(),
+            ended_patterns: Patterns::default(),
+            expired_patterns: Patterns::default(),
         }
     }
 
@@ -259,26 +264,58 @@ impl TenantEpochs {
         tags.into_iter().map(|tag| self.cell(&self.tags, &tag)).collect()
     }
 
-    /// Whether no epoch that applies is newer than `version`.
-    pub fn is_valid(&self, version: Sequence, cache: &EpochCell, tags: &[Arc<EpochCell>]) -> bool {
+    /// Whether no epoch that applies is newer than `version`. `text` gives the key as its owner
+    /// wrote it; it is called where a pattern of the cache was ended after `version`, and then the
+    /// text is compared with at most [`PATTERNS_MAX`](super::PATTERNS_MAX) patterns.
+    pub fn is_valid(
+        &self,
+        version: Sequence,
+        cache: &EpochCell,
+        tags: &[Arc<EpochCell>],
+        text: impl FnOnce() -> String,
+    ) -> bool {
         (version >= self.whole.hard() || mutant::breaks("the epoch of the tenant is compared"))
             && (version >= cache.epoch() || mutant::breaks("the epoch of the cache is compared"))
             && (tags.iter().all(|cell| version >= cell.epoch())
                 || mutant::breaks("the epochs of tags are compared"))
+            && (!self.ended_patterns.take(cache.name(), version, text)
+                || mutant::breaks("what a pattern matches is compared when it is read"))
     }
 
-    /// Whether a soft epoch that applies is newer than `version`: its fresh life is over.
-    pub fn is_ended(&self, version: Sequence, cache: &EpochCell, tags: &[Arc<EpochCell>]) -> bool {
+    /// Whether a soft epoch that applies is newer than `version`: its fresh life is over. `text`
+    /// as in [`is_valid`](Self::is_valid).
+    pub fn is_ended(
+        &self,
+        version: Sequence,
+        cache: &EpochCell,
+        tags: &[Arc<EpochCell>],
+        text: impl FnOnce() -> String,
+    ) -> bool {
         version < self.whole.soft()
             || version < cache.soft_epoch()
             || tags.iter().any(|cell| version < cell.soft_epoch())
+            || self.expired_patterns.take(cache.name(), version, text)
     }
 
-    /// The newest epoch among those known without the value: whole tenant and cache. A caller may
-    /// join a flight that started at this number or later.
+    /// The pattern whose end makes a copy of this version invalid, if one does; the newest of
+    /// several. For telling people why.
+    pub fn ending_pattern(
+        &self,
+        version: Sequence,
+        cache: &EpochCell,
+        text: &str,
+    ) -> Option<Arc<Pattern>> {
+        self.ended_patterns.newest_taking(cache.name(), version, text)
+    }
+
+    /// The newest epoch among those known without the value: whole tenant, cache, and patterns of
+    /// the cache, whichever keys they match. A caller may join a flight that started at this
+    /// number or later.
     pub fn newest_without_tags(&self, cache: &EpochCell) -> Sequence {
         let hard = self.whole.hard().max(cache.epoch());
-        hard.max(self.whole.soft()).max(cache.soft_epoch())
+        let whole = hard.max(self.whole.soft()).max(cache.soft_epoch());
+        let patterns = self.ended_patterns.newest(cache.name());
+        whole.max(patterns).max(self.expired_patterns.newest(cache.name()))
     }
 
     /// Writes `at` as the epoch of `target`, then moves the change counter.
@@ -295,8 +332,24 @@ impl TenantEpochs {
             EpochTarget::Everything | EpochTarget::Tenant => self.whole.raise(at, strength),
             EpochTarget::Cache(cache) => self.cell(&self.caches, cache).raise(at, strength),
             EpochTarget::Tag(tag) => self.cell(&self.tags, tag).raise(at, strength),
+            EpochTarget::Pattern(cache, pattern) => {
+                self.raise_pattern(cache, pattern, at, strength);
+            }
             EpochTarget::Soft(hard) => self.raise_as(hard, at, Strength::Soft),
         }
+    }
+
+    fn raise_pattern(&self, cache: &Tag, pattern: &Arc<Pattern>, at: Sequence, how: Strength) {
+        let cell = self.cell(&self.caches, cache);
+        let (patterns, ended) = match how {
+            Strength::Hard => (&self.ended_patterns, cell.epoch()),
+            Strength::Soft => (&self.expired_patterns, cell.epoch().max(cell.soft_epoch())),
+        };
+        patterns.raise(cache, pattern, at, ended, |oldest| {
+            if !mutant::breaks("a pattern too many ends the whole cache") {
+                cell.raise(oldest, how);
+            }
+        });
     }
 
     /// Takes over a stored record at start-up.
@@ -373,6 +426,10 @@ mod tests {
     use super::*;
     use crate::tag;
 
+    fn no_text() -> String {
+        unreachable!("no pattern was ended")
+    }
+
     #[test]
     fn a_raise_ends_what_was_loaded_before_and_nothing_after() {
         let epochs = TenantEpochs::new(Sequence(100));
@@ -383,9 +440,9 @@ mod tests {
         let changes = epochs.changes();
         epochs.raise(&EpochTarget::Tag(tag!("b")), at);
         assert!(epochs.changes() > changes);
-        assert!(!epochs.is_valid(old, &users, &tags));
-        assert!(epochs.is_valid(old, &users, &tags[..1]));
-        assert!(epochs.is_valid(epochs.sequence().newest(), &users, &tags));
+        assert!(!epochs.is_valid(old, &users, &tags, no_text));
+        assert!(epochs.is_valid(old, &users, &tags[..1], no_text));
+        assert!(epochs.is_valid(epochs.sequence().newest(), &users, &tags, no_text));
     }
 
     #[test]
@@ -394,10 +451,10 @@ mod tests {
         let (users, posts) = (epochs.cache_cell("users"), epochs.cache_cell("posts"));
         let old = epochs.sequence().newest();
         epochs.raise(&EpochTarget::Cache("users".into()), epochs.sequence().take());
-        assert!(!epochs.is_valid(old, &users, &[]));
-        assert!(epochs.is_valid(old, &posts, &[]));
+        assert!(!epochs.is_valid(old, &users, &[], no_text));
+        assert!(epochs.is_valid(old, &posts, &[], no_text));
         epochs.raise(&EpochTarget::Tenant, epochs.sequence().take());
-        assert!(!epochs.is_valid(old, &posts, &[]));
+        assert!(!epochs.is_valid(old, &posts, &[], no_text));
     }
 
     #[test]
@@ -406,14 +463,17 @@ mod tests {
         let (users, tags) = (epochs.cache_cell("users"), epochs.tag_cells([tag!("a")]));
         let old = epochs.sequence().newest();
         epochs.raise(&EpochTarget::Tag(tag!("a")).soft(), epochs.sequence().take());
-        assert!(epochs.is_valid(old, &users, &tags) && epochs.is_ended(old, &users, &tags));
-        assert!(!epochs.is_ended(old, &users, &[]));
+        assert!(
+            epochs.is_valid(old, &users, &tags, no_text)
+                && epochs.is_ended(old, &users, &tags, no_text)
+        );
+        assert!(!epochs.is_ended(old, &users, &[], no_text));
         epochs.raise(&EpochTarget::Tenant.soft(), epochs.sequence().take());
-        assert!(epochs.is_ended(old, &users, &[]));
+        assert!(epochs.is_ended(old, &users, &[], no_text));
         drop(tags);
         epochs.sweep();
         let now = epochs.sequence().newest();
-        assert!(!epochs.is_ended(now, &users, &epochs.tag_cells([tag!("a")])));
+        assert!(!epochs.is_ended(now, &users, &epochs.tag_cells([tag!("a")]), no_text));
     }
 
     #[test]
@@ -440,7 +500,7 @@ mod tests {
         epochs.raise(&EpochTarget::Tag(tag!("gone")), epochs.sequence().take());
         assert_eq!(epochs.sweep(), 1);
         let again = epochs.tag_cells([tag!("gone")]);
-        assert!(!epochs.is_valid(old, &users, &again));
+        assert!(!epochs.is_valid(old, &users, &again, no_text));
     }
 
     #[test]

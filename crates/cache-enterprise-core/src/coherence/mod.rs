@@ -13,6 +13,7 @@ mod epochs;
 mod hearing;
 mod lease;
 mod notice;
+mod patterns;
 mod sequence;
 mod store;
 
@@ -22,5 +23,6 @@ pub use epochs::{EpochCell, TagCells, TenantEpochs};
 pub use hearing::{Belief, Hearing};
 pub use lease::{Acquired, Lease, LeaseToken, LeasedPut};
 pub use notice::{Change, FRAME_NOTICES_MAX, FRAME_VALUES_MAX, Frame, Notice, SourceId};
+pub use patterns::{PATTERN_BYTES_MAX, PATTERNS_MAX};
 pub use sequence::{Sequence, SequenceCounter};
 pub use store::{EpochMark, EpochRecord, EpochStore, EpochTarget};

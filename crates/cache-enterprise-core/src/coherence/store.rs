@@ -1,11 +1,12 @@
 //! Where sequence and epochs outlive a process.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::Sequence;
-use crate::{Result, Tag, unsupported};
+use crate::{KeyWriter, Pattern, Result, Tag, unescaped, unsupported};
 
 /// What an invalidation of a group names. Keys are not here: they are removed physically.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +20,8 @@ pub enum EpochTarget {
     Cache(Tag),
     /// One tag of the tenant.
     Tag(Tag),
+    /// The keys of one cache that a pattern matches, compared when they are read.
+    Pattern(Tag, Arc<Pattern>),
     /// The target within, softly: what is older is past its life, and may still answer as a
     /// fallback. Never holds another soft target.
     Soft(Box<EpochTarget>),
@@ -35,7 +38,8 @@ impl EpochTarget {
     }
 
     /// The name under which stores keep the target's epoch: `*` for everything, `.` for the
-    /// tenant, `c` or `t` and the text of a cache or tag, `~` before those of soft targets.
+    /// tenant, `c` or `t` and the text of a cache or tag, `g` and the escaped name of a cache, `:`
+    /// and a pattern, `~` before those of soft targets.
     ///
     /// ```
     /// use cache_enterprise_core::coherence::EpochTarget;
@@ -51,6 +55,11 @@ impl EpochTarget {
             Self::Tenant => ".".to_owned(),
             Self::Cache(name) => format!("c{name}"),
             Self::Tag(name) => format!("t{name}"),
+            Self::Pattern(cache, pattern) => {
+                let mut field = "g".to_owned();
+                KeyWriter::new(&mut field).part(cache.as_str());
+                format!("{field}:{}", pattern.as_str())
+            }
             Self::Soft(hard) => format!("~{}", hard.field()),
         }
     }
@@ -63,6 +72,11 @@ impl EpochTarget {
             (".", "") => Some(Self::Tenant),
             ("c", name) => Some(Self::Cache(Tag::from(name))),
             ("t", name) => Some(Self::Tag(Tag::from(name))),
+            ("g", name) => {
+                let (cache, pattern) = name.split_once(':')?;
+                let pattern = Pattern::new(pattern).ok()?;
+                Some(Self::Pattern(Tag::from(unescaped(cache)), Arc::new(pattern)))
+            }
             ("~", hard) if !hard.starts_with('~') => Some(Self::from_field(hard)?.soft()),
             _ => None,
         }
@@ -191,6 +205,10 @@ mod tests {
     use super::*;
     use crate::tag;
 
+    fn pattern(cache: &str, pattern: &str) -> EpochTarget {
+        EpochTarget::Pattern(cache.into(), Arc::new(Pattern::new(pattern).expect("a pattern")))
+    }
+
     #[test]
     fn every_target_comes_back_from_its_field() {
         let hard = [
@@ -199,6 +217,8 @@ mod tests {
             EpochTarget::Cache("users".into()),
             EpochTarget::Tag(tag!("~t*.c")),
             EpochTarget::Tag(tag!("ü")),
+            pattern("users", "user:*:temp_[0-9]"),
+            pattern("a:b~%", "*"),
         ];
         for target in hard {
             assert_eq!(EpochTarget::from_field(&target.field()), Some(target.clone()));
@@ -210,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_is_no_field_is_refused() {
-        for field in ["", "x", "**", ".a", "~", "~~torg", "ü"] {
+        for field in ["", "x", "**", ".a", "~", "~~torg", "ü", "gusers", "gusers:[a", "g"] {
             assert_eq!(EpochTarget::from_field(field), None, "{field}");
         }
     }

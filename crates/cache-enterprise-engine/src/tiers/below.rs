@@ -19,7 +19,7 @@ use crate::cache::Cache;
 use crate::failover::Failover;
 use crate::flight::{Landing, Lead};
 use crate::options::Options;
-use crate::path::name_of;
+use crate::path::{name_of, text_of_name};
 use crate::read::{Answer, Below, Call, Source, Stale, Want};
 use crate::route;
 use crate::set::SetNow;
@@ -254,9 +254,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         // Written before its spec kept paths, or where a dependency was not known, it lacks some.
         self.label(name_of(pass.key()), &mut opened.plan.tags);
         let tags = epochs.tag_cells(opened.plan.tags.iter().cloned());
-        let version = opened.plan.version;
+        let (version, text) = (opened.plan.version, || text_of_name(name_of(pass.key())));
         let now = self.view.clock.now();
-        if !epochs.is_valid(version, &self.view.cell, &tags) || now >= opened.plan.expires {
+        if !epochs.is_valid(version, &self.view.cell, &tags, text) || now >= opened.plan.expires {
             return Ok((opened, Freshness::Expired));
         }
         if stack.shared_epochs().is_some() && !mutant::breaks("a number that was read is known") {
@@ -265,7 +265,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             epochs.sequence().observe(version);
         }
         let is_softly_ended = !mutant::breaks("a soft end is seen in a tier")
-            && epochs.is_ended(version, &self.view.cell, &tags);
+            && epochs.is_ended(version, &self.view.cell, &tags, text);
         let is_over = now >= opened.plan.fresh_until || pass.has_ended(version) || is_softly_ended;
         Ok((opened, if is_over { Freshness::Stale } else { Freshness::Fresh }))
     }

@@ -10,6 +10,7 @@ use cache_enterprise_core::{
 
 use super::Stack;
 use crate::manager::CacheManager;
+use crate::path::{name_of, text_of_name};
 use crate::route::name_in;
 use crate::shared::TenantState;
 
@@ -114,11 +115,11 @@ impl Stack {
         let tags: Vec<Tag> = body.tags.iter().chain(labels).cloned().collect();
         let state = if !self.debts(index).admits(key, version) {
             StoredState::Superseded
-        } else if let Some(target) = invalidated(tenant, cache, &tags, version) {
+        } else if let Some(target) = invalidated(tenant, cache, key, &tags, version) {
             StoredState::Invalidated(target)
         } else if now >= expires {
             StoredState::Expired
-        } else if now >= fresh_until || is_softly_ended(tenant, cache, &tags, version) {
+        } else if now >= fresh_until || is_softly_ended(tenant, cache, key, &tags, version) {
             StoredState::Stale
         } else {
             StoredState::Fresh
@@ -147,6 +148,7 @@ impl Stack {
 fn invalidated(
     tenant: &TenantState,
     cache: &str,
+    key: &StoredKey,
     tags: &[Tag],
     version: Sequence,
 ) -> Option<EpochTarget> {
@@ -159,14 +161,25 @@ fn invalidated(
     if cell.epoch() > version {
         return Some(EpochTarget::Cache(cell.name().clone()));
     }
-    (!epochs.is_valid(version, &cell, &cells)).then_some(EpochTarget::Tenant)
+    let text = text_of_name(name_of(key));
+    if let Some(pattern) = epochs.ending_pattern(version, &cell, &text) {
+        return Some(EpochTarget::Pattern(cell.name().clone(), pattern));
+    }
+    (!epochs.is_valid(version, &cell, &cells, || text)).then_some(EpochTarget::Tenant)
 }
 
 /// Whether a soft invalidation of one of its targets ended an entry's fresh life.
-fn is_softly_ended(tenant: &TenantState, cache: &str, tags: &[Tag], version: Sequence) -> bool {
+fn is_softly_ended(
+    tenant: &TenantState,
+    cache: &str,
+    key: &StoredKey,
+    tags: &[Tag],
+    version: Sequence,
+) -> bool {
     let epochs = &tenant.epochs;
     let cells = epochs.tag_cells(tags.iter().cloned());
-    epochs.is_ended(version, &epochs.cache_cell(cache), &cells)
+    let text = || text_of_name(name_of(key));
+    epochs.is_ended(version, &epochs.cache_cell(cache), &cells, text)
 }
 
 fn left(now: Millis, until: Millis) -> Option<Duration> {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_enterprise_core::envelope::Envelope;
-use cache_enterprise_core::{Error, ErrorKind, KeyPrefix, Pattern, Result, StoredKey, unescaped};
+use cache_enterprise_core::{Error, ErrorKind, KeyPrefix, Pattern, Result, StoredKey};
 use cache_enterprise_resilience::Migration;
 
 use super::{Pipeline, Stack};
 use crate::manager::CacheManager;
-use crate::path::name_of;
+use crate::path::{name_of, text_of_name};
 
 impl<C: Clone> CacheManager<C> {
     /// A move of this tenant's entries from the space of one named backend to that of another (see
@@ -47,8 +47,7 @@ impl<C: Clone> CacheManager<C> {
         let (old, new) = (ending(from), ending(to));
         let suffix = old.clone();
         let is_wanted = move |key: &StoredKey| {
-            let text = name_of(key).split_once(':').map_or("", |(_, text)| text);
-            key.cache().ends_with(&*suffix) && pattern.matches(&unescaped(text))
+            key.cache().ends_with(&*suffix) && pattern.matches(&text_of_name(name_of(key)))
         };
         let rewrite = move |key: &StoredKey, bytes: &Bytes| {
             let renamed = renamed(key, &old, &new)?;

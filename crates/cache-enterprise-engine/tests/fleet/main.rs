@@ -10,6 +10,7 @@ mod lost_records_and_counters_bring_nothing_back;
 mod numbers_of_an_outage_end_nothing_newer;
 mod overlapping_batches_load_once_in_the_fleet;
 mod overlapping_batches_share_what_a_process_loaded;
+mod pattern_ends_lazily_where_a_tier_cannot_list;
 mod pushed_value_takes_the_place_of_a_believed_copy;
 mod relay;
 mod set_that_a_load_overtook_is_told;

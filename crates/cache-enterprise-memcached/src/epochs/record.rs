@@ -14,8 +14,8 @@
 //! Numbers are little-endian; a text is UTF-8.
 
 use bytes::Buf;
-use cache_enterprise_core::Sequence;
-use cache_enterprise_core::coherence::EpochTarget;
+use cache_enterprise_core::coherence::{EpochTarget, PATTERNS_MAX};
+use cache_enterprise_core::{Sequence, mutant};
 use twox_hash::XxHash3_64;
 
 /// Longest record. A raise moves the record twice and every process reads it after; so it is kept
@@ -57,7 +57,8 @@ impl Record {
         self.targets.iter().map(move |(field, epoch)| (target(field), *epoch))
     }
 
-    /// Notes a raise. Cost: a look at every target for each that is raised.
+    /// Notes a raise. Cost: a look at every target for each that is raised. Of each cache no more
+    /// patterns are noted than a process compares.
     pub(super) fn raise<'t>(
         &mut self,
         targets: impl IntoIterator<Item = &'t EpochTarget>,
@@ -65,11 +66,45 @@ impl Record {
     ) {
         self.newest = self.newest.max(number);
         for target in targets {
-            let field = target.field();
-            let known = self.targets.iter().position(|(known, _)| *known == field);
-            let before = known.map(|at| self.targets.remove(at).1);
-            self.targets.push((field, number.max(before.unwrap_or_default())));
+            self.note(target.field(), number);
+            self.fold_patterns(target);
         }
+    }
+
+    fn note(&mut self, field: String, number: Sequence) {
+        let known = self.targets.iter().position(|(known, _)| *known == field);
+        let before = known.map(|at| self.targets.remove(at).1);
+        self.targets.push((field, number.max(before.unwrap_or_default())));
+    }
+
+    /// Ends the whole cache of `raised` at the number of its oldest pattern, where that is one too
+    /// many.
+    fn fold_patterns(&mut self, raised: &EpochTarget) {
+        let (pattern, is_soft) = match raised {
+            EpochTarget::Soft(hard) => (&**hard, true),
+            hard => (hard, false),
+        };
+        let EpochTarget::Pattern(cache, _) = pattern else { return };
+        let is_alike = |field: &str| {
+            let (field, found_soft) =
+                field.strip_prefix('~').map_or((field, false), |hard| (hard, true));
+            let found = field.starts_with('g').then(|| EpochTarget::from_field(field)).flatten();
+            found_soft == is_soft
+                && matches!(found, Some(EpochTarget::Pattern(of, _)) if of == *cache)
+        };
+        let alike = self.targets.iter().enumerate().filter(|(_, (field, _))| is_alike(field));
+        let places: Vec<usize> = alike.map(|(place, _)| place).collect();
+        if places.len() <= PATTERNS_MAX {
+            return;
+        }
+        let oldest = places.into_iter().min_by_key(|place| self.targets[*place].1);
+        let (_, number) = self.targets.remove(oldest.expect("there are more than are kept"));
+        if mutant::breaks("a pattern too many ends the whole cache") {
+            return;
+        }
+        let whole = EpochTarget::Cache(cache.clone());
+        let whole = if is_soft { whole.soft() } else { whole };
+        self.note(whole.field(), number);
     }
 
     /// Folds what is too old, or too much for so many bytes, into the floor.
@@ -201,6 +236,33 @@ mod tests {
         for cut in 0..bytes.len() {
             assert_eq!(Record::decode(ACME, &bytes[..cut]), None, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_pattern_too_many_becomes_the_end_of_its_cache_at_the_number_of_the_oldest() {
+        let pattern = |cache: &str, number: u64| {
+            let text = cache_enterprise_core::Pattern::new(&format!("{number}:*")).expect("plain");
+            EpochTarget::Pattern(cache.into(), std::sync::Arc::new(text))
+        };
+        let mut record = Record::born(7, Sequence::ZERO);
+        let kept = PATTERNS_MAX as u64;
+        for number in 1..=kept {
+            record.raise([&pattern("users", number)], Sequence(number));
+            record.raise([&pattern("users", number).soft()], Sequence(number));
+            record.raise([&pattern("posts", number)], Sequence(number));
+        }
+        assert_eq!(record.epochs().count(), 3 * PATTERNS_MAX);
+        record.raise([&pattern("users", kept + 1)], Sequence(kept + 1));
+        record.raise([&pattern("users", kept + 1).soft()], Sequence(kept + 1));
+        let epochs: Vec<_> = record.epochs().collect();
+        let users = EpochTarget::Cache("users".into());
+        assert_eq!(epochs.len(), 3 * PATTERNS_MAX + 2);
+        assert!(epochs.contains(&(users.clone(), Sequence(1))));
+        assert!(epochs.contains(&(users.soft(), Sequence(1))));
+        assert!(!epochs.contains(&(pattern("users", 1), Sequence(1))));
+        assert!(epochs.contains(&(pattern("posts", 1), Sequence(1))));
+        let bytes = record.encode(ACME);
+        assert_eq!(Record::decode(ACME, &bytes).as_ref(), Some(&record), "and it is stored so");
     }
 
     #[test]

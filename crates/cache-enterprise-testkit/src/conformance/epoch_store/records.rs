@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::coherence::{EpochRecord, EpochTarget, Sequence};
-use cache_enterprise_core::{Tag, tag};
+use cache_enterprise_core::{Pattern, Tag, tag};
 use tokio::task::JoinSet;
 
 use super::Fixture;
@@ -11,6 +11,11 @@ use crate::conformance::case::{Failure, Verdict, ensure};
 
 pub(super) fn tag(name: &str) -> EpochTarget {
     EpochTarget::Tag(tag!("{name}"))
+}
+
+pub(super) fn pattern(cache: &str, text: &str) -> EpochTarget {
+    let pattern = Pattern::new(text).expect("the suite's patterns are well-formed");
+    EpochTarget::Pattern(Tag::from(cache), Arc::new(pattern))
 }
 
 pub(super) fn cache(name: &str) -> EpochTarget {

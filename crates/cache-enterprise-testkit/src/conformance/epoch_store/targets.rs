@@ -2,7 +2,7 @@
 
 use cache_enterprise_core::coherence::{EpochTarget, Sequence};
 
-use super::records::{cache, effective, expect_below, expect_epoch, is_ended, tag};
+use super::records::{cache, effective, expect_below, expect_epoch, is_ended, pattern, tag};
 use super::{FAR, Fixture, cases};
 use crate::conformance::case::{Verdict, ensure, ensure_eq};
 
@@ -27,7 +27,9 @@ cases! {
 }
 
 async fn a_raised_target_is_found_by_a_load(fixture: Fixture) -> Verdict {
-    for target in [tag("org"), cache("users"), EpochTarget::Tenant, EpochTarget::Everything] {
+    let temporary = pattern("users", "user:*:temp_[0-9]");
+    let groups = [tag("org"), cache("users"), temporary.clone(), temporary.soft()];
+    for target in groups.into_iter().chain([EpochTarget::Tenant, EpochTarget::Everything]) {
         let number = fixture.raise("acme", target.clone(), Sequence::ZERO).await?;
         expect_epoch(&fixture, "acme", &target, number).await?;
     }
