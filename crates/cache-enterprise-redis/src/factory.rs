@@ -13,8 +13,9 @@ use crate::config::Redis;
 
 /// Makes a [`Redis`] of settings, or a [`RedisBus`] with connections of its own.
 ///
-/// A bus takes the same options, those that say nothing about a bus too, and `entries`: how many
-/// frames its log keeps.
+/// A bus takes the same options, those that say nothing about a bus too, and two of its own:
+/// `entries`, how many frames its log keeps, and `tracking`, whether it hears of keys that anybody
+/// changes.
 ///
 /// One of these says where: `url`, `cluster_nodes`, or `sentinels` with `primary`. A `url` with
 /// `cluster` set to true names one node of a cluster. The other options have the names and the
@@ -78,9 +79,11 @@ impl BackendFactory for RedisFactory {
 
 impl BusFactory for RedisFactory {
     fn bus(&self, config: &BackendConfig) -> Result<Arc<dyn Bus>> {
-        let known: Vec<_> = OPTIONS.into_iter().chain(["entries"]).collect();
+        let known: Vec<_> = OPTIONS.into_iter().chain(["entries", "tracking"]).collect();
         config.knows_only(&known)?;
-        let bus = RedisBus::with(redis(config)?);
+        let tracking = flag(config, "tracking")?.unwrap_or(false);
+        let bus = RedisBus::with(redis(config)?).tracking(tracking);
+        bus.check()?;
         Ok(match config.parsed("entries")? {
             Some(0) => {
                 let text = "a log without entries keeps nothing for those that are cut off; \
@@ -381,14 +384,17 @@ mod tests {
 
     #[test]
     fn a_bus_is_judged_as_a_backend_is() {
-        let bus = config(&[("url", "redis://cache:7000/2"), ("entries", "500")]);
+        let bus =
+            config(&[("url", "redis://cache:7000/2"), ("entries", "500"), ("tracking", "true")]);
         let text = format!("{:?}", RedisFactory.bus(&bus).unwrap());
-        assert!(text.contains("entries: 500"), "{text}");
+        assert!(text.contains("entries: 500, tracking: true"), "{text}");
         for (options, option) in [
             (&[("entries", "5")][..], "url"),
             (&[("url", "redis://a"), ("entries", "0")], "entries"),
             (&[("url", "redis://a"), ("entries", "many")], "entries"),
             (&[("url", "redis://a"), ("channel", "c")], "channel"),
+            (&[("url", "redis://a"), ("tracking", "much")], "tracking"),
+            (&[("url", "redis://a"), ("cluster", "true"), ("tracking", "true")], "tracking"),
         ] {
             let error = RedisFactory.bus(&config(options)).unwrap_err();
             assert!(error.context().any(|pair| pair == ("option", option)), "{option}: {error}");

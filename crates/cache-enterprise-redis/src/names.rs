@@ -46,6 +46,8 @@ pub(crate) struct BusNames {
     pub(crate) log: String,
     pub(crate) tail: String,
     pub(crate) channel: String,
+    /// How the keys of all entries of the manager begin, and those of its records.
+    pub(crate) begin: String,
 }
 
 impl BusNames {
@@ -57,7 +59,8 @@ impl BusNames {
             number => format!("{{{tag}}}bus/{number}"),
         };
         let slot = slot_of_tag(&tag);
-        Self { slot, log: format!("{{{tag}}}log"), tail: format!("{{{tag}}}tail"), channel }
+        let (log, tail) = (format!("{{{tag}}}log"), format!("{{{tag}}}tail"));
+        Self { slot, log, tail, channel, begin: format!("{{{tag}") }
     }
 }
 
@@ -94,6 +97,7 @@ mod tests {
         );
         assert_eq!(BusNames::of("shop", 3).channel, "{shop:}bus/3");
         assert_eq!(bus.slot, root.slot);
+        assert_eq!(bus.begin, "{shop:");
     }
 
     #[test]

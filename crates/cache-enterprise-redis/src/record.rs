@@ -54,6 +54,14 @@ pub(crate) fn version(version: Sequence) -> [u8; 8] {
     version.0.to_be_bytes()
 }
 
+/// The version that a head tells, whatever follows it; `None` for what is not written by us.
+pub(crate) fn version_of(head: &[u8]) -> Option<Sequence> {
+    match head.split_first()? {
+        (&(VALUE | REMOVAL), rest) => number(rest.get(..HEAD_BYTES - 1)?),
+        _ => None,
+    }
+}
+
 /// The version that a function gave.
 pub(crate) fn number(bytes: &[u8]) -> Option<Sequence> {
     Some(Sequence(u64::from_be_bytes(bytes.try_into().ok()?)))

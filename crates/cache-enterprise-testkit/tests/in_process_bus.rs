@@ -31,7 +31,7 @@ async fn hear(listener: &mut dyn Listener) -> (Vec<u32>, bool) {
                 frames.push(u32::from_le_bytes(frame[..].try_into().unwrap()))
             }
             Heard::Current { age } if Instant::now() - age >= start => return (frames, is_lost),
-            Heard::Current { .. } => {}
+            Heard::Current { .. } | Heard::Touched(_) => {}
             Heard::Lost => is_lost = true,
         }
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::Result;
+use super::Sequence;
+use crate::{Result, StoredKey};
 
 /// Carries frames between the processes that share a manager's name.
 ///
@@ -20,6 +21,8 @@ use crate::Result;
 ///   off at that moment hear the frame, or `Lost`, before they hear [`Heard::Current`] again.
 /// * A process hears its own frames too; their source tells them apart.
 /// * Frames of one manager are not heard by another.
+/// * A bus that watches keys gives what it saw of them as [`Heard::Touched`], or `Lost`, before
+///   the `Current` that covers the moment of the change.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -121,6 +124,28 @@ pub enum Heard {
         /// How long ago the bus was asked, by a clock that only goes forward.
         age: Duration,
     },
-    /// Frames may be missing that nobody can give any more.
+    /// What lies under these keys was written or removed, perhaps by somebody who tells nobody.
+    /// Given by a bus that watches the server of a level, where that was asked for.
+    Touched(Vec<Touched>),
+    /// Frames, or touched keys, may be missing that nobody can give any more.
     Lost,
+}
+
+/// A key whose value somebody changed.
+///
+/// ```
+/// use cache_enterprise_core::coherence::Touched;
+///
+/// /// Whether an entry of ours stands there, whoever wrote it.
+/// fn is_ours(touched: &Touched) -> bool {
+///     touched.version.is_some()
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// The key as tiers store it.
+    pub key: StoredKey,
+    /// The version of the entry or removal that stands there now. `None` where nothing does, or
+    /// nothing that was written by a level.
+    pub version: Option<Sequence>,
 }

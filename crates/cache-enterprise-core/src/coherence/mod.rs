@@ -17,7 +17,7 @@ mod patterns;
 mod sequence;
 mod store;
 
-pub use bus::{Bus, Heard, Listener};
+pub use bus::{Bus, Heard, Listener, Touched};
 pub use cursor::{Cursor, LogId, Pushed};
 pub use epochs::{EpochCell, TagCells, TenantEpochs};
 pub use hearing::{Belief, Hearing};

@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cache_enterprise_core::coherence::{
-    Belief, Bus, Change, EpochTarget, Frame, Heard, Listener, Notice,
+    Belief, Bus, Change, EpochTarget, Frame, Heard, Listener, Notice, Touched,
 };
-use cache_enterprise_core::{Sequence, mutant, saturating_millis};
+use cache_enterprise_core::{Sequence, mutant, saturating_millis, unescaped};
 
 use super::Broadcast;
 use super::taken::Extension;
@@ -51,6 +51,7 @@ async fn hear_all(shared: Weak<Shared>, mut listener: Box<dyn Listener>) {
                 let at = now.saturating_sub(saturating_millis(age));
                 broadcast.hearing.lock().heard_at(at);
             }
+            Heard::Touched(keys) => shared.heed_touched(broadcast, keys).await,
             Heard::Lost => shared.lost_frames(broadcast),
         }
     }
@@ -192,6 +193,31 @@ impl Shared {
             // The copy gets this number: what this process ends by numbers of its own is above it.
             tenant.epochs.sequence().observe(notice.at);
             broadcast.note_extended(cache.taking.extend(self, tenant, key, extension));
+        }
+    }
+
+    /// Lets go of copies of keys that somebody changed below. What stands there tells by its
+    /// version which copies are older: what this process wrote itself ends none of its own. Where
+    /// nothing stands, or nothing of ours, whatever was copied or is being loaded ends. No number
+    /// is taken: nothing is fenced, since who does not tell has no place among those who do.
+    async fn heed_touched(&self, broadcast: &Broadcast, keys: Vec<Touched>) {
+        broadcast.counts.touched.fetch_add(keys.len() as u64, Ordering::Relaxed);
+        if mutant::breaks("a key that a stranger changed leaves level 1") {
+            return;
+        }
+        let mut gone = Vec::new();
+        for Touched { key, version } in keys {
+            let tenant = self.tenants.lock().get(&*unescaped(key.tenant())).cloned();
+            if let (Some(tenant), Some(cache)) = (&tenant, broadcast.cache(key.cache())) {
+                cache.periodic.heed(tenant, &key, version.unwrap_or(Sequence::MAX), Ending::Hard);
+            }
+            if let (None, Some(stack)) = (version, &self.stack) {
+                let newest = tenant.map(|tenant| tenant.epochs.sequence().newest());
+                gone.push((stack.gates.enter(&key), newest.unwrap_or_default()));
+            }
+        }
+        if let Some(stack) = &self.stack {
+            stack.heed_private(gone).await;
         }
     }
 

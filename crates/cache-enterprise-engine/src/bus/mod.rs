@@ -65,6 +65,7 @@ impl std::fmt::Debug for Heeding {
 struct Counts {
     heard: AtomicU64,
     ignored: AtomicU64,
+    touched: AtomicU64,
     lost: AtomicU64,
     doubts: AtomicU64,
     adopted: AtomicU64,
@@ -98,6 +99,8 @@ pub struct BusStats {
     pub heard: u64,
     /// Frames of this manager itself, heard again.
     pub ignored: u64,
+    /// Keys that a bus which watches them said were changed below, by whomever.
+    pub touched: u64,
     /// Times frames were missed that nobody could give any more: level 1 was verified.
     pub lost: u64,
     /// Times the bus was silent for so long that level 1 was doubted.
@@ -200,6 +203,7 @@ impl Broadcast {
         BusStats {
             heard: counts.heard.load(Ordering::Relaxed),
             ignored: counts.ignored.load(Ordering::Relaxed),
+            touched: counts.touched.load(Ordering::Relaxed),
             lost: counts.lost.load(Ordering::Relaxed),
             doubts: counts.doubts.load(Ordering::Relaxed),
             is_in_doubt: self.is_in_doubt(),

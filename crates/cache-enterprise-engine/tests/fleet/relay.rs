@@ -58,7 +58,7 @@ impl Relay {
             let (frame, values) = match self.ear.next().await {
                 Heard::Frame(frame) => (frame, Vec::new()),
                 Heard::Pushed { frame, values } => (frame, values.to_vec()),
-                Heard::Current { .. } => continue,
+                Heard::Current { .. } | Heard::Touched(_) => continue,
                 Heard::Lost => panic!("nothing is lost here"),
             };
             let mut frame = Frame::decode(&frame).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Cursor, LogId, Pushed};
-use cache_enterprise_core::{Error, ErrorKind, Result, ms};
+use cache_enterprise_core::{Error, ErrorKind, Result, ms, mutant};
 use redis::{PushInfo, PushKind};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::Found;
 use super::calls::{Publish, Push, read_push};
 use super::session::Session;
+use super::tracking::Named;
 use crate::error;
 use crate::names::BusNames;
 use crate::servers::Servers;
@@ -38,6 +39,9 @@ pub(super) struct Ear {
     /// `None` after a loss, until there is a new place to go on from.
     cursor: Option<Cursor>,
     page: usize,
+    is_tracking: bool,
+    /// Keys that were named and not told of yet.
+    named: Named,
 }
 
 type Out = mpsc::Sender<Found>;
@@ -48,9 +52,11 @@ impl Ear {
         servers: Arc<Servers>,
         names: BusNames,
         entries: usize,
+        is_tracking: bool,
     ) -> Result<(Self, Session)> {
-        let mut session = Session::open(&servers, &names).await?;
-        let mut ear = Self { servers, names, entries, cursor: None, page: PAGE };
+        let mut session = Session::open(&servers, &names, is_tracking).await?;
+        let (cursor, named) = (None, Named::default());
+        let mut ear = Self { servers, names, entries, cursor, page: PAGE, is_tracking, named };
         ear.cursor = Some(ear.newest(&mut session).await?);
         Ok((ear, session))
     }
@@ -75,7 +81,12 @@ impl Ear {
                 cursor.cut();
             }
             sleep(pauses.next()).await;
-            next = Session::open(&self.servers, &self.names).await;
+            next = Session::open(&self.servers, &self.names, self.is_tracking).await;
+            let is_gap = !mutant::breaks("a lost watch of keys is a loss");
+            if self.is_tracking && next.is_ok() && is_gap {
+                // No log keeps what was changed while nobody was told.
+                self.named = Named { all: true, ..Named::default() };
+            }
         }
     }
 
@@ -84,6 +95,9 @@ impl Ear {
         let mut ticks = interval(ASK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if let Err(fault) = self.tell_named(&mut session, out).await {
+                return fault;
+            }
             if self.cursor.as_ref().is_none_or(Cursor::is_behind) {
                 if let Err(fault) = self.catch_up(&mut session, out).await {
                     return fault;
@@ -112,6 +126,7 @@ impl Ear {
             self.hear(push, out).await?;
             was_there |= self.place() == newest;
         }
+        self.tell_named(session, out).await?;
         let Some(cursor) = &mut self.cursor else { return Ok(()) };
         let now = if was_there { Some(cursor.place()) } else { newest };
         if cursor.is_current(now) {
@@ -128,6 +143,10 @@ impl Ear {
         let PushInfo { kind, data } = push;
         match kind {
             PushKind::Message | PushKind::SMessage => {}
+            PushKind::Invalidate => {
+                self.named.add(data);
+                return Ok(());
+            }
             // The slot has left this server.
             PushKind::SUnsubscribe => return Err(error::strange_reply()),
             _ => return Ok(()),
@@ -144,6 +163,20 @@ impl Ear {
             Pushed::Next => send(out, Found::Pushed(frame, values)).await,
             Pushed::Known | Pushed::Gap => Ok(()),
         }
+    }
+
+    /// Asks what stands under the keys that were named, and tells it.
+    async fn tell_named(&mut self, session: &mut Session, out: &Out) -> Result<()> {
+        self.named.all |= session.has_missed_keys();
+        if self.named.is_empty() {
+            return Ok(());
+        }
+        let named = std::mem::take(&mut self.named);
+        if named.all {
+            return send(out, Found::Lost).await;
+        }
+        let touched = session.touched(named.into_keys()).await?;
+        send(out, Found::Touched(touched)).await
     }
 
     /// Reads the log from the cursor to its end, or takes a new place and says so.
@@ -173,7 +206,10 @@ impl Ear {
                 send(out, Found::Lost).await?;
             }
             if is_rest {
-                current(out, asked);
+                // Keys that were named before the answer may still stand in the queue.
+                if !self.is_tracking {
+                    current(out, asked);
+                }
                 return Ok(());
             }
         }

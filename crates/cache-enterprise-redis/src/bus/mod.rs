@@ -13,22 +13,27 @@
 //! slow. The log is what counts, and four times a second the listener asks for its newest entry
 //! over the connection on which pushes come, so that all that was pushed before stands before the
 //! answer.
+//!
+//! Changes of entries by others than the processes themselves are told by the server where that is
+//! [asked for](RedisBus::tracking). Of them no log is kept.
 
 mod calls;
 mod ear;
 mod session;
+mod tracking;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_enterprise_core::coherence::{Bus, Heard, Listener};
+use cache_enterprise_core::coherence::{Bus, Heard, Listener, Touched};
 use cache_enterprise_core::{Error, ErrorKind, MIB, Result};
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::config::Topology;
 use crate::names::BusNames;
 use crate::servers::Servers;
 use crate::{Redis, RedisBackend};
@@ -65,6 +70,7 @@ const HEARD_MAX: usize = 256;
 pub struct RedisBus {
     source: Source,
     entries: usize,
+    is_tracking: bool,
     opened: OnceCell<Arc<Servers>>,
     closed: watch::Sender<bool>,
 }
@@ -96,7 +102,8 @@ impl RedisBus {
     }
 
     fn from(source: Source, opened: OnceCell<Arc<Servers>>) -> Self {
-        Self { source, entries: ENTRIES, opened, closed: watch::Sender::new(false) }
+        let closed = watch::Sender::new(false);
+        Self { source, entries: ENTRIES, is_tracking: false, opened, closed }
     }
 
     /// How many frames the log keeps at least, for those that are cut off. It keeps some more.
@@ -107,15 +114,38 @@ impl RedisBus {
         self
     }
 
+    /// Whether listeners hear of each entry of the manager that is changed on the server, by
+    /// whomever: somebody with `redis-cli`, a program that knows nothing of the bus, an eviction.
+    /// A copy in level 1 that is older than what stands there now ends within moments. The server's
+    /// own `CLIENT TRACKING` tells it, over the connection of the listener; a connection that was
+    /// lost counts as a loss, after which everything is looked up below again.
+    ///
+    /// Costs, for each listener: a message of the server for each change of any entry, and a small
+    /// read for each key it names. Needs the right to `CLIENT TRACKING`, and the level on the same
+    /// server; not with a cluster. Default: off.
+    #[must_use]
+    pub fn tracking(mut self, is_on: bool) -> Self {
+        self.is_tracking = is_on;
+        self
+    }
+
     /// Whether it could be opened as far as its settings tell; nothing is read or sent.
     ///
     /// # Errors
-    /// As [`Redis::check`].
+    /// As [`Redis::check`]. When keys of a cluster were to be [tracked](Self::tracking).
     pub fn check(&self) -> Result<()> {
-        match &self.source {
-            Source::Own(redis) => redis.check(),
-            Source::Shared => Ok(()),
+        let is_cluster = match &self.source {
+            Source::Own(redis) => {
+                redis.check()?;
+                matches!(redis.topology, Topology::Cluster(_))
+            }
+            Source::Shared => self.opened.get().is_some_and(|servers| servers.link.is_sharded()),
+        };
+        if self.is_tracking && is_cluster {
+            let text = "changes of keys are tracked on one server, not on a cluster; switch it off";
+            return Err(Error::config(text).with("option", "tracking"));
         }
+        Ok(())
     }
 
     async fn servers(&self) -> Result<&Arc<Servers>> {
@@ -142,8 +172,9 @@ impl RedisBus {
 
     async fn listen_now(&self, manager: &str) -> Result<Box<dyn Listener>> {
         let servers = Arc::clone(self.servers().await?);
+        self.check()?;
         let names = BusNames::of(manager, servers.database);
-        let (ear, session) = Ear::open(servers, names, self.entries).await?;
+        let (ear, session) = Ear::open(servers, names, self.entries, self.is_tracking).await?;
         let (out, heard) = mpsc::channel(HEARD_MAX);
         let mut closed = self.closed.subscribe();
         let task = tokio::spawn(async move {
@@ -195,6 +226,7 @@ impl fmt::Debug for RedisBus {
         f.debug_struct("RedisBus")
             .field("link", &self.opened.get().map(|servers| &servers.link))
             .field("entries", &self.entries)
+            .field("tracking", &self.is_tracking)
             .finish_non_exhaustive()
     }
 }
@@ -205,6 +237,7 @@ enum Found {
     Frame(Bytes),
     /// With the values beside it.
     Pushed(Bytes, Bytes),
+    Touched(Vec<Touched>),
     /// Everything was heard that was published before this moment.
     Current(Instant),
     Lost,
@@ -222,6 +255,7 @@ impl Listener for RedisListener {
         match self.heard.recv().await {
             Some(Found::Frame(frame)) => Heard::Frame(frame),
             Some(Found::Pushed(frame, values)) => Heard::Pushed { frame, values },
+            Some(Found::Touched(keys)) => Heard::Touched(keys),
             // Counted when it is given: it may have waited here.
             Some(Found::Current(asked)) => Heard::Current { age: asked.elapsed() },
             Some(Found::Lost) => Heard::Lost,

@@ -7,13 +7,14 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cache_enterprise_core::{Error, Result};
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, SendError};
 use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
-    PushInfo, RedisConnectionInfo,
+    PushInfo, PushKind, RedisConnectionInfo,
 };
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -63,8 +64,29 @@ pub(crate) struct Door {
     pub(crate) connect_timeout: Duration,
 }
 
-/// Takes what a server sends unasked.
-pub(crate) type Pushes = mpsc::Sender<PushInfo>;
+/// Takes what a server sends unasked. What finds no room is lost; whether a key was named there
+/// that was invalidated is noted.
+#[derive(Clone, Debug)]
+pub(crate) struct Pushes {
+    room: mpsc::Sender<PushInfo>,
+    has_missed_keys: Arc<AtomicBool>,
+}
+
+impl Pushes {
+    pub(crate) fn new(room: mpsc::Sender<PushInfo>, has_missed_keys: Arc<AtomicBool>) -> Self {
+        Self { room, has_missed_keys }
+    }
+
+    fn give(&self, push: PushInfo) -> std::result::Result<(), SendError> {
+        let names_keys = push.kind == PushKind::Invalidate;
+        self.room.try_send(push).map_err(|_| {
+            if names_keys {
+                self.has_missed_keys.store(true, Ordering::Release);
+            }
+            SendError
+        })
+    }
+}
 
 /// The future that carries commands and replies; dropped, it ends every call of its connection.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -230,7 +252,7 @@ where
         .set_pipeline_buffer_size(QUEUE);
     if let Some(pushes) = pushes {
         // One that finds no room is lost, and its listener sees the gap.
-        config = config.set_push_sender(move |push| pushes.try_send(push));
+        config = config.set_push_sender(move |push| pushes.give(push));
     }
     let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config)
         .await

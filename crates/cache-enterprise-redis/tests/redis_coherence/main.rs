@@ -12,6 +12,7 @@ mod epochs;
 mod epochs_lost;
 mod leases;
 mod swaps;
+mod tracking;
 
 use calls::{assert_transient, get, hasty, key, open, put, remove};
 use hearing::{Ear, MANAGER, publish};

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use cache_enterprise_core::coherence::{Bus, Heard, Listener};
+use cache_enterprise_core::coherence::{Bus, Heard, Listener, Touched};
 use cache_enterprise_core::secs;
 use tokio::time::timeout;
 
@@ -25,6 +25,8 @@ pub(crate) struct Ear {
     pub(crate) frames: BTreeSet<String>,
     /// How often it was told that frames are missing.
     pub(crate) losses: usize,
+    /// Keys that somebody changed.
+    pub(crate) touched: Vec<Touched>,
 }
 
 impl Ear {
@@ -37,7 +39,7 @@ impl Ear {
             }
             tokio::task::yield_now().await;
         };
-        Self { listener, frames: BTreeSet::new(), losses: 0 }
+        Self { listener, frames: BTreeSet::new(), losses: 0, touched: Vec::new() }
     }
 
     /// Takes what comes next.
@@ -48,6 +50,7 @@ impl Ear {
                 self.frames.insert(String::from_utf8(frame.to_vec()).unwrap());
             }
             Heard::Lost => self.losses += 1,
+            Heard::Touched(keys) => self.touched.extend(keys.iter().cloned()),
             Heard::Current { .. } => {}
         }
         heard

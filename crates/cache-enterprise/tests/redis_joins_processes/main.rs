@@ -6,6 +6,7 @@
 
 mod a_cut_off_process_serves_nothing_old_for_long;
 mod a_server_with_an_older_copy_brings_nothing_back;
+mod a_stranger_changes_a_key;
 mod settings_choose_the_bus;
 mod what_one_ends_the_others_let_go;
 
@@ -26,21 +27,25 @@ struct Process {
 impl Process {
     /// A process whose servers are reached at `url`. A busy machine makes it wait and not fail.
     async fn at(url: &str) -> Self {
-        Self::within(secs(20), url).await
+        Self::within(secs(20), url, |bus| bus).await
     }
 
     /// A process that finds soon that its servers do not answer.
     async fn hasty_at(url: &str) -> Self {
-        Self::within(secs(2), url).await
+        Self::within(secs(2), url, |bus| bus).await
     }
 
-    async fn within(limit: Duration, url: &str) -> Self {
+    async fn within(
+        limit: Duration,
+        url: &str,
+        options: impl FnOnce(RedisBus) -> RedisBus,
+    ) -> Self {
         let settings = Redis::url(url).unwrap().connect_timeout(limit);
         let settings = settings.read_timeout(limit).write_timeout(limit);
         let redis = settings.open().await.unwrap();
         let manager = CacheManager::builder("fleet")
             .l2(Tier::new(redis.opened()).timeout(limit))
-            .bus(RedisBus::sharing(&redis))
+            .bus(options(RedisBus::sharing(&redis)))
             .codec(MessagePack)
             .build()
             .await

@@ -47,7 +47,9 @@ async fn nothing_is_current_during_a_cut(fixture: Fixture) -> Verdict {
                 ensure!(is_known || !is_later, "a cut listener is told that it is current");
             }
             // Somebody whose cut is slow may hear it; then it is current indeed.
-            Some(Heard::Frame(_) | Heard::Pushed { .. } | Heard::Lost) => is_known = true,
+            Some(Heard::Frame(_) | Heard::Pushed { .. } | Heard::Touched(_) | Heard::Lost) => {
+                is_known = true
+            }
             None => {}
         }
     }

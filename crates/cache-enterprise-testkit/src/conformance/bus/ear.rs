@@ -87,7 +87,7 @@ impl Ear {
                 {
                     return Ok(known);
                 }
-                Some(Heard::Current { .. }) | None => {}
+                Some(Heard::Current { .. } | Heard::Touched(_)) | None => {}
             }
         }
     }
