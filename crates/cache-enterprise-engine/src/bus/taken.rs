@@ -120,7 +120,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let of = self.store.peek(&self.scoped(&key.key))?;
         let is_older =
             of.version() < at || mutant::breaks("a pushed value takes the place of an older one");
-        let is_believed = self.is_usable(&of, self.view.clock.now())
+        let is_believed = self.is_usable(&key.key, &of, self.view.clock.now())
             || mutant::breaks("a pushed value takes the place of what is believed");
         if !is_older || !is_believed {
             return None;
@@ -157,7 +157,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let borrowed = self.scoped(&key.key);
         let lock = self.view.core.flights.lock(&borrowed);
         let held = self.store.peek(&borrowed);
-        let held = held.filter(|held| self.is_extended_by(held, extension, l1_dates));
+        let held = held.filter(|held| {
+            self.is_valid(&key.key, held) && self.is_extended_by(held, extension, l1_dates)
+        });
         let is_extended = held.is_some();
         if let Some(entry) = held {
             let load_ms = match entry.early() {
@@ -174,12 +176,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         is_extended
     }
 
-    /// Whether a copy is what was confirmed, may live on, and would by these dates.
+    /// Whether a valid copy is what was confirmed, may live on, and would by these dates.
     fn is_extended_by(&self, held: &Entry<V>, extension: Extension<'_>, dates: Dates) -> bool {
         let is_confirmed = held.etag() == Some(extension.etag)
             || mutant::breaks("a life is that of the same value");
         let is_current = held.version() <= extension.at
-            && self.is_valid(held)
             && held.freshness(self.view.clock.now()) != Freshness::Expired;
         let may_live = !held.is_ended() || mutant::breaks("what was ended does not live on");
         is_confirmed && is_current && may_live && held.dates().fresh_until < dates.fresh_until

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cache_enterprise_core::coherence::{Change, EpochStore};
 use cache_enterprise_core::{
     Clock, Error, ErrorKind, Event, Millis, NEVER, Observer, OpContext, Put, PutOutcome, Result,
-    Sequence, StoredKey, mutant, unescaped,
+    Sequence, StoredKey, mutant,
 };
 use futures_util::future::{Either, select};
 

@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Change, Notice};
-use cache_enterprise_core::{Result, Sequence, StoredKey, mutant};
+use cache_enterprise_core::{Result, Sequence, StoredKey, mutant, unescaped};
 
 use super::stack::{Job, Stack};
-use crate::pattern::unescaped;
 use crate::shared::TenantState;
 
 /// What became of a job in the levels that other processes read.
