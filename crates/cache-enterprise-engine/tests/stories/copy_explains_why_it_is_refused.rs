@@ -68,7 +68,7 @@ fn the_text_names_copy_epochs_and_answer_and_changes_nothing() {
     assert_eq!((copy.age, copy.fresh_for), (secs(3), Some(secs(57))));
     assert!(copy.tags.contains(&"tag t".to_owned()), "{copy:?}");
     let targets: Vec<_> = why.epochs.iter().map(|epoch| epoch.target.as_str()).collect();
-    for target in ["tag t", "path numbers:1:", "tenant or cache"] {
+    for target in ["tag t", "path numbers:1:", "tenant, cache or pattern"] {
         assert!(targets.contains(&target), "{targets:?}");
     }
     assert!(why.to_string().ends_with("a read would be answered by L1"), "{why}");
