@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_enterprise_core::envelope::{Envelope, Limits};
 use cache_enterprise_core::{Clock, Compressor, Own, Result, mins};
-use cache_enterprise_engine::{AdaptiveCompression, Cache, CacheSpec, Tier};
+use cache_enterprise_engine::{AdaptiveCompression, Cache, CacheManager, CacheSpec, Tier};
 use cache_enterprise_serializers::{Lz4, MessagePack, Raw, Zstd};
 use cache_enterprise_strategies::compression::CompressionLimits;
 use cache_enterprise_testkit::Seed;
@@ -113,17 +113,20 @@ fn best(adaptive: &AdaptiveCompression, class: &str) -> Option<(String, i32)> {
     adaptive.best(class).map(|arm| (arm.algorithm.into(), arm.level))
 }
 
+/// A manager whose one tier is packed by what is chosen.
+async fn packing(
+    adaptive: &AdaptiveCompression,
+    shelf: &Arc<Scripted>,
+) -> CacheManager<MessagePack> {
+    let builder = builder(&Clock::manual()).l2(Arc::clone(shelf)).codec(MessagePack);
+    builder.compression(adaptive.clone()).build().await.unwrap()
+}
+
 #[tokio::test]
 async fn what_shrinks_is_packed_by_what_saves_most_and_noise_costs_nothing() {
     let (adaptive, calls) = adaptive(2e7);
     let shelf = tier("shelf");
-    let manager = builder(&Clock::manual())
-        .l2(Arc::clone(&shelf))
-        .codec(MessagePack)
-        .compression(adaptive.clone())
-        .build()
-        .await
-        .unwrap();
+    let manager = packing(&adaptive, &shelf).await;
     let (pages, images) = (manager.open(&PAGES).unwrap(), manager.open(&IMAGES).unwrap());
     fill(&images, 0..200, noise).await;
     assert_eq!(calls.load(Ordering::SeqCst), 0, "noise is seen without work");
@@ -156,13 +159,7 @@ async fn what_shrinks_is_packed_by_what_saves_most_and_noise_costs_nothing() {
 async fn a_kind_of_data_that_changes_is_followed_there_and_back() {
     // A second of work must save 60 MB: letters are not worth theirs.
     let (adaptive, _) = adaptive(6e7);
-    let manager = builder(&Clock::manual())
-        .l2(tier("shelf"))
-        .codec(MessagePack)
-        .compression(adaptive.clone())
-        .build()
-        .await
-        .unwrap();
+    let manager = packing(&adaptive, &tier("shelf")).await;
     let pages = manager.open(&PAGES).unwrap();
     fill(&pages, 0..400, json).await;
     assert_eq!(best(&adaptive, "pages"), Some(("lz4".into(), 1)));
@@ -204,13 +201,7 @@ async fn what_one_choice_wrote_is_read_under_another_and_where_nothing_is_packed
 #[tokio::test]
 async fn a_kind_is_what_the_writer_names_else_the_cache() {
     let (adaptive, _) = adaptive(6e7);
-    let manager = builder(&Clock::manual())
-        .l2(tier("shelf"))
-        .codec(MessagePack)
-        .compression(adaptive.clone())
-        .build()
-        .await
-        .unwrap();
+    let manager = packing(&adaptive, &tier("shelf")).await;
     let pages = manager.open(&PAGES).unwrap();
     for key in 0..200 {
         pages.set(&key, json(key)).data_type("listing").strict().await.unwrap();
