@@ -138,7 +138,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ///
     /// The clock and the change counter are read first, so the answer is as of the start of the
     /// read: an invalidation that is acknowledged while it looks runs beside it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hit<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
         let view = &*self.view;
         let now = view.clock.now();

@@ -291,7 +291,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
 impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for PolicyStore<K, V> {
     type Leaving = Leaving<K, V>;
 
-    #[inline]
+    #[inline(always)]
     fn get<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<Arc<Entry<V>>> {
         let hash = self.hasher.hash_one(key);
         self.part(hash).shard.read().hit(hash, key).cloned()

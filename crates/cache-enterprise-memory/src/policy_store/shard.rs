@@ -140,7 +140,7 @@ impl<K, V> Shard<K, V> {
     }
 
     /// The entry under `key`, and its hit noted.
-    #[inline]
+    #[inline(always)]
     pub(super) fn hit<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(
         &self,
         hash: u64,
@@ -164,7 +164,7 @@ impl<K, V> Shard<K, V> {
     }
 
     /// What was compared is handed out, so that a hit finds its cell once.
-    #[inline]
+    #[inline(always)]
     fn look_up<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(
         &self,
         hash: u64,
