@@ -138,6 +138,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ///
     /// The clock and the change counter are read first, so the answer is as of the start of the
     /// read: an invalidation that is acknowledged while it looks runs beside it.
+    ///
+    /// Part of the poll that asks, and the store's `get` part of it: calls between them would save
+    /// and restore registers for a fifth of the hit's instructions.
     #[inline(always)]
     pub(crate) fn hit<Q: Lookup<K> + ?Sized>(&self, key: &Q) -> Option<Cached<V>> {
         let view = &*self.view;

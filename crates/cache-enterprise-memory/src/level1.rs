@@ -120,6 +120,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Level1Store<K, V> {
 impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for Level1Store<K, V> {
     type Leaving = Leaving<K, V>;
 
+    // As the stores say of theirs.
     #[inline(always)]
     fn get<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<Arc<Entry<V>>> {
         on!(self, store => store.get(key))

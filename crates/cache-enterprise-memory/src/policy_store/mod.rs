@@ -291,6 +291,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
 impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for PolicyStore<K, V> {
     type Leaving = Leaving<K, V>;
 
+    // A hit is one piece of code from its caller's poll to the shard's table. Left to the compiler it
+    // is three calls, which save and restore registers for a fifth of its instructions.
     #[inline(always)]
     fn get<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(&self, key: &Q) -> Option<Arc<Entry<V>>> {
         let hash = self.hasher.hash_one(key);

@@ -139,7 +139,7 @@ impl<K, V> Shard<K, V> {
         self.look_up(hash, key).map(|found| &found.resident.entry)
     }
 
-    /// The entry under `key`, and its hit noted.
+    /// The entry under `key`, and its hit noted. Part of the caller, as the store says of its `get`.
     #[inline(always)]
     pub(super) fn hit<Q: ?Sized + Hash + Equivalent<Scoped<K>>>(
         &self,
