@@ -176,8 +176,8 @@ impl<V> Entry<V> {
     /// An entry that was last checked at `checked` (see
     /// [`TenantEpochs::changes`](crate::coherence::TenantEpochs::changes)).
     pub fn new(value: V, version: Sequence, checked: u64, dates: Dates) -> Self {
-        let (unit, keep_for) = kept(dates);
-        let birth = dates.created << 8 | u64::from(Priority::Normal as u8) << PRIORITY_SHIFT | unit;
+        let (birth, keep_for) = kept(dates);
+        let birth = birth | u64::from(Priority::Normal as u8) << PRIORITY_SHIFT;
         Self {
             checked: AtomicU64::new(checked),
             fresh: AtomicU64::new(dates.fresh_until.min(FRESH_FOR_EVER) << 1),
@@ -440,9 +440,9 @@ impl<V> Entry<V> {
     /// assert_eq!((entry.freshness(10_999), entry.version()), (Freshness::Fresh, Sequence(2)));
     /// ```
     pub fn renew(&self, version: Sequence, dates: Dates, early: Option<Early>) {
-        let (unit, keep_for) = kept(dates);
+        let (birth, keep_for) = kept(dates);
         let priority = self.birth.load(Ordering::Relaxed) & 0b11 << PRIORITY_SHIFT;
-        self.birth.store(dates.created << 8 | priority | unit, Ordering::Relaxed);
+        self.birth.store(birth | priority, Ordering::Relaxed);
         self.keep_for.store(keep_for, Ordering::Relaxed);
         self.version.fetch_max(version.0, Ordering::Relaxed);
         let mut look = dates.fresh_until;
@@ -487,11 +487,13 @@ impl<V> Entry<V> {
     }
 }
 
-/// Unit and offset of the date of expiry.
+/// Creation and unit as they stand in `birth`, and the offset of the date of expiry. What was made
+/// by a clock ahead of ours ends by our date of expiry all the same, and counts as made then.
 fn kept(dates: Dates) -> (u64, u32) {
+    let created = dates.created.min(dates.expires);
     let is_endless = dates.expires == NEVER;
-    let unit = unit_for(if is_endless { 0 } else { dates.expires.saturating_sub(dates.created) });
-    (unit, offset(dates.created, dates.expires, unit))
+    let unit = unit_for(if is_endless { 0 } else { dates.expires - created });
+    (created << 8 | unit, offset(created, dates.expires, unit))
 }
 
 /// The smallest unit in which a life of `longest` milliseconds fits an offset.

@@ -24,6 +24,19 @@ fn an_entry_goes_from_fresh_to_stale_to_expired_at_the_exact_millisecond() {
 }
 
 #[test]
+fn what_a_clock_ahead_of_ours_made_ends_by_our_dates() {
+    let dates = Dates { created: 420_000, fresh_until: 900, expires: 1_000 };
+    let made = entry(dates);
+    let renewed = entry(Dates::lasting(0, None));
+    renewed.renew(Sequence(2), dates, None);
+    for entry in [made, renewed] {
+        assert_eq!(entry.freshness(899), Freshness::Fresh);
+        assert_eq!(entry.freshness(999), Freshness::Stale);
+        assert_eq!(entry.freshness(1_000), Freshness::Expired, "kept until its maker's date");
+    }
+}
+
+#[test]
 fn lives_at_the_borders_of_arithmetic_hold() {
     let table = [
         (Some(Duration::ZERO), 0, Freshness::Expired),
