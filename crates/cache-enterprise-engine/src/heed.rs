@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    CacheKey, Entry, Freshness, LocalStore, Millis, RemovalCause, Scoped, ScopedRef, Sequence,
-    StoredKey, mutant,
+    CacheKey, Entry, Freshness, LocalStore, Merit, Millis, RemovalCause, Scoped, ScopedRef,
+    Sequence, StoredKey, mutant,
 };
 
 use crate::cache::{CacheCore, Leaving};
@@ -25,6 +25,8 @@ pub(crate) struct Successor<V> {
     /// The copy it was made for: no other gives way to it.
     pub(crate) of: Arc<Entry<V>>,
     pub(crate) entry: Arc<Entry<V>>,
+    /// What speaks for it where a policy chooses who leaves.
+    pub(crate) merit: Merit,
 }
 
 impl<V> Successor<V> {
@@ -71,7 +73,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> CacheCore<K, V> {
             match (heir, older, ending) {
                 (Some(heir), ..) => {
                     let entry = Arc::clone(&heir.entry);
-                    holding.values().insert(key.clone(), entry, &mut leaving);
+                    holding.values().insert_with(key.clone(), entry, heir.merit, &mut leaving);
                     has_successor = true;
                 }
                 (None, Some(_), _) if mutant::breaks("a heard key leaves level 1") => {}

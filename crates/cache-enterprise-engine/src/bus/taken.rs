@@ -130,8 +130,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             true => self.view.tenant.epochs.changes(),
             false => of.checked(),
         };
-        let entry = self.pushed_entry(pass, value, at, key.key.heap_bytes(), checked)?;
-        Some(Successor { of, entry })
+        let (entry, merit) = self.pushed_entry(pass, value, at, &key.key, checked)?;
+        Some(Successor { of, entry, merit })
     }
 
     /// Gives the copy under `name` the life that its origin gave the same value in another

@@ -20,7 +20,7 @@ use crate::failover::Failover;
 use crate::flight::{Landing, Lead};
 use crate::options::Options;
 use crate::path::{name_of, text_of_name};
-use crate::read::{Answer, Below, Call, Source, Stale, Want};
+use crate::read::{Answer, Below, Call, Source, Stale};
 use crate::route;
 use crate::set::SetNow;
 use crate::shared::{Shared, TenantState};
@@ -239,7 +239,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Opens bytes and says how fresh they are; expired where they were ended.
-    fn weigh(
+    pub(super) fn weigh(
         &self,
         stack: &Stack,
         origin: &str,
@@ -268,27 +268,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             && epochs.is_ended(version, &self.view.cell, &tags, text);
         let is_over = now >= opened.plan.fresh_until || pass.has_ended(version) || is_softly_ended;
         Ok((opened, if is_over { Freshness::Stale } else { Freshness::Fresh }))
-    }
-
-    /// The entry of bytes that were pushed beside the end of their key at `at`: of what every
-    /// level that others write could have given now, and of nothing else.
-    pub(crate) fn pushed_entry(
-        &self,
-        pass: &Pass,
-        bytes: &Bytes,
-        at: Sequence,
-        key_heap_bytes: usize,
-        checked: u64,
-    ) -> Option<Arc<Entry<V>>> {
-        let stack = self.stack()?;
-        if !self.is_restored() || self.view.tenant.marks.owes_groups() {
-            return None;
-        }
-        // What cannot be used was counted, and is read below.
-        let (opened, standing) = self.weigh(stack, stack.bus_name(), pass, bytes).ok()?;
-        let is_its_own = opened.plan.version == at && stack.admits_shared(pass, at);
-        (is_its_own && standing == Freshness::Fresh)
-            .then(|| self.cached_from(key_heap_bytes, checked, opened, &self.call(Want::Lookup)).1)
     }
 
     /// Lands what a level held: into level 1 and the tiers between, if the key is hot enough.

@@ -29,6 +29,7 @@ mod packer;
 mod pipeline;
 mod place;
 mod promote;
+mod pushed;
 mod restore;
 mod stack;
 mod strict;

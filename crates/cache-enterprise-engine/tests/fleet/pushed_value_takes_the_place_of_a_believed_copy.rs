@@ -5,8 +5,9 @@ use std::future::IntoFuture;
 
 use cache_enterprise_core::coherence::{Bus, Change, Frame};
 use cache_enterprise_core::{mins, tag};
-use cache_enterprise_engine::WritePolicy;
+use cache_enterprise_engine::{Memory, WritePolicy};
 use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_strategies::business::{BusinessRule, BusinessRules, PriorityClass};
 use cache_enterprise_testkit::coherence::Link;
 
 use super::relay::{PUSH_MAX, Relay};
@@ -46,6 +47,25 @@ async fn batches_push_as_single_calls_do() {
     assert!(other.cache.get_many(&keys).await.unwrap().iter().all(Option::is_some));
     one.cache.set_many(keys.iter().map(|key| (*key, 2_u64))).await;
     other.heard("all are new", || keys.iter().all(|key| other.peek(*key) == Some(2))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_speaks_for_a_pushed_value_comes_with_it() {
+    let fleet = Fleet::new();
+    let gold = PriorityClass::new("gold", 8.0).unwrap();
+    let rules = [BusinessRule::class("gold").key("7").unwrap()];
+    let choosy = builder(fleet.clock.clone())
+        .l1(Memory::entries(100).strategy("business-priority"))
+        .business_rules(BusinessRules::new([gold], rules).unwrap())
+        .unwrap();
+    let bus = fleet.bus.clone();
+    let (one, other) = (fleet.pushing_on(&bus).await, fleet.pushing(choosy, &bus).await);
+    one.set(7, 10).await;
+    assert_eq!(other.get(7).await, Some(10));
+    one.set(7, 11).await;
+    other.heard("the new value", || other.peek(7) == Some(11)).await;
+    other.cache.set_many((1_000..3_000_u64).map(|key| (key, key))).await;
+    assert_eq!((other.peek(7), other.cache.len()), (Some(11), 100));
 }
 
 #[tokio::test(start_paused = true)]

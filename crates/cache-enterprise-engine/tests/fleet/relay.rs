@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use cache_enterprise_core::coherence::{Bus, Frame, Heard, Listener};
+use cache_enterprise_engine::ManagerBuilder;
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::coherence::InProcessBus;
 
@@ -24,8 +25,13 @@ pub(crate) struct Relay {
 impl Fleet {
     /// A process on this bus, which pushes small values.
     pub(crate) async fn pushing_on(&self, bus: &InProcessBus) -> Process {
+        self.pushing(builder(self.clock.clone()), bus).await
+    }
+
+    /// As [`pushing_on`](Self::pushing_on), for a manager that was begun otherwise.
+    pub(crate) async fn pushing(&self, begun: ManagerBuilder, bus: &InProcessBus) -> Process {
         let (epochs, bus) = (self.epochs.another(), bus.another());
-        let manager = builder(self.clock.clone())
+        let manager = begun
             .l2(self.shared_tier(&epochs))
             .codec(MessagePack)
             .bus(bus.clone())
