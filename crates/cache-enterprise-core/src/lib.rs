@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | a tier | [`Backend`] | `testkit::conformance::backend` |
 //! | a codec | [`Codec`] and [`Format`] | `testkit::conformance::codec` |
-//! | a compressor | [`Compressor`] | `testkit::conformance::compressor` |
+//! | a compressor | [`Compressor`], [`DictionaryCompressor`] | `testkit::conformance::compressor` |
 //! | a key type | [`CacheKey`] | its injectivity test |
 //!
 //! The rules that keep every copy of a value coherent are in [`coherence`].
@@ -18,6 +18,7 @@ mod clock;
 mod codec;
 pub mod coherence;
 mod counter;
+mod dictionary;
 mod early;
 mod entry;
 pub mod envelope;
@@ -50,6 +51,7 @@ pub use codec::{
 };
 pub use coherence::Sequence;
 pub use counter::Counter;
+pub use dictionary::{DictionaryCompressor, dictionary_id};
 pub use early::{Early, Reading};
 pub use entry::{Dates, Detail, Entry, Freshness, Priority};
 pub use envelope::Envelope;

@@ -18,6 +18,9 @@ pub const ETAG_BYTES_MAX: usize = 512;
 /// Size of the body without tags and payload.
 pub(super) const FIXED_BYTES: usize = 44;
 
+/// Where the number of the dictionary stands in a body.
+pub(super) const DICTIONARY_AT: usize = 32;
+
 const HAS_FRESH_UNTIL: u8 = 1;
 
 /// The part of an envelope that describes and holds the value.

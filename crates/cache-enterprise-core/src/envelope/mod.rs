@@ -162,6 +162,28 @@ impl Envelope {
         Ok(Self { header, body })
     }
 
+    /// The dictionary that the payload of `bytes` was packed with; zero for none, for a sealed body
+    /// and for what is no envelope. Nothing is checked: this tells what to have at hand before
+    /// [`open`](Self::open). Allocates nothing.
+    ///
+    /// ```
+    /// use cache_enterprise_core::envelope::{Body, Envelope};
+    /// use cache_enterprise_core::KeySpace;
+    ///
+    /// let key = KeySpace::new("shop", "acme", "users")?.key(&42_u64)?;
+    /// let body = Body { compressor: 1, dictionary: 7, ..Body::default() };
+    /// let stored = Envelope { body, ..Envelope::default() }.seal(&key, None)?;
+    /// assert_eq!(Envelope::dictionary_of(&stored), 7);
+    /// assert_eq!(Envelope::dictionary_of(b"no envelope"), 0);
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    pub fn dictionary_of(bytes: &[u8]) -> u32 {
+        let is_plain = Header::read(bytes).is_ok_and(|header| header.suite == 0);
+        let number = bytes.get(header::BYTES + body::DICTIONARY_AT..).filter(|_| is_plain);
+        let number = number.and_then(|rest| rest.first_chunk::<4>());
+        number.map_or(0, |number| u32::from_le_bytes(*number))
+    }
+
     fn sealed_body(&self, key: &StoredKey, transform: &dyn Transform) -> Result<Vec<u8>> {
         let mut body = Vec::with_capacity(self.body.len());
         self.body.write(&mut body);

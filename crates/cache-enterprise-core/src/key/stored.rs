@@ -13,6 +13,9 @@ pub const KEY_BYTES_MAX: usize = 8 * 1024;
 /// Longest name of a manager, tenant or cache in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 
+/// How names begin that no key is written as.
+const RESERVED: &str = "%~";
+
 /// A key as a tier stores it: `manager:tenant:cache:key`. The root tenant's part is empty.
 /// Cloning costs one reference count.
 ///
@@ -71,6 +74,35 @@ impl StoredKey {
     /// The parts of the user's key, escaped.
     pub fn key(&self) -> &str {
         self.part(3)
+    }
+
+    /// What the engine keeps beside the entries of this key's cache under `name`, which is plain
+    /// text: letters, digits and dashes. No key of a user is written so, since a `%` in one is
+    /// followed by two digits.
+    ///
+    /// ```
+    /// use cache_enterprise_core::KeySpace;
+    ///
+    /// let key = KeySpace::new("shop", "acme", "users")?.key(&42_u64)?;
+    /// let beside = key.reserved("dictionary-1f");
+    /// assert_eq!(beside.as_str(), "shop:acme:users:%~dictionary-1f");
+    /// assert!(beside.is_reserved() && !key.is_reserved());
+    /// # Ok::<(), cache_enterprise_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn reserved(&self, name: &str) -> Self {
+        debug_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+        Self { text: format!("{}{RESERVED}{name}", self.space()).into() }
+    }
+
+    /// Whether the engine keeps something of its own there and no entry.
+    pub fn is_reserved(&self) -> bool {
+        self.key().starts_with(RESERVED)
+    }
+
+    /// What all keys of this key's cache and tenant start with; ends with the separator.
+    pub fn space(&self) -> &str {
+        &self.text[..self.text.len() - self.key().len()]
     }
 
     fn part(&self, index: usize) -> &str {
@@ -251,6 +283,7 @@ mod tests {
                 KeySpace::new("m", tenant, cache).and_then(|s| s.key(key)).expect("short")
             };
             prop_assert_eq!(a == b, text(&a) == text(&b));
+            prop_assert!(!text(&a).is_reserved());
         }
     }
 }
