@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use cache_enterprise_core::{Codec, Format};
+use cache_enterprise_core::{Codec, Compressor, DictionaryCompressor, ErrorKind, Format};
 use cache_enterprise_serializers::{
     AnySerde, Bincode, CodecRegistry, Gzip, Json, Lz4, MessagePack, Postcard, Protobuf, Raw, Snap,
     Zstd,
@@ -117,4 +117,38 @@ fn zstd_with_a_dictionary_keeps_the_contract() {
     let samples: Vec<String> = (0..600).map(sample).collect();
     let dictionary = Zstd::train(&samples, 4096).unwrap();
     compressor::run(&Zstd::over(64).dictionary(dictionary)).assert_passed();
+}
+
+#[test]
+fn zstd_that_was_made_for_one_dictionary_keeps_the_contract() {
+    let sample = |n: u32| format!("{{\"id\":{n},\"kind\":\"track\",\"album\":{}}}", n % 97 * 7919);
+    let samples: Vec<Bytes> = (0..600).map(|n| sample(n).into()).collect();
+    let zstd = Zstd::over(64).level(3).unwrap();
+    let dictionary = DictionaryCompressor::train(&zstd, &samples, 4096).unwrap();
+    assert!(dictionary.len() <= 4096);
+    let packed = zstd.with_dictionary(&dictionary).unwrap();
+    compressor::run(&*packed).assert_passed();
+
+    // It packs small values, reads what the same dictionary wrote, and nothing else.
+    let (plain, mut small, mut without) = (sample(7_777), Vec::new(), Vec::new());
+    packed.compress(plain.as_bytes(), &mut small).unwrap();
+    zstd.compress(plain.as_bytes(), &mut without).unwrap();
+    assert!(small.len() * 3 < without.len() * 2, "{} and {} bytes", small.len(), without.len());
+    let again = Zstd::over(0).with_dictionary(&dictionary).unwrap();
+    assert_eq!(again.decompress(&small, plain.len()).unwrap(), plain.as_bytes());
+    let other: Vec<Bytes> =
+        (0..600).map(|n| format!("<user n=\"{n}\" of=\"{}\"/>", n % 89 * 6_007).into()).collect();
+    let other = DictionaryCompressor::train(&zstd, &other, 4096).unwrap();
+    let other = zstd.with_dictionary(&other).unwrap();
+    for error in [
+        other.decompress(&small, plain.len()),
+        packed.decompress(&without, plain.len()),
+        zstd.decompress(&small, plain.len()),
+    ] {
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+    let noise = zstd.with_dictionary(&Bytes::from_static(b"no dictionary"));
+    assert_eq!(noise.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let cut = zstd.with_dictionary(&dictionary.slice(..100));
+    assert_eq!(cut.unwrap_err().kind(), ErrorKind::InvalidInput);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cache_enterprise_core::Compressor;
+use cache_enterprise_core::{Compressor, DictionaryCompressor};
 
 /// The ways to compress that are built in and differ in what they save for their time, each with
 /// its level, for the engine's adaptive compression to choose among: LZ4, and Zstandard at levels
@@ -31,4 +31,22 @@ pub fn compression_arms() -> Vec<(i32, Arc<dyn Compressor>)> {
     #[cfg(all(feature = "gzip", not(feature = "zstd")))]
     arms.push((6, Arc::new(crate::Gzip::over(0))));
     arms
+}
+
+/// The way to compress with dictionaries that is built in, with its level: Zstandard at level 3.
+/// Nothing without it.
+///
+/// ```
+/// use cache_enterprise_serializers::dictionary_arm;
+///
+/// assert_eq!(dictionary_arm().is_some(), cfg!(feature = "zstd"));
+/// ```
+pub fn dictionary_arm() -> Option<(i32, Arc<dyn DictionaryCompressor>)> {
+    #[cfg(feature = "zstd")]
+    {
+        let zstd = crate::Zstd::over(0).level(3).expect("the library has this level");
+        Some((3, Arc::new(zstd)))
+    }
+    #[cfg(not(feature = "zstd"))]
+    None
 }

@@ -13,10 +13,12 @@ mod pool;
 #[cfg(feature = "snap")]
 mod snap;
 #[cfg(feature = "zstd")]
+mod trained;
+#[cfg(feature = "zstd")]
 mod zstd;
 
 pub use algorithm::CompressionAlgorithm;
-pub use arms::compression_arms;
+pub use arms::{compression_arms, dictionary_arm};
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 #[cfg(feature = "lz4")]
