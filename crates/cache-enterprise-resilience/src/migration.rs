@@ -63,6 +63,7 @@ pub struct Migration {
     rate: Option<u32>,
     is_dry: bool,
     keeps_source: bool,
+    keeps: Option<Only>,
     is_offline: bool,
 }
 
@@ -130,6 +131,7 @@ impl Migration {
             rate: None,
             is_dry: false,
             keeps_source: false,
+            keeps: None,
             is_offline: false,
         }
     }
@@ -184,6 +186,17 @@ impl Migration {
     #[must_use]
     pub fn keep_source(mut self) -> Self {
         self.keeps_source = true;
+        self
+    }
+
+    /// Copies those keys that `keeps` says yes to, and leaves them in the source: what entries need
+    /// that are not moved. Default: none.
+    #[must_use]
+    pub fn keep_source_of(
+        mut self,
+        keeps: impl Fn(&StoredKey) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.keeps = Some(Box::new(keeps));
         self
     }
 
@@ -272,7 +285,8 @@ impl Migration {
             Err(error) => return Err(error),
         };
         let is_gone = matches!(moved, Moved::Whole(_) | Moved::Overtaken);
-        if is_gone && !self.keeps_source {
+        let is_kept = self.keeps_source || self.keeps.as_ref().is_some_and(|keeps| keeps(key));
+        if is_gone && !is_kept {
             self.from.remove(key, header.sequence, &ctx).await?;
         }
         Ok(moved)
