@@ -15,8 +15,10 @@ use cache_enterprise_core::{
     Backend, Capabilities, Capacity, MIB, OpContext, Own, Put, PutOutcome, Result, Sequence,
     StoredKey, mins,
 };
-use cache_enterprise_engine::{AdaptiveCompression, CacheManager, CacheSpec, Packer};
-use cache_enterprise_serializers::{Lz4, MessagePack, Raw, Zstd, compression_arms};
+use cache_enterprise_engine::{
+    AdaptiveCompression, CacheManager, CacheSpec, DictionaryLimits, Packer,
+};
+use cache_enterprise_serializers::{Lz4, MessagePack, Raw, Zstd, compression_arms, dictionary_arm};
 use cache_enterprise_strategies::compression::CompressionLimits;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -25,7 +27,9 @@ static VALUES: CacheSpec<u64, Bytes, Own<Raw>> = CacheSpec::new("values").ttl(mi
 
 const SEED: u64 = 7;
 const ROUNDS: u64 = 3_000;
-const KINDS: [&str; 5] = ["session", "listing", "page", "vector", "image"];
+const KINDS: [&str; 6] = ["event", "session", "listing", "page", "vector", "image"];
+/// Dictionaries are trained between rounds, every so many.
+const TENDED: u64 = 64;
 
 /// Adds up what it is given, and keeps nothing.
 #[derive(Debug, Default)]
@@ -59,8 +63,8 @@ impl Backend for Sum {
     }
 }
 
-/// A value of this kind: objects of an API by the piece and by the page, marked-up text, floating-point
-/// numbers, and what is compressed already.
+/// A value of this kind: objects of an API one at a time, by the handful and by the page, marked-up text,
+/// floating-point numbers, and what is compressed already.
 fn value(kind: &str, draws: &mut StdRng) -> Bytes {
     let object = |draws: &mut StdRng| {
         let id: u64 = draws.random_range(1..10_000_000);
@@ -75,6 +79,7 @@ fn value(kind: &str, draws: &mut StdRng) -> Bytes {
         )
     };
     match kind {
+        "event" => object(draws).into(),
         "session" => {
             (0..draws.random_range(2..6)).map(|_| object(draws)).collect::<String>().into()
         }
@@ -97,8 +102,24 @@ fn value(kind: &str, draws: &mut StdRng) -> Bytes {
     }
 }
 
-/// Bytes stored, and processor time in microseconds a value beyond what `Nothing` costs.
-async fn run(packer: Option<Packer>) -> Result<(usize, f64)> {
+/// What a run came to.
+#[derive(Default)]
+struct Outcome {
+    /// Bytes stored of each kind, envelopes included.
+    stored: [usize; KINDS.len()],
+    /// Bytes stored that are no values: dictionaries.
+    beside: usize,
+    /// Processor time a value in microseconds, that of dictionaries included.
+    micros: f64,
+}
+
+impl Outcome {
+    fn bytes(&self) -> usize {
+        self.stored.iter().sum::<usize>() + self.beside
+    }
+}
+
+async fn run(packer: Option<Packer>) -> Result<Outcome> {
     let sum = Arc::new(Sum::default());
     let builder = CacheManager::builder("mix")
         .l1(Capacity::bytes(16 * MIB))
@@ -109,16 +130,24 @@ async fn run(packer: Option<Packer>) -> Result<(usize, f64)> {
         None => builder.build().await?,
     };
     let (values, mut draws) = (manager.open(&VALUES)?, StdRng::seed_from_u64(SEED));
-    let mut spent = 0.0;
+    let (mut outcome, mut spent) = (Outcome::default(), 0.0);
     for round in 0..ROUNDS {
-        for kind in KINDS {
+        for (place, kind) in KINDS.into_iter().enumerate() {
             let value = value(kind, &mut draws);
-            let begun = cpu_micros();
+            let (begun, before) = (cpu_micros(), sum.0.load(Ordering::Relaxed));
             values.set(&round, value).data_type(kind).strict().await?;
+            spent += cpu_micros() - begun;
+            outcome.stored[place] += sum.0.load(Ordering::Relaxed) - before;
+        }
+        if round % TENDED == 0 {
+            let begun = cpu_micros();
+            manager.tend_dictionaries().await;
             spent += cpu_micros() - begun;
         }
     }
-    Ok((sum.0.load(Ordering::Relaxed), spent / (ROUNDS * KINDS.len() as u64) as f64))
+    outcome.beside = sum.0.load(Ordering::Relaxed) - outcome.bytes();
+    outcome.micros = spent / (ROUNDS * KINDS.len() as u64) as f64;
+    Ok(outcome)
 }
 
 #[cfg(unix)]
@@ -140,10 +169,14 @@ fn main() -> Result<()> {
     runtime.block_on(async {
         let limits = CompressionLimits::default();
         let adaptive = AdaptiveCompression::new(compression_arms(), limits)?;
+        let trained = dictionary_arm().expect("the example is built with Zstandard");
+        let learning = AdaptiveCompression::new(compression_arms(), limits)?
+            .dictionaries(trained, DictionaryLimits::default())?;
         let zstd = |level| {
             Ok::<_, cache_enterprise_core::Error>(Packer::from(Zstd::over(256).level(level)?))
         };
-        let (plain, base) = run(None).await?;
+        let plain = run(None).await?;
+        let mut by_kind = Vec::new();
         println!("| compressor | bytes | of those as they are | CPU a value |\n|---|---|---|---|");
         for (name, packer) in [
             ("LZ4", Packer::from(Lz4::over(256))),
@@ -151,16 +184,31 @@ fn main() -> Result<()> {
             ("Zstandard 3", zstd(3)?),
             ("Zstandard 9", zstd(9)?),
             ("adaptive", Packer::from(adaptive.clone())),
+            ("adaptive with dictionaries", Packer::from(learning.clone())),
         ] {
-            let (bytes, micros) = run(Some(packer)).await?;
-            let share = 100.0 * bytes as f64 / plain as f64;
-            println!("| {name} | {bytes} | {share:.1} % | {:.1} us |", micros - base);
+            let outcome = run(Some(packer)).await?;
+            let (bytes, micros) = (outcome.bytes(), outcome.micros - plain.micros);
+            let share = 100.0 * bytes as f64 / plain.bytes() as f64;
+            println!("| {name} | {bytes} | {share:.1} % | {micros:.1} us |");
+            by_kind.push(outcome);
         }
-        println!("\n| kind | adaptive chose |\n|---|---|");
-        for kind in KINDS {
-            let best = adaptive.best(kind).map(|arm| format!("{} {}", arm.algorithm, arm.level));
-            println!("| {kind} | {} |", best.as_deref().unwrap_or("nothing"));
+        let [.., without, with] = &by_kind[..] else { unreachable!("there are six") };
+        println!("\n| kind | bytes a value | adaptive | with dictionaries | chosen then |");
+        println!("|---|---|---|---|---|");
+        for (place, kind) in KINDS.into_iter().enumerate() {
+            let mean = plain.stored[place] as u64 / ROUNDS;
+            let share = |outcome: &Outcome| {
+                100.0 * outcome.stored[place] as f64 / plain.stored[place] as f64
+            };
+            let best = learning.best(kind).map(|arm| format!("{} {}", arm.algorithm, arm.level));
+            let best = best.as_deref().unwrap_or("nothing");
+            println!(
+                "| {kind} | {mean} | {:.1} % | {:.1} % | {best} |",
+                share(without),
+                share(with)
+            );
         }
+        println!("\n{} bytes of dictionaries among those of the last row", with.beside);
         Ok(())
     })
 }

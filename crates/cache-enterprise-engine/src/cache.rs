@@ -120,6 +120,8 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     pub(crate) strategy: Option<Arc<dyn CacheStrategy>>,
     /// Whether two values of a key are the same one.
     pub(crate) is_same: Option<fn(&V, &V) -> bool>,
+    /// Whether nothing may be learned from its values.
+    pub(crate) is_secret: bool,
     /// Where keys are cut into the segments of a path, if they are.
     pub(crate) paths: Option<Paths>,
     /// Whether each change of a key is told to what was derived from it.

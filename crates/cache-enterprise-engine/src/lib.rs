@@ -142,8 +142,8 @@ pub use sweep::{Sweep, SweepReport, SweepWay};
 pub use tenant::{Quota, TenantUsage};
 #[cfg(feature = "tiers")]
 pub use tiers::{
-    AdaptiveCompression, Complete, LevelHealth, Packer, StoredEntry, StoredState, Tier, TierStats,
-    Tiered, WritePolicy,
+    AdaptiveCompression, Complete, DictionaryLimits, DictionaryStats, LevelHealth, Packer,
+    StoredEntry, StoredState, Tier, TierStats, Tiered, WritePolicy,
 };
 pub use transaction::Invalidations;
 pub use tune::{Trial, Tune, Tuning};

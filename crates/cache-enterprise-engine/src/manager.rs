@@ -203,6 +203,7 @@ impl<C> CacheManager<C> {
             weigh: spec.weigher(),
             strategy,
             is_same: spec.comparison(),
+            is_secret: spec.holds_secrets(),
             schema: spec.schema_id(),
             paths: spec.path_cuts(),
             has_dependents: spec.is_parent(),

@@ -33,6 +33,7 @@ pub struct CacheSpec<K, V, S = Inherit> {
     has_dependents: bool,
     strategy: Option<&'static str>,
     is_same: Option<fn(&V, &V) -> bool>,
+    is_secret: bool,
     codec: S,
     types: PhantomData<fn() -> (K, V)>,
 }
@@ -56,6 +57,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> CacheSpec<K, V> {
             has_dependents: false,
             strategy: None,
             is_same: None,
+            is_secret: false,
             codec: Inherit,
             types: PhantomData,
         }
@@ -279,6 +281,16 @@ impl<K, V, S: Copy> CacheSpec<K, V, S> {
         self
     }
 
+    /// Its values are secrets: nothing is learned from them that would outlive them, so that no
+    /// dictionary of adaptive compression holds pieces of
+    /// them, whatever kind of data a writer names. They are compressed as others are. Default: they
+    /// are no secrets.
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.is_secret = true;
+        self
+    }
+
     /// A codec of this cache's own. Default: the manager's.
     pub const fn codec<X: Codec<V> + Format + Copy>(self, codec: X) -> CacheSpec<K, V, Own<X>> {
         CacheSpec {
@@ -291,6 +303,7 @@ impl<K, V, S: Copy> CacheSpec<K, V, S> {
             has_dependents: self.has_dependents,
             strategy: self.strategy,
             is_same: self.is_same,
+            is_secret: self.is_secret,
             codec: Own(codec),
             types: PhantomData,
         }
@@ -334,6 +347,10 @@ impl<K, V, S> CacheSpec<K, V, S> {
 
     pub(crate) const fn is_parent(&self) -> bool {
         self.has_dependents
+    }
+
+    pub(crate) const fn holds_secrets(&self) -> bool {
+        self.is_secret
     }
 
     pub(crate) const fn codec_source(&self) -> &S {

@@ -3,18 +3,21 @@
 //! The bandit of the strategies crate decides; here it meets the bytes. It stands behind a lock that
 //! is held for a look-up, never while bytes are looked at or packed.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cache_enterprise_core::sync::Mutex;
-use cache_enterprise_core::{Compressor, Result};
+use cache_enterprise_core::{Compressor, DictionaryCompressor, Result};
 use cache_enterprise_strategies::compression::{
     ArmReport, Compressed, CompressionArm, CompressionBandit, CompressionLimits, is_incompressible,
 };
 
-use super::packer::pack;
+use super::DictionaryLimits;
+use super::dictionary::Trained;
+use super::packer::{Packed, pack};
 use crate::manager::CacheManager;
 
 /// What the processor gave to the calling thread so far.
@@ -51,6 +54,16 @@ pub struct AdaptiveCompression {
     bandit: Arc<Mutex<CompressionBandit>>,
     limits: CompressionLimits,
     cpu: CpuClock,
+    learning: Option<Arc<Learning>>,
+    /// Kinds of data that nothing is learned from.
+    secrets: Arc<HashSet<Box<str>>>,
+}
+
+/// How dictionaries are made.
+#[derive(Debug)]
+pub(super) struct Learning {
+    pub(super) trainer: Arc<dyn DictionaryCompressor>,
+    pub(super) limits: DictionaryLimits,
 }
 
 impl AdaptiveCompression {
@@ -71,7 +84,67 @@ impl AdaptiveCompression {
             bandit: Arc::new(Mutex::new(bandit)),
             limits,
             cpu: Arc::new(thread_time),
+            learning: None,
+            secrets: Arc::default(),
         })
+    }
+
+    /// Learns dictionaries, one for each kind of data of each cache and tenant, and packs with them
+    /// where that pays: one more way to choose from, called as its compressor and `+dictionary`.
+    /// For small values that are alike, from 64 bytes on, whatever the other ways ask for.
+    ///
+    /// Values that are written become samples; once there are enough, a dictionary is trained on a
+    /// thread that may block, tried on samples that it was not trained with, and stored in the
+    /// tiers that are packed so, under a key that no value has. Only then it packs, and only
+    /// values that it outlives there. Whoever reads such a value reads its dictionary once; every
+    /// manager that should read them needs this or
+    /// [`reads_dictionaries`](crate::ManagerBuilder::reads_dictionaries).
+    ///
+    /// A dictionary repeats pieces of values and outlives them, within their cache and tenant. Nothing is
+    /// learned from caches that are [`secret`](crate::CacheSpec::secret), from
+    /// [secret kinds](Self::secret_kind), and where a manager has a
+    /// [`transform`](crate::ManagerBuilder::transform). Forgets what was learned so far. Default: none.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use cache_enterprise_core::{Compressor, DictionaryCompressor, Result};
+    /// use cache_enterprise_engine::{AdaptiveCompression, DictionaryLimits};
+    /// use cache_enterprise_strategies::compression::CompressionLimits;
+    ///
+    /// /// `trained` is a compressor such as Zstandard at its third level.
+    /// fn packer(
+    ///     arms: Vec<(i32, Arc<dyn Compressor>)>,
+    ///     trained: Arc<dyn DictionaryCompressor>,
+    /// ) -> Result<AdaptiveCompression> {
+    ///     AdaptiveCompression::new(arms, CompressionLimits::default())?
+    ///         .secret_kind("token")
+    ///         .dictionaries((3, trained), DictionaryLimits::default())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// When a limit is out of its range, or there are 32 other ways already.
+    pub fn dictionaries(
+        mut self,
+        (level, trainer): (i32, Arc<dyn DictionaryCompressor>),
+        limits: DictionaryLimits,
+    ) -> Result<Self> {
+        limits.check()?;
+        let mut names: Vec<_> = self.arms("").into_iter().map(|(arm, _)| arm).collect();
+        names.truncate(self.arms.len());
+        names.push(CompressionArm::new(&format!("{}+dictionary", trainer.name()), level));
+        self.bandit = Arc::new(Mutex::new(CompressionBandit::new(names, self.limits)?));
+        self.learning = Some(Arc::new(Learning { trainer, limits }));
+        Ok(self)
+    }
+
+    /// Learns no dictionary from this kind of data, and packs none of it with one. Default: every
+    /// kind may have one.
+    #[must_use]
+    pub fn secret_kind(mut self, class: impl Into<Box<str>>) -> Self {
+        Arc::make_mut(&mut self.secrets).insert(class.into());
+        self
     }
 
     /// Where processor time comes from: what the calling thread has used so far. Asked before and
@@ -109,31 +182,48 @@ impl AdaptiveCompression {
         &self.arms
     }
 
+    pub(super) fn learning(&self) -> Option<&Learning> {
+        self.learning.as_deref()
+    }
+
+    pub(super) fn is_secret(&self, class: &str) -> bool {
+        self.secrets.contains(class)
+    }
+
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.bandit, &other.bandit)
     }
 
-    /// The value in its packed form with the number of its compressor; `None` when it stays as it
-    /// is.
-    pub(super) fn pack(&self, class: &str, plain: &Bytes) -> Result<Option<(u8, Bytes)>> {
-        let choice = self.bandit.lock().choose(class, plain.len());
+    /// The value in its packed form; `None` when it stays as it is. `dictionary` is at hand for it.
+    pub(super) fn pack(
+        &self,
+        class: &str,
+        plain: &Bytes,
+        dictionary: Option<&Trained>,
+    ) -> Result<Option<Packed>> {
+        let (trained, is_long) = (self.arms.len(), plain.len() >= self.limits.bytes_min);
+        let is_at_hand = |arm| if arm == trained { dictionary.is_some() } else { is_long };
+        let choice = self.bandit.lock().choose_among(class, is_at_hand);
         let Some(choice) = choice else { return Ok(None) };
         if choice.is_doubted && is_incompressible(plain) {
             self.bandit.lock().refuse(class);
             return Ok(None);
         }
-        let arm = &self.arms[choice.arm];
+        let (arm, number) = match dictionary {
+            Some(dictionary) if choice.arm == trained => (&dictionary.compressor, dictionary.id),
+            _ => (&self.arms[choice.arm], 0),
+        };
         if !choice.is_trial {
-            let packed = pack(arm, plain)?;
+            let packed = pack(arm, number, plain)?;
             if packed.is_none() {
                 self.bandit.lock().refuse(class);
             }
             return Ok(packed);
         }
         let begun = (self.cpu)();
-        let packed = pack(arm, plain)?;
+        let packed = pack(arm, number, plain)?;
         let cpu = (self.cpu)().saturating_sub(begun);
-        let after = packed.as_ref().map_or(plain.len(), |(_, packed)| packed.len());
+        let after = packed.as_ref().map_or(plain.len(), |packed| packed.payload.len());
         let came_to = Compressed { before: plain.len(), after, cpu };
         self.bandit.lock().report(class, choice.arm, came_to);
         Ok(packed)
@@ -154,6 +244,7 @@ impl fmt::Debug for AdaptiveCompression {
         f.debug_struct("AdaptiveCompression")
             .field("arms", &self.arms)
             .field("limits", &self.limits)
+            .field("learning", &self.learning)
             .finish_non_exhaustive()
     }
 }

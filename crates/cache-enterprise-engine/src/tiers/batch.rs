@@ -285,6 +285,9 @@ impl Stack {
                 Ok(found) => {
                     self.answered(index, &asked[0]);
                     for (&place, bytes) in part.places.iter().zip(found) {
+                        if let Some(bytes) = &bytes {
+                            self.fetch_dictionary(index, &keys[place], bytes).await;
+                        }
                         read[place] = Ok(bytes);
                     }
                 }

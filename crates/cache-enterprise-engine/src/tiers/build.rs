@@ -6,11 +6,12 @@ use std::time::Duration;
 use cache_enterprise_core::coherence::{Bus, FRAME_VALUES_MAX};
 use cache_enterprise_core::envelope::Limits;
 use cache_enterprise_core::{
-    BackendHealth, Clock, Compressor, Error, ErrorKind, Format, Observer, Result, Transform,
-    check_name,
+    BackendHealth, Clock, Compressor, DictionaryCompressor, Error, ErrorKind, Format, Observer,
+    Result, Transform, check_name,
 };
 use cache_enterprise_resilience::RetryBudget;
 
+use super::dictionary::{self, Dictionaries};
 use super::packer::shared;
 use super::tier::{Tier, WritePolicy};
 use super::{KeptEpochs, Level, Packer, Packings, Pipeline, Stack, StackParts, life, open};
@@ -28,6 +29,7 @@ pub struct Tiered {
     tiers: Vec<Tier>,
     packer: Option<Packer>,
     readers: Vec<Arc<dyn Compressor>>,
+    trainers: Vec<Arc<dyn DictionaryCompressor>>,
     transform: Option<Arc<dyn Transform>>,
     limits: Limits,
     retry_budget: Arc<RetryBudget>,
@@ -44,6 +46,7 @@ impl Tiered {
             tiers,
             packer: None,
             readers: Vec::new(),
+            trainers: Vec::new(),
             transform: None,
             limits: Limits::default(),
             retry_budget: Arc::default(),
@@ -158,6 +161,16 @@ impl<C> ManagerBuilder<C, Tiered> {
         self
     }
 
+    /// Also reads what was packed with dictionaries of this compressor, as other managers of the
+    /// same tiers may, or this one earlier; see
+    /// [`AdaptiveCompression::dictionaries`](crate::AdaptiveCompression::dictionaries), which
+    /// reads its own anyway.
+    #[must_use]
+    pub fn reads_dictionaries(mut self, compressor: Arc<dyn DictionaryCompressor>) -> Self {
+        self.below.trainers.push(compressor);
+        self
+    }
+
     /// Seals bodies on their way to the tiers. Default: none.
     #[must_use]
     pub fn transform(mut self, transform: impl Transform) -> Self {
@@ -200,16 +213,16 @@ impl<C> ManagerBuilder<C, Tiered> {
         below.lend_budget();
         below.queue_writes(untiered.failover);
         let (clock, observer) = (untiered.clock.clone(), Arc::clone(&untiered.observer));
-        let Tiered { tiers, packer, mut readers, transform, limits, beside, .. } = below;
-        let (unsure_max, push_max) = (below.unsure_max, below.push_max);
-        let bus = below.bus;
+        let Tiered { tiers, packer, mut readers, mut trainers, transform, limits, beside, .. } =
+            below;
+        let (unsure_max, push_max, bus) = (below.unsure_max, below.push_max, below.bus);
         let mut levels = open_all((2..).zip(tiers), &clock, &observer, packer.as_ref()).await?;
         let (names, beside): (Vec<_>, Vec<_>) = beside.into_iter().unzip();
         let beside = beside.into_iter().map(|tier| (0, tier));
         let mut beside = open_all(beside, &clock, &observer, packer.as_ref()).await?;
-        let all = levels.levels.iter().chain(&beside.levels);
-        let packers = all.filter_map(|level| level.packer.as_ref());
-        readers.extend(packers.flat_map(Packer::compressors).cloned());
+        for level in levels.levels.iter().chain(&beside.levels) {
+            level.tell_packers(&mut readers, &mut trainers);
+        }
         let epochs = shared_first(levels.epochs.take(), beside.epochs.take());
         if bus.is_some() && !epochs.as_ref().is_some_and(|kept| kept.store.is_shared()) {
             return Err(Error::config(
@@ -229,6 +242,7 @@ impl<C> ManagerBuilder<C, Tiered> {
                 packer,
                 packings: Packings::default(),
                 readers,
+                dictionaries: None,
                 transform,
                 limits,
                 clock,
@@ -236,6 +250,7 @@ impl<C> ManagerBuilder<C, Tiered> {
             observer,
             runtime: runtime.clone(),
             epochs,
+            trainers,
         };
         let is_unheard = levels.is_shared && broadcast.is_none();
         if is_unheard {
@@ -317,6 +332,21 @@ struct Stacks {
     runtime: tokio::runtime::Handle,
     epochs: Option<KeptEpochs>,
     broadcast: Option<Arc<Broadcast>>,
+    /// What reads with dictionaries.
+    trainers: Vec<Arc<dyn DictionaryCompressor>>,
+}
+
+impl Level {
+    /// Adds what packs for this level to what reads.
+    fn tell_packers(
+        &self,
+        readers: &mut Vec<Arc<dyn Compressor>>,
+        trainers: &mut Vec<Arc<dyn DictionaryCompressor>>,
+    ) {
+        let Some(packer) = &self.packer else { return };
+        readers.extend_from_slice(packer.compressors());
+        trainers.extend(packer.trainer().cloned());
+    }
 }
 
 impl Stacks {
@@ -326,11 +356,15 @@ impl Stacks {
         packings: Packings,
         l1_bound: Option<Duration>,
     ) -> Arc<Stack> {
+        let clock = &self.pipeline.clock;
+        let has_any = !self.trainers.is_empty() && self.pipeline.transform.is_none();
+        let dictionaries =
+            has_any.then(|| Arc::new(Dictionaries::new(self.trainers.clone(), clock.clone())));
         let stack = Stack::start(StackParts {
             manager: self.manager.clone(),
             levels,
             clock: self.pipeline.clock.clone(),
-            pipeline: Pipeline { packings, ..self.pipeline.clone() },
+            pipeline: Pipeline { packings, dictionaries, ..self.pipeline.clone() },
             observer: Arc::clone(&self.observer),
             runtime: self.runtime.clone(),
             epochs: self.epochs.clone(),
@@ -338,6 +372,7 @@ impl Stacks {
             l1_bound,
         });
         life::watch(&stack);
+        dictionary::watch(&stack);
         stack
     }
 

@@ -44,6 +44,9 @@ impl Pipeline {
                 if let Some(adaptive) = packer.adaptive() {
                     let option = "compression.bytes_per_cpu_second";
                     description.push(option, adaptive.limits().bytes_per_cpu_second, of(option));
+                    let option = "compression.dictionaries";
+                    let learns = adaptive.learning().is_some() && self.transform.is_none();
+                    description.push(option, learns, of(option));
                 }
             }
         }

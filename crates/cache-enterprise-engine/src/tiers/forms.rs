@@ -53,6 +53,11 @@ impl Packings {
         })
     }
 
+    /// What makes the form of this number.
+    pub(super) fn get(&self, number: usize) -> Option<&Packer> {
+        self.0.get(number)?.as_ref()
+    }
+
     /// The packers in the order of their numbers; at least one place.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&Packer>> {
         let stands_in = self.0.is_empty().then_some(None);

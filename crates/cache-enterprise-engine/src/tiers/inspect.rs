@@ -105,6 +105,7 @@ impl Stack {
         let in_tier = |error: cache_enterprise_core::Error| error.with("tier", &level.name);
         let read = level.backend.get(key, &OpContext::default()).await;
         let Some(bytes) = read.map_err(in_tier)? else { return Ok(None) };
+        self.fetch_dictionary(index, key, &bytes).await;
         let envelope = self.pipeline.unpack(key, &bytes).map_err(in_tier)?;
         let (header, body) = (envelope.header, envelope.body);
         let date = |wall_ms: Option<i64>| wall_ms.map_or(NEVER, |at| self.clock.at_wall(at));

@@ -74,7 +74,7 @@ pub(crate) fn watch(stack: &Arc<Stack>) {
 
 impl Shared {
     /// The walk, then the backends that calls may name.
-    fn stacks(&self) -> impl Iterator<Item = &Arc<Stack>> {
+    pub(super) fn stacks(&self) -> impl Iterator<Item = &Arc<Stack>> {
         let named = self.routes.iter().filter_map(|route| route.stack.as_ref());
         self.stack.iter().chain(named)
     }

@@ -46,14 +46,18 @@ impl<C: Clone> CacheManager<C> {
         let migration = Migration::new(backend(&source), backend(&target), prefix, clock);
         let (old, new) = (ending(from), ending(to));
         let suffix = old.clone();
+        // Whatever is moved may need the dictionaries of its cache.
         let is_wanted = move |key: &StoredKey| {
-            key.cache().ends_with(&*suffix) && pattern.matches(&text_of_name(name_of(key)))
+            let is_meant = || key.is_reserved() || pattern.matches(&text_of_name(name_of(key)));
+            key.cache().ends_with(&*suffix) && is_meant()
         };
         let rewrite = move |key: &StoredKey, bytes: &Bytes| {
             let renamed = renamed(key, &old, &new)?;
             let sealed = resealed(&source.pipeline, &target.pipeline, key, &renamed, bytes)?;
             Ok((renamed, sealed))
         };
+        // What stays behind may need them, too.
+        let migration = migration.keep_source_of(StoredKey::is_reserved);
         Ok(migration.only(is_wanted).rewriting(rewrite))
     }
 

@@ -1,7 +1,7 @@
 //! Levels below level 1.
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
-//! values into bytes in the `forms` that tiers ask for, which a `packer` makes, be it an `adaptive` one, `behind` writes later, `debts` remembers what a failing tier was not told,
+//! values into bytes in the `forms` that tiers ask for, which a `packer` makes, be it an `adaptive` one that knows a `dictionary` for its kind, `behind` writes later, `debts` remembers what a failing tier was not told,
 //! `tell` says to other processes what became of it,
 //! `fill` brings loads to them, `lease` and `lease_many` let one process load, `guards` puts the wrappers around a backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that all processes share, `inspect` shows what lies in a tier and
 //! whether it may be served.
@@ -14,6 +14,7 @@ mod below;
 mod build;
 mod debts;
 mod describe;
+mod dictionary;
 mod explain;
 mod fill;
 mod forms;
@@ -41,6 +42,7 @@ mod tier;
 pub use adaptive::AdaptiveCompression;
 pub(crate) use below::{Fence, Hold, Sealed};
 pub use build::{Complete, Tiered};
+pub use dictionary::{DictionaryLimits, DictionaryStats};
 pub(crate) use forms::Packings;
 pub(crate) use gate::Pass;
 pub(crate) use guards::{Failing, Guards};

@@ -3,9 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_enterprise_core::{Compressor, Result};
+use cache_enterprise_core::{Compressor, DictionaryCompressor, Result};
 
 use super::AdaptiveCompression;
+use super::dictionary::Trained;
+
+/// A payload that became smaller.
+#[derive(Debug)]
+pub(super) struct Packed {
+    /// The number of its compressor.
+    pub(super) compressor: u8,
+    /// That of the dictionary; zero for none.
+    pub(super) dictionary: u32,
+    pub(super) payload: Bytes,
+}
 
 /// What packs the values of a tier: one compressor, or the choice of one for each kind of data. Any
 /// compressor and [`AdaptiveCompression`] turn into one.
@@ -52,6 +63,11 @@ impl Packer {
         }
     }
 
+    /// What makes the dictionaries of a choice that learns them.
+    pub(super) fn trainer(&self) -> Option<&Arc<dyn DictionaryCompressor>> {
+        self.adaptive()?.learning().map(|learning| &learning.trainer)
+    }
+
     /// Every compressor that may have packed a value.
     pub(super) fn compressors(&self) -> &[Arc<dyn Compressor>] {
         match &self.0 {
@@ -60,13 +76,18 @@ impl Packer {
         }
     }
 
-    /// The packed payload of a value of this kind with the number of its compressor; `None` when
-    /// it is too short for it or would not get smaller.
-    pub(super) fn pack(&self, class: &str, plain: &Bytes) -> Result<Option<(u8, Bytes)>> {
+    /// The packed payload of a value of this kind; `None` when it is too short for it or would not
+    /// get smaller. A choice may take `dictionary` for it.
+    pub(super) fn pack(
+        &self,
+        class: &str,
+        plain: &Bytes,
+        dictionary: Option<&Trained>,
+    ) -> Result<Option<Packed>> {
         match &self.0 {
             Packs::One(compressor) if plain.len() < compressor.threshold() => Ok(None),
-            Packs::One(compressor) => pack(compressor, plain),
-            Packs::Adaptive(adaptive) => adaptive.pack(class, plain),
+            Packs::One(compressor) => pack(compressor, 0, plain),
+            Packs::Adaptive(adaptive) => adaptive.pack(class, plain, dictionary),
         }
     }
 }
@@ -94,9 +115,16 @@ pub(super) fn shared(compressor: impl Compressor) -> Arc<dyn Compressor> {
     }
 }
 
-/// The packed payload with the number of its compressor; `None` when it would not get smaller.
-pub(super) fn pack(compressor: &Arc<dyn Compressor>, plain: &Bytes) -> Result<Option<(u8, Bytes)>> {
+/// The packed payload, by a compressor of the dictionary with this number; `None` when it would not
+/// get smaller.
+pub(super) fn pack(
+    compressor: &Arc<dyn Compressor>,
+    dictionary: u32,
+    plain: &Bytes,
+) -> Result<Option<Packed>> {
     let mut packed = Vec::with_capacity(plain.len() / 2);
     compressor.compress(plain, &mut packed)?;
-    Ok((packed.len() < plain.len()).then(|| (compressor.id(), packed.into())))
+    let compressor = compressor.id();
+    let is_smaller = packed.len() < plain.len();
+    Ok(is_smaller.then(|| Packed { compressor, dictionary, payload: packed.into() }))
 }

@@ -13,7 +13,9 @@ use cache_enterprise_core::{
 };
 
 use super::Packer;
+use super::dictionary::{Dictionaries, Written};
 use super::forms::{Forms, Packings};
+use super::packer::Packed;
 use crate::write::Plan;
 
 /// What a manager does to every value on its way to the tiers.
@@ -26,6 +28,8 @@ pub(crate) struct Pipeline {
     pub(crate) packings: Packings,
     /// Every compressor that may have written what is stored.
     pub(crate) readers: Vec<Arc<dyn Compressor>>,
+    /// What packs and reads with dictionaries; nothing where bodies are sealed.
+    pub(crate) dictionaries: Option<Arc<Dictionaries>>,
     pub(crate) transform: Option<Arc<dyn Transform>>,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
@@ -38,6 +42,8 @@ pub(crate) struct ValueFormat<'a, V> {
     pub(crate) schema: u64,
     /// The name of the cache.
     pub(crate) cache: &'a str,
+    /// Whether nothing may be learned from its values.
+    pub(crate) is_secret: bool,
 }
 
 /// A value sealed for the tiers.
@@ -106,37 +112,48 @@ impl Pipeline {
             },
         };
         let class = plan.data_type.as_deref().unwrap_or(format.cache);
-        let forms = self.forms(key, class, &mut envelope)?;
+        let written = Written { key, class, expires: plan.dates.expires };
+        let dictionaries = self.dictionaries.as_deref().filter(|_| !format.is_secret);
+        let forms = self.forms(&written, dictionaries, &mut envelope)?;
         Ok(SealedValue { forms, plain_len })
     }
 
-    /// Seals `envelope`, whose payload is plain and of the kind `class`, once for each form. Forms
-    /// in which the payload stayed as it was share their bytes.
-    fn forms(&self, key: &StoredKey, class: &str, envelope: &mut Envelope) -> Result<Forms> {
+    /// Seals `envelope`, whose payload is plain, once for each form. Forms in which the payload
+    /// stayed as it was share their bytes.
+    fn forms(
+        &self,
+        written: &Written<'_>,
+        dictionaries: Option<&Dictionaries>,
+        envelope: &mut Envelope,
+    ) -> Result<Forms> {
+        let key = written.key;
         let plain = envelope.body.payload.clone();
         let mut unpacked: Option<Bytes> = None;
         let mut forms = Vec::with_capacity(1);
-        for packer in self.packings.iter() {
-            let packed = packer.map_or(Ok(None), |packer| packer.pack(class, &plain))?;
-            let form = match (packed, &unpacked) {
+        for (number, packer) in self.packings.iter().enumerate() {
+            let trained = packer
+                .and_then(Packer::adaptive)
+                .zip(dictionaries)
+                .and_then(|(adaptive, known)| known.for_write((number, adaptive), written, &plain));
+            let pack = |packer: &Packer| packer.pack(written.class, &plain, trained.as_deref());
+            let form = match (packer.map_or(Ok(None), pack)?, &unpacked) {
                 (None, Some(same)) => same.clone(),
-                (None, None) => unpacked.insert(self.seal_form(key, envelope, 0, &plain)?).clone(),
-                (Some((id, payload)), _) => self.seal_form(key, envelope, id, &payload)?,
+                (None, None) => {
+                    let payload = plain.clone();
+                    let as_it_is = Packed { compressor: 0, dictionary: 0, payload };
+                    unpacked.insert(self.seal_form(key, envelope, as_it_is)?).clone()
+                }
+                (Some(packed), _) => self.seal_form(key, envelope, packed)?,
             };
             forms.push(form);
         }
         Ok(Forms::new(forms))
     }
 
-    fn seal_form(
-        &self,
-        key: &StoredKey,
-        envelope: &mut Envelope,
-        compressor: u8,
-        payload: &Bytes,
-    ) -> Result<Bytes> {
-        envelope.body.compressor = compressor;
-        envelope.body.payload = payload.clone();
+    fn seal_form(&self, key: &StoredKey, envelope: &mut Envelope, packed: Packed) -> Result<Bytes> {
+        envelope.body.compressor = packed.compressor;
+        envelope.body.dictionary = packed.dictionary;
+        envelope.body.payload = packed.payload;
         let bytes = envelope.seal(key, self.transform.as_deref())?;
         if bytes.len() > self.limits.stored_bytes_max {
             return Err(Error::new(ErrorKind::TooLarge, "the sealed value is over the limit")
@@ -161,7 +178,7 @@ impl Pipeline {
                 .with("schema", body.schema));
         }
         let plain_len = body.plain_len as usize;
-        let plain = self.decompress(body.compressor, body.payload, plain_len)?;
+        let plain = self.inflate(key, &body)?;
         let value = format.codec.decode(&plain)?;
         let plan = StoredPlan {
             version: header.sequence,
@@ -178,9 +195,7 @@ impl Pipeline {
     /// The envelope with its payload inflated, whoever wrote it.
     pub(crate) fn unpack(&self, key: &StoredKey, bytes: &Bytes) -> Result<Envelope> {
         let mut envelope = Envelope::open(bytes, key, self.transform.as_deref(), &self.limits)?;
-        let Body { compressor, plain_len, .. } = envelope.body;
-        let payload = std::mem::take(&mut envelope.body.payload);
-        envelope.body.payload = self.decompress(compressor, payload, plain_len as usize)?;
+        envelope.body.payload = self.inflate(key, &envelope.body)?;
         Ok(envelope)
     }
 
@@ -195,10 +210,15 @@ impl Pipeline {
     }
 
     /// The same envelope with the dates and the version of `plan`; the payload is neither encoded
-    /// nor compressed anew.
+    /// nor compressed anew. One that would outlive its dictionary is inflated.
     pub(crate) fn renew(&self, key: &StoredKey, bytes: &Bytes, plan: &Plan) -> Result<Bytes> {
         let transform = self.transform.as_deref();
         let mut envelope = Envelope::open(bytes, key, transform, &self.limits)?;
+        let (number, until) = (envelope.body.dictionary, plan.dates.expires);
+        let covers = |known: &Arc<Dictionaries>| known.covers(key, number, until);
+        if number != 0 && !self.dictionaries.as_ref().is_some_and(covers) {
+            self.unpack_body(key, &mut envelope.body)?;
+        }
         envelope.header.sequence = plan.version;
         envelope.header.expires_wall_ms = self.to_wall(plan.dates.expires);
         envelope.body.created_wall_ms = self.clock.wall_of(plan.dates.created);
@@ -206,16 +226,43 @@ impl Pipeline {
         envelope.seal(key, transform)
     }
 
-    fn decompress(&self, compressor: u8, payload: Bytes, plain_len: usize) -> Result<Bytes> {
+    /// Leaves the payload as it was before it was packed.
+    pub(super) fn unpack_body(&self, key: &StoredKey, body: &mut Body) -> Result<()> {
+        body.payload = self.inflate(key, body)?;
+        (body.compressor, body.dictionary) = (0, 0);
+        Ok(())
+    }
+
+    /// The payload of what lies under `key` as it was before it was packed.
+    fn inflate(&self, key: &StoredKey, body: &Body) -> Result<Bytes> {
+        let compressor = body.compressor;
         if compressor == 0 {
-            return Ok(payload);
+            return Ok(body.payload.clone());
+        }
+        let plain_len = body.plain_len as usize;
+        if body.dictionary != 0 {
+            let known = self.dictionaries.as_ref();
+            let trained = known.and_then(|known| known.for_read(key, body.dictionary));
+            let trained = trained.filter(|trained| trained.compressor.id() == compressor);
+            let trained = trained.ok_or_else(|| {
+                Error::new(ErrorKind::Codec, "stored with a dictionary that is not at hand")
+                    .with("compressor", compressor)
+                    .with("dictionary", body.dictionary)
+            })?;
+            return Ok(trained.compressor.decompress(&body.payload, plain_len)?.into());
         }
         let reader = self.readers.iter().find(|reader| reader.id() == compressor);
         let Some(reader) = reader else {
             return Err(Error::new(ErrorKind::Codec, "stored with a compressor not in use")
                 .with("compressor", compressor));
         };
-        Ok(reader.decompress(&payload, plain_len)?.into())
+        Ok(reader.decompress(&body.payload, plain_len)?.into())
+    }
+
+    /// Whether anything that is written may get a dictionary.
+    pub(super) fn learns(&self) -> bool {
+        let mut adaptive = self.packings.iter().flatten().filter_map(Packer::adaptive);
+        adaptive.any(|adaptive| adaptive.learning().is_some())
     }
 
     fn to_wall(&self, at: Millis) -> Option<i64> {
@@ -236,5 +283,6 @@ pub(crate) fn format_of<K: CacheKey, V: Send + Sync + 'static>(
         own_id: core.codec.own_id,
         schema: core.schema,
         cache: core.name,
+        is_secret: core.is_secret,
     }
 }

@@ -141,8 +141,9 @@ impl Stack {
         match level.backend.get(key, &OpContext::default()).await {
             Ok(bytes) => {
                 self.answered(index, key);
-                if bytes.is_none() {
-                    level.counts.misses.add(1);
+                match &bytes {
+                    Some(bytes) => self.fetch_dictionary(index, key, bytes).await,
+                    None => level.counts.misses.add(1),
                 }
                 Ok(bytes)
             }

@@ -45,6 +45,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 level.counts.misses.add(1);
                 continue;
             };
+            stack.fetch_dictionary(index, &stored, &bytes).await;
             if let Found::Fresh(opened, _) = self.judge_strictly(stack, index, &pass, bytes)? {
                 return Ok(Some(self.cached_from(owned.heap_bytes(), checked, opened, &call).0));
             }

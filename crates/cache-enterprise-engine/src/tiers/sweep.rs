@@ -34,7 +34,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             left = left.saturating_sub(page.keys.len().max(1));
             report.listed += page.keys.len() as u64;
             let mut keys = page.keys;
-            keys.retain(|key| prefix.contains(key) && walk.takes(name_of(key)));
+            // What is kept for all entries of the cache ends with none of them.
+            let is_entry = |key: &StoredKey| prefix.contains(key) && !key.is_reserved();
+            keys.retain(|key| is_entry(key) && walk.takes(name_of(key)));
             report.matched += keys.len() as u64;
             self.sweep_page(stack, index, keys, walk.fate).await;
             match page.next {
