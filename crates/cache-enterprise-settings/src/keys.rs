@@ -379,6 +379,14 @@ pub const KEYS: &[Key] = &[
         "100MB",
         "What a CPU second of compressing must save, where the compressor is `adaptive`",
     ),
+    key(
+        "compression.dictionaries",
+        Kind::Flag,
+        "false",
+        "true",
+        "Whether `adaptive` learns a dictionary for each kind of data of a cache and tenant, which \
+         repeats pieces of its values; not of caches whose spec says `secret`",
+    ),
     aliased(
         key("timeouts.read", Kind::Time, "250ms", "5s", "Longest a read of a tier may take"),
         &[("read_timeout", "timeouts.read"), ("performance_config.read_timeout", "timeouts.read")],

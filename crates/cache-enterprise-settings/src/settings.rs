@@ -54,6 +54,7 @@ pub struct Settings {
     compression: Option<CompressionSettings>,
     compression_threshold: u64,
     compression_bytes_per_cpu_second: u64,
+    has_compression_dictionaries: bool,
     timeouts: TimeoutSettings,
     breaker: Option<BreakerSettings>,
     retry: RetrySettings,
@@ -275,6 +276,11 @@ impl Settings {
         self.compression_bytes_per_cpu_second
     }
 
+    /// Whether levels that compress adaptively learn dictionaries.
+    pub fn has_compression_dictionaries(&self) -> bool {
+        self.has_compression_dictionaries
+    }
+
     /// Values of fewer bytes are compressed at no level.
     pub fn compression_threshold(&self) -> u64 {
         self.compression_threshold
@@ -357,6 +363,7 @@ impl Settings {
             codec: tree.name("codec"),
             compression_threshold: tree.size("compression.threshold"),
             compression_bytes_per_cpu_second: tree.size("compression.bytes_per_cpu_second"),
+            has_compression_dictionaries: tree.flag("compression.dictionaries"),
             compression: tree.flag("compression.enabled").then_some(compression),
             timeouts: TimeoutSettings {
                 read: tree.time("timeouts.read"),

@@ -105,6 +105,7 @@ fn without_description(settings: &Settings) -> impl std::fmt::Debug + '_ {
         (settings.backends(), settings.default_backend(), settings.failover(), settings.bus()),
         (settings.codec(), settings.timeouts()),
         (settings.compression(), settings.compression_bytes_per_cpu_second()),
+        settings.has_compression_dictionaries(),
         (settings.strategy(), settings.adaptive_ttl()),
         (settings.breaker(), settings.retry(), settings.hedge(), settings.bulkhead()),
     )

@@ -25,8 +25,8 @@ pub use cache_enterprise_engine::{
 
 #[cfg(feature = "tiers")]
 pub use cache_enterprise_engine::{
-    AdaptiveCompression, LevelHealth, Packer, StoredEntry, StoredState, Tier, TierStats, Tiered,
-    WritePolicy,
+    AdaptiveCompression, DictionaryLimits, DictionaryStats, LevelHealth, Packer, StoredEntry,
+    StoredState, Tier, TierStats, Tiered, WritePolicy,
 };
 #[cfg(feature = "tiers")]
 pub use cache_enterprise_resilience as resilience;

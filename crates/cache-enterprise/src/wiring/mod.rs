@@ -16,7 +16,7 @@ use cache_enterprise_core::{
     Result, check_name,
 };
 use cache_enterprise_engine::{CacheManager, Failover};
-use cache_enterprise_serializers::AnySerde;
+use cache_enterprise_serializers::{AnySerde, dictionary_arm};
 use cache_enterprise_settings::{FailoverStrategy, Settings, SettingsErrors};
 use cache_enterprise_strategies::CacheStrategy;
 use cache_enterprise_strategies::lifetime::AdaptiveTtl;
@@ -230,6 +230,10 @@ impl Wiring {
         }
         builder =
             readers.into_iter().fold(builder, |builder, reader| builder.reads_compression(reader));
+        // What another process packs with dictionaries is read whatever this one does.
+        if let Some((_, trained)) = dictionary_arm() {
+            builder = builder.reads_dictionaries(trained);
+        }
         origins::of_pipeline(builder, settings).build().await
     }
 }

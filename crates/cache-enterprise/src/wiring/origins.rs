@@ -21,10 +21,11 @@ const MANAGER: [(&str, &str); 12] = [
     ("failover.strategy", "failover.strategy"),
 ];
 
-const PIPELINE: [(&str, &str); 3] = [
+const PIPELINE: [(&str, &str); 4] = [
     ("compression.algorithm", "compression.algorithm"),
     ("compression.threshold", "compression.threshold"),
     ("compression.bytes_per_cpu_second", "compression.bytes_per_cpu_second"),
+    ("compression.dictionaries", "compression.dictionaries"),
 ];
 
 /// An option of every tier and the key that sets it for all of them.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::{Compressor, Result};
-use cache_enterprise_engine::{AdaptiveCompression, Packer, Tier};
-use cache_enterprise_serializers::{CompressionAlgorithm, compression_arms};
+use cache_enterprise_engine::{AdaptiveCompression, DictionaryLimits, Packer, Tier};
+use cache_enterprise_serializers::{CompressionAlgorithm, compression_arms, dictionary_arm};
 use cache_enterprise_settings::{LevelSettings, Origin, Problem, Settings};
 use cache_enterprise_strategies::compression::CompressionLimits;
 
 const KEY: &str = "compression.algorithm";
+const DICTIONARIES: &str = "compression.dictionaries";
 
 /// The name of the choice for each kind of data, beside those of compressors.
 const ADAPTIVE: &str = "adaptive";
@@ -26,6 +27,7 @@ pub(super) struct Packers {
     /// That of levels that have none of their own.
     pub(super) managers: Option<Packer>,
     limits: CompressionLimits,
+    has_dictionaries: bool,
     /// By name.
     made: Vec<(&'static str, Packer)>,
 }
@@ -56,7 +58,12 @@ impl Packers {
             bytes_per_cpu_second: settings.compression_bytes_per_cpu_second() as f64,
             ..CompressionLimits::default()
         };
-        let mut packers = Self { managers: None, limits, made: Vec::new() };
+        let has_dictionaries = settings.has_compression_dictionaries();
+        if has_dictionaries && dictionary_arm().is_none() {
+            let what = "dictionaries are trained by Zstandard, which is not built in";
+            problems.push(settings.problem(DICTIONARIES, what, "enable the feature `zstd`"));
+        }
+        let mut packers = Self { managers: None, limits, has_dictionaries, made: Vec::new() };
         let Some(wanted) = settings.compression() else { return packers };
         match packers.named(&wanted.algorithm) {
             Ok(packer) => packers.managers = packer,
@@ -100,8 +107,13 @@ impl Packers {
             return self.make(name.parse()?);
         }
         let limits = self.limits;
+        let trained = dictionary_arm().filter(|_| self.has_dictionaries);
         self.once(ADAPTIVE, || {
             let adaptive = AdaptiveCompression::new(compression_arms(), limits)?;
+            let adaptive = match trained {
+                Some(arm) => adaptive.dictionaries(arm, DictionaryLimits::default())?,
+                None => adaptive,
+            };
             Ok(Some(Packer::from(adaptive)))
         })
     }

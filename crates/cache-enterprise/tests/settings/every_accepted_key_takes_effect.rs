@@ -117,6 +117,12 @@ const CASES: &[Case] = &[
         ("compression.bytes_per_cpu_second", "100MB"),
         ("compression.bytes_per_cpu_second", "100000000"),
     ),
+    case(
+        "compression.dictionaries",
+        &[("compression.algorithm", "adaptive")],
+        ("compression.dictionaries", "true"),
+        ("compression.dictionaries", "true"),
+    ),
     plain("timeouts.read", "5s", ("l2.timeout.read", "5s")),
     plain("timeouts.write", "10s", ("l2.timeout.write", "10s")),
     plain("breaker.enabled", "false", ("l2.breaker.enabled", "false")),

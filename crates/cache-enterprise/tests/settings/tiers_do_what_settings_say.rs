@@ -65,6 +65,36 @@ async fn adaptive_compression_packs_what_shrinks_and_reads_what_others_wrote() {
 }
 
 #[tokio::test]
+async fn dictionaries_are_learned_where_settings_say_so_and_read_everywhere() {
+    let text = |key: u64| {
+        format!("{{\"id\":{},\"name\":\"Ada\",\"roles\":[\"admin\",\"guest\"]}}", key * 7_919)
+    };
+    for is_on in [false, true] {
+        let world = World::new();
+        let adaptive = two_levels().set("compression.algorithm", "adaptive");
+        let cheap = adaptive.set("compression.bytes_per_cpu_second", "1B");
+        let manager = world.manager(cheap.set("compression.dictionaries", is_on)).await;
+        let cache = manager.open(&TEXTS).unwrap();
+        for key in 0..512 {
+            cache.set(&key, text(key)).strict().await.unwrap();
+        }
+        manager.tend_dictionaries().await;
+        assert_eq!(manager.dictionary_stats().trained, u64::from(is_on));
+        for key in 1_000..1_050 {
+            cache.set(&key, text(key)).strict().await.unwrap();
+        }
+        drop((cache, manager));
+        let manager = world.manager(two_levels().set("compression_enabled", false)).await;
+        let entry = manager.inspect("texts", &1_049_u64).await.unwrap().remove(0);
+        assert_eq!(entry.compressor != 0, is_on, "it is short");
+        let cache = manager.open(&TEXTS).unwrap();
+        for key in 1_000..1_050 {
+            assert_eq!(cache.get(&key).await.unwrap().as_deref(), Some(&text(key)));
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_life_of_a_level_is_its_own() {
     let world = World::new();
     let settings = two_levels().set("levels.0.ttl", "1s").set("levels.1.ttl", "10s");
