@@ -91,6 +91,8 @@ pub(super) struct ReusePolicy {
     index: Arc<Index>,
     pool: Arc<Pool>,
     shard: usize,
+    /// How often the bell of the pool had rung when this shard came there last.
+    heard: u32,
     /// Uses that were not handed in yet.
     uses: Vec<Cell>,
     /// Requests since the last report, and at how many the next is due.
@@ -141,7 +143,7 @@ impl ReusePolicy {
     ) -> Self {
         progress.joined();
         let entries = shape.entries.max(1);
-        let Lesson { index, due, stride, is_small, .. } = pool.first();
+        let Lesson { index, due, stride, is_small, bell, .. } = pool.first(shard);
         Self {
             seed: shape.seed,
             random: shape.seed | 1,
@@ -154,6 +156,7 @@ impl ReusePolicy {
             index,
             pool,
             shard,
+            heard: bell,
             uses: Vec::new(),
             since: 0,
             due,
@@ -177,7 +180,7 @@ impl ReusePolicy {
     fn tick(&mut self) {
         self.clock = self.clock.wrapping_add(self.stride);
         self.since += 1;
-        if self.since >= self.due {
+        if self.since >= self.due || self.pool.bell() != self.heard {
             self.hand_in();
         }
     }
@@ -196,7 +199,7 @@ impl ReusePolicy {
             now: self.now(),
         };
         let Some(lesson) = self.pool.hand_in(&report) else {
-            self.due += RETRY;
+            self.due = self.since + RETRY;
             return;
         };
         if lesson.is_fine {
@@ -206,6 +209,7 @@ impl ReusePolicy {
             self.rival = lesson.is_small.then(Box::default);
         }
         self.index = lesson.index;
+        self.heard = lesson.bell;
         self.stride = lesson.stride;
         self.due = lesson.due;
         self.since = 0;

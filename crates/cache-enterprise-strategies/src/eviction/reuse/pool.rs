@@ -2,11 +2,14 @@
 //!
 //! A shard sees a part of the keys, and so much longer takes it to know how soon keys come back.
 //! But keys of all shards come back alike: so each notes the uses it sees, and hands them in from
-//! time to time with a census of its keys. Whoever hands in when new tables are due makes them for
-//! all; the others take them with their own next report. Nobody waits: who finds another handing
-//! in tries again some requests later.
+//! time to time. When new tables are due a bell is rung, a number that every shard looks at with
+//! each request: all hand in once more, with a census of their keys, and whoever comes last makes
+//! the tables. Then it is rung again, and all take them with their next request. Without the bell,
+//! tables were made from uses of long ago and were followed late: a short trace was over by then.
+//! Nobody waits: who finds another handing in tries again with the next request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cache_enterprise_core::sync::Mutex;
 
@@ -25,6 +28,12 @@ const LEAST_DUE: u64 = 32;
 /// A census looks at about so many keys of either kind in all shards, and each stands for the
 /// others.
 const CENSUS: usize = 8_192;
+/// Where a shard is not asked for anything, tables are made without its census after another such
+/// part of the interval.
+const PATIENCE: u64 = 4;
+/// How many times fewer requests than its even share a shard is taken to get at most. Keys are dealt
+/// out by hash: a shard further behind was not asked for a while, and its clock must not race.
+const RAREST: u64 = 4;
 /// Requests of each shard that are taken to have come before the first.
 const FIRST_REQUESTS: f64 = 64.0;
 
@@ -34,6 +43,8 @@ pub(super) const STEP: u64 = 256;
 /// Where the shards of one store meet.
 #[derive(Debug)]
 pub(super) struct Pool {
+    /// How often it was rung. What it calls to lies in the lessons.
+    bell: AtomicU32,
     lessons: Mutex<Lessons>,
 }
 
@@ -64,6 +75,8 @@ pub(super) struct Lesson {
     pub(super) is_fine: bool,
     /// Whether uses are remembered for longer than the entries ask for.
     pub(super) is_small: bool,
+    /// How often the bell was rung until now.
+    pub(super) bell: u32,
 }
 
 #[derive(Debug)]
@@ -75,6 +88,8 @@ struct Lessons {
     /// Requests since the tables were made, and after how many they are made next.
     since: u64,
     interval: u64,
+    /// What classes of the next tables are made by, once a census is taken for them.
+    next_scale: Option<Scale>,
     /// Uses of known keys so far.
     data_points: u64,
     is_fine: bool,
@@ -86,6 +101,10 @@ struct Part {
     entries: usize,
     /// Its requests, the older the less they count.
     requests: f64,
+    /// How far its clock goes on with each, in 1 / [`STEP`] of a request to the store.
+    stride: u64,
+    /// Whether the census for the next tables is taken.
+    is_counted: bool,
     residents: Sample,
     gone: Sample,
 }
@@ -100,13 +119,9 @@ struct Sample {
 impl Pool {
     /// For shards that hold so many entries each.
     pub(super) fn new(settings: Settings, entries: impl IntoIterator<Item = usize>) -> Arc<Self> {
-        let part = |entries: usize| Part {
-            entries: entries.max(1),
-            requests: FIRST_REQUESTS,
-            residents: Sample::default(),
-            gone: Sample::default(),
-        };
-        let parts: Vec<_> = entries.into_iter().map(part).collect();
+        let mut parts: Vec<_> = entries.into_iter().map(Part::new).collect();
+        let stride = STEP * parts.len() as u64;
+        parts.iter_mut().for_each(|part| part.stride = stride);
         let mut tables = Tables::new();
         let scale = Scale::new(all_entries(&parts), settings.both_gaps);
         let index = Arc::new(tables.index(scale, f64::INFINITY, true));
@@ -117,26 +132,35 @@ impl Pool {
             parts,
             since: 0,
             interval: FIRST_INTERVAL,
+            next_scale: None,
             data_points: 0,
             is_fine: false,
         };
-        Arc::new(Self { lessons: Mutex::new(lessons) })
+        Arc::new(Self { bell: AtomicU32::new(0), lessons: Mutex::new(lessons) })
+    }
+
+    /// How often the bell was rung; who has heard less hands in.
+    pub(super) fn bell(&self) -> u32 {
+        self.bell.load(Ordering::Relaxed)
     }
 
     /// What a shard begins with.
-    pub(super) fn first(&self) -> Lesson {
-        let lessons = self.lessons.lock();
-        lessons.lesson(STEP * lessons.parts.len() as u64)
+    pub(super) fn first(&self, shard: usize) -> Lesson {
+        self.lessons.lock().lesson(shard, self.bell())
     }
 
     /// Takes in what a shard saw; nothing while another shard hands in.
     pub(super) fn hand_in(&self, report: &Report<'_>) -> Option<Lesson> {
-        Some(self.lessons.try_lock()?.take(report))
+        let mut lessons = self.lessons.try_lock()?;
+        let rings = lessons.take(report);
+        let bell = self.bell.fetch_add(rings, Ordering::Relaxed).wrapping_add(rings);
+        Some(lessons.lesson(report.shard, bell))
     }
 }
 
 impl Lessons {
-    fn take(&mut self, report: &Report<'_>) -> Lesson {
+    /// How often the bell must be rung after this report.
+    fn take(&mut self, report: &Report<'_>) -> u32 {
         self.tables.add(report.uses);
         self.data_points += report.uses.len() as u64;
         self.since += report.requests;
@@ -144,19 +168,29 @@ impl Lessons {
         let part = &mut self.parts[report.shard];
         part.requests += report.requests as f64;
         part.entries = report.entries;
-        let requests = self.parts.iter().map(|part| part.requests).sum::<f64>();
-        let stride = STEP as f64 * requests / self.parts[report.shard].requests;
-        let is_due = self.since >= self.interval;
-        let scale = if is_due {
-            Scale::new(all_entries(&self.parts), self.settings.both_gaps)
-        } else {
-            self.index.scale()
-        };
+        self.set_clock(report.shard);
+        if self.since < self.interval {
+            return 0;
+        }
+        let is_first = self.next_scale.is_none();
+        let entries = all_entries(&self.parts);
+        let scale =
+            *self.next_scale.get_or_insert_with(|| Scale::new(entries, self.settings.both_gaps));
         self.parts[report.shard].count(report, scale, CENSUS / shards);
-        if is_due {
+        let is_late = self.since >= self.interval + self.interval / PATIENCE;
+        let is_done = is_late || self.parts.iter().all(|part| part.is_counted);
+        if is_done {
             self.learn(scale);
         }
-        self.lesson(stride as u64)
+        u32::from(is_first) + u32::from(is_done)
+    }
+
+    /// Sets how fast the shard's clock goes, from its part of all requests.
+    fn set_clock(&mut self, shard: usize) {
+        let most = STEP * self.parts.len() as u64 * RAREST;
+        let requests = self.parts.iter().map(|part| part.requests).sum::<f64>();
+        let part = &mut self.parts[shard];
+        part.stride = ((STEP as f64 * requests / part.requests) as u64).min(most);
     }
 
     fn learn(&mut self, scale: Scale) {
@@ -172,24 +206,38 @@ impl Lessons {
         self.tables.fade(kept);
         for part in &mut self.parts {
             part.requests = (part.requests * kept).max(FIRST_REQUESTS);
+            part.is_counted = false;
         }
+        self.next_scale = None;
         self.since = 0;
         self.interval = (self.interval * 2).min(self.settings.interval);
     }
 
-    fn lesson(&self, stride: u64) -> Lesson {
+    fn lesson(&self, shard: usize, bell: u32) -> Lesson {
         let shards = self.parts.len() as u64;
         Lesson {
             index: Arc::clone(&self.index),
             due: self.interval.div_ceil(shards).max(LEAST_DUE.min(self.interval)),
-            stride,
+            stride: self.parts[shard].stride,
             is_fine: self.is_fine,
             is_small: all_entries(&self.parts) <= LEAST_ENTRIES,
+            bell,
         }
     }
 }
 
 impl Part {
+    fn new(entries: usize) -> Self {
+        Self {
+            entries: entries.max(1),
+            requests: FIRST_REQUESTS,
+            stride: STEP,
+            is_counted: false,
+            residents: Sample::default(),
+            gone: Sample::default(),
+        }
+    }
+
     /// A census of the shard's keys, at most about so many of either kind.
     fn count(&mut self, report: &Report<'_>, scale: Scale, most: usize) {
         let cell = |past: Past| scale.cell(past, report.now);
@@ -203,6 +251,7 @@ impl Part {
         gone.step = report.history.places().div_ceil(most) | 1;
         gone.cells.clear();
         gone.cells.extend(report.history.sample(gone.step).map(cell));
+        self.is_counted = true;
     }
 }
 
