@@ -6,11 +6,13 @@
 //! that failed they fail at once, and the next one to succeed lets them through again.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use cache_enterprise_core::{Error, Result, ms, secs};
+use cache_enterprise_core::{Error, Result, StoredKey, ms, secs};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::sync::watch;
@@ -18,8 +20,12 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use twox_hash::XxHash3_64;
 
+use super::batches::Batches;
+use super::bell::{Round, Rounds};
 use super::door::{Delays, Door, Driver, Opened};
+use super::policy::Policy;
 use super::pulse::{Ended, Finding, Pulse, Watch};
+use super::reader::{Answer, Carrier, Reader};
 use crate::address::Endpoint;
 use crate::error;
 
@@ -34,6 +40,15 @@ const LIVED: Duration = secs(1);
 pub(crate) struct Lane {
     phase: watch::Sender<Phase>,
     keeper: AbortHandle,
+}
+
+/// How the calls of a lane travel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ways {
+    pub(crate) delays: Delays,
+    /// Where it is given reads need no timer: the connection is watched instead.
+    pub(crate) read_timeout: Option<Duration>,
+    pub(crate) policy: Policy,
 }
 
 /// What a call may do at the moment.
@@ -59,14 +74,15 @@ struct Held {
     connection: MultiplexedConnection,
     pulse: Pulse,
     endpoint: Endpoint,
+    /// Where reads gather that travel together.
+    reader: Arc<Reader>,
 }
 
 impl Lane {
-    /// Starts to open a connection. Where `read_timeout` is given, reads need no timer: the
-    /// connection is watched instead.
-    pub(crate) fn new(door: Arc<Door>, delays: Delays, read_timeout: Option<Duration>) -> Self {
+    /// Starts to open a connection.
+    pub(crate) fn new(door: Arc<Door>, ways: Ways) -> Self {
         let (phase, _) = watch::channel(Phase::Opening);
-        let keeper = tokio::spawn(keep(door, delays, read_timeout, phase.clone())).abort_handle();
+        let keeper = tokio::spawn(keep(door, ways, phase.clone())).abort_handle();
         Self { phase, keeper }
     }
 
@@ -133,7 +149,8 @@ impl Phase {
 impl Wire {
     fn new(connection: MultiplexedConnection, endpoint: Endpoint) -> Self {
         let (run, pulse) = (OnceLock::new(), Pulse::default());
-        Self { held: Arc::new(Held { run, connection, pulse, endpoint }) }
+        let reader = Arc::default();
+        Self { held: Arc::new(Held { run, connection, pulse, endpoint, reader }) }
     }
 
     /// A number of the process at the other end, which no other process of a server has, before
@@ -157,6 +174,11 @@ impl Wire {
         &self.held.endpoint
     }
 
+    /// Reads a key together with others; its reply is expected to be of `reply_bytes`.
+    pub(crate) async fn get(&self, key: &StoredKey, reply_bytes: usize) -> Answer {
+        self.held.reader.get(key, reply_bytes).await
+    }
+
     /// Sends a read whose deadline is that of the connection: no timer is started.
     pub(crate) async fn read(&self, command: &Cmd) -> Result<Value> {
         let asked = self.held.pulse.ask();
@@ -165,19 +187,23 @@ impl Wire {
         self.settled(answer)
     }
 
-    /// As `read` for reads that travel together; the first failure fails both.
+    /// As `read` for commands that travel together; an answer each, in their order.
+    pub(crate) async fn read_all(&self, commands: &Pipeline) -> Result<Vec<Result<Value>>> {
+        let count = commands.len();
+        let asked = self.held.pulse.ask();
+        let answers = self.held.connection.clone().send_packed_commands(commands, 0, count).await;
+        self.held.pulse.answer(asked);
+        self.all_settled(answers.map_err(|fault| self.broken(&fault))?, count)
+    }
+
+    /// As `read` for two; the first failure fails both.
     pub(crate) async fn read_both(&self, commands: [&Cmd; 2]) -> Result<[Value; 2]> {
         let mut pipeline = redis::pipe();
         for command in commands {
             pipeline.add_command(command.clone());
         }
-        let asked = self.held.pulse.ask();
-        let mut connection = self.held.connection.clone();
-        let answers = connection.send_packed_commands(&pipeline, 0, commands.len()).await;
-        self.held.pulse.answer(asked);
-        let answers = answers.map_err(|fault| self.broken(&fault))?;
-        match <[Value; 2]>::try_from(answers) {
-            Ok([first, second]) => Ok([self.settled(Ok(first))?, self.settled(Ok(second))?]),
+        match <[Result<Value>; 2]>::try_from(self.read_all(&pipeline).await?) {
+            Ok([first, second]) => Ok([first?, second?]),
             Err(_) => Err(error::strange_reply()),
         }
     }
@@ -206,10 +232,21 @@ impl Wire {
             Ok(Err(fault)) => return Err(self.broken(&fault)),
             Err(_) => return Err(self.overdue()),
         };
+        self.all_settled(answers, count)
+    }
+
+    fn all_settled(&self, answers: Vec<Value>, count: usize) -> Result<Vec<Result<Value>>> {
         if answers.len() != count {
             return Err(error::strange_reply());
         }
         Ok(answers.into_iter().map(|answer| self.settled(Ok(answer))).collect())
+    }
+
+    /// Why this connection gives no answers any more.
+    pub(crate) fn fault(&self) -> Error {
+        let fault = self.held.pulse.fault();
+        let fault = fault.unwrap_or_else(|| error::from_io(&io::ErrorKind::UnexpectedEof.into()));
+        fault.with("server", self.endpoint())
     }
 
     /// Gives the connection up because its server is no primary any more.
@@ -240,24 +277,19 @@ impl Wire {
 }
 
 /// Keeps one connection open until its lane ends this task.
-async fn keep(
-    door: Arc<Door>,
-    delays: Delays,
-    read_timeout: Option<Duration>,
-    phase: watch::Sender<Phase>,
-) {
+async fn keep(door: Arc<Door>, ways: Ways, phase: watch::Sender<Phase>) {
     let pauses = || {
         let growing = ExponentialBuilder::default().with_min_delay(PAUSE_MIN);
         growing.with_max_delay(PAUSE_MAX).with_jitter().without_max_times().build()
     };
     let mut pause = pauses();
     loop {
-        match door.open(delays).await {
+        match door.open(ways.delays).await {
             Err(why) => enter(&phase, Phase::Shut(why)),
             Ok(Opened { connection, driver, endpoint }) => {
                 let (wire, since) = (Wire::new(connection, endpoint), Instant::now());
                 enter(&phase, Phase::Open(wire.clone()));
-                attend(wire, driver, read_timeout, &phase).await;
+                attend(wire, driver, ways, &phase).await;
                 if since.elapsed() >= LIVED {
                     pause = pauses();
                     // At once: calls wait for this attempt.
@@ -269,25 +301,38 @@ async fn keep(
     }
 }
 
-/// Waits until the connection ends or is given up. Its driver is a task of its own, so that nothing
-/// is polled beside it.
-async fn attend(
-    wire: Wire,
-    driver: Driver,
-    read_timeout: Option<Duration>,
-    phase: &watch::Sender<Phase>,
-) {
+/// Waits until the connection ends or is given up. It is driven by a task of its own, so that it is
+/// not polled for the watch beside it.
+async fn attend(wire: Wire, driver: Driver, ways: Ways, phase: &watch::Sender<Phase>) {
+    let batches = Batches { wire: wire.clone(), by_slot: ways.policy.by_slot };
+    let carrier = Carrier::new(Arc::clone(&wire.held.reader), batches, ways.policy);
     // Dropped with this task, it ends the driver too.
     let mut driving = JoinSet::new();
-    driving.spawn(driver);
-    tokio::select! {
-        _ = driving.join_next() => {}
-        () = overdue(&wire, read_timeout) => wire.held.pulse.give_up(Ended::Overdue),
-        () = wire.held.pulse.given_up() => {}
-    }
-    // Before the calls on it fail, so that whoever tries again finds the next connection.
+    driving.spawn(drive(driver, carrier));
+    let ended = tokio::select! {
+        ended = driving.join_next() => ended,
+        () = overdue(&wire, ways.read_timeout) => { wire.held.pulse.give_up(Ended::Overdue); None }
+        () = wire.held.pulse.given_up() => None,
+    };
+    // Before the reads that wait for it fail, so that whoever tries again finds the next connection.
     enter(phase, Phase::Opening);
+    drop(ended);
     driving.shutdown().await;
+}
+
+/// Drives a connection and carries its reads, in one task: what they tell each other wakes nobody.
+/// Answers the carrier, for whoever it ends with.
+async fn drive(mut driver: Driver, mut carrier: Carrier<Batches>) -> Carrier<Batches> {
+    let rounds = Rounds::new();
+    let driven = poll_fn(|context| {
+        rounds.poll(context, |context| {
+            let has_ended = driver.as_mut().poll(context).is_ready();
+            let round = carrier.poll(context);
+            if has_ended { Round::Done } else { round }
+        })
+    });
+    driven.await;
+    carrier
 }
 
 /// Completes when a read was not answered in time.

@@ -5,6 +5,8 @@
 //! key belongs to. Everything it gets is a stored key and a command; which connection, node or
 //! slot that means is its own affair.
 
+mod batches;
+mod bell;
 mod bound;
 mod cluster;
 mod door;

@@ -1,284 +1,262 @@
 //! Reads that arrive together travel together.
 //!
 //! ```text
-//! get ──(few on their way)──────────────> GET
-//!    └──(many)──> forming batch ──(at most 2 on their way)──> MGET ──> each caller its part
+//! get ──> queue ──(the task of the connection, a few on their way)──> MGET
+//!                                                   each caller its part <──┘
 //! ```
 //!
-//! A caller has a seat in a batch, a number, and takes what lies there when the batch is done. One
-//! that leaves leaves its seat empty; nobody moves up, so no answer can reach the wrong caller.
-//! Batches are carried by a task of their own: a caller that is polled no more holds nobody up.
+//! The task that drives a connection carries its batches too: of all tasks only that of a caller
+//! is woken for an answer. A caller has a seat and takes what is put there. One that leaves
+//! leaves its seat empty; nobody moves up, so no answer can reach the wrong caller. And one that
+//! is polled no more holds nobody up.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use cache_enterprise_core::{Result, StoredKey};
+use cache_enterprise_core::{Error, Result, StoredKey};
 use parking_lot::Mutex;
 
-use super::policy::{Latest, Policy, Way};
+use super::bell::Round;
+use super::policy::Policy;
 use crate::error;
 
 /// What lies under a key, undecoded.
 pub(crate) type Answer = Result<Option<Bytes>>;
 
-/// How one read and how a batch of them is made.
-pub(crate) trait Fetch: Send + Sync + 'static {
-    /// Reads one key.
-    fn fetch(&self, key: &StoredKey) -> impl Future<Output = Answer> + Send;
+/// The answers of a batch on its way, in the order of its keys.
+pub(crate) type Answers = Pin<Box<dyn Future<Output = Vec<Answer>> + Send>>;
 
-    /// Reads a key whose value is large, where it holds up no other.
-    fn fetch_aside(&self, key: &StoredKey) -> impl Future<Output = Answer> + Send;
+/// How a batch of reads is made.
+pub(crate) trait Fetch: Send + 'static {
+    /// Reads several keys.
+    fn fetch_all(&self, keys: Vec<StoredKey>) -> Answers;
 
-    /// Reads several keys; an answer each, in their order.
-    fn fetch_all(&self, keys: Vec<StoredKey>) -> impl Future<Output = Vec<Answer>> + Send;
+    /// Why no answers come any more.
+    fn fault(&self) -> Error;
 }
 
-/// Gathers reads in front of a connection.
-pub(crate) struct Reader<F> {
-    shared: Arc<Shared<F>>,
-}
-
-struct Shared<F> {
-    fetch: F,
-    policy: Policy,
-    /// Reads on their way by themselves. Counted without a lock: most reads touch nothing else.
-    direct: AtomicU32,
-    /// Keys of the latest batches, as [`Latest`] holds them: reads are gathered while they pay.
-    latest: AtomicU32,
+/// Where callers ask for what a [`Carrier`] brings.
+#[derive(Default)]
+pub(crate) struct Reader {
     queue: Mutex<Queue>,
 }
 
 #[derive(Default)]
 struct Queue {
-    /// Tasks that carry batches.
-    carriers: u32,
-    /// Batches that wait; the last one has room.
-    waiting: VecDeque<Arc<Batch>>,
+    waiting: Vec<Waiting>,
+    /// The carrier, while it has nothing to do.
+    idle: Option<Waker>,
+    /// Why nobody carries them any more.
+    ended: Option<Error>,
 }
 
-#[derive(Default)]
-struct Batch {
-    load: Mutex<Load>,
+struct Waiting {
+    key: StoredKey,
+    /// Bytes that the reply is expected to have.
+    reply_bytes: usize,
+    seat: Arc<Seat>,
 }
 
-#[derive(Default)]
-struct Load {
-    /// The keys by seat, until they are taken along.
-    keys: Vec<StoredKey>,
-    /// Who sits there, once it waited.
-    wakers: Vec<Option<Waker>>,
-    /// What there is for each seat, when the batch is back.
-    answers: Option<Vec<Option<Answer>>>,
+/// Where the answer of one caller is put.
+struct Seat {
+    state: Mutex<State>,
 }
 
-impl<F: Fetch> Reader<F> {
-    pub(crate) fn new(fetch: F, policy: Policy) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                fetch,
-                policy,
-                direct: AtomicU32::new(0),
-                latest: AtomicU32::new(0),
-                queue: Mutex::default(),
-            }),
-        }
-    }
+enum State {
+    Waiting(Waker),
+    Answered(Answer),
+    Taken,
+}
 
-    pub(crate) fn fetch(&self) -> &F {
-        &self.shared.fetch
-    }
-
+impl Reader {
     /// Reads a key whose reply is expected to be of `reply_bytes`.
     pub(crate) async fn get(&self, key: &StoredKey, reply_bytes: usize) -> Answer {
-        match self.board(key, reply_bytes) {
-            // Large values can pay for a box, which keeps the futures of small ones small.
-            Boarded::Aside => Box::pin(self.shared.fetch.fetch_aside(key)).await,
-            Boarded::Direct(_on_its_way) => self.shared.fetch.fetch(key).await,
-            Boarded::Batch(mut seat) => poll_fn(|context| seat.poll(context)).await,
-        }
-    }
-
-    fn board(&self, key: &StoredKey, reply_bytes: usize) -> Boarded<'_> {
-        let Shared { policy, direct, latest, queue, .. } = &*self.shared;
-        let on_their_way = direct.load(Ordering::Relaxed);
-        let gathers = policy.gathers(Latest(latest.load(Ordering::Relaxed)));
-        match policy.way(reply_bytes, on_their_way, gathers) {
-            Way::Aside => Boarded::Aside,
-            Way::Direct => {
-                direct.fetch_add(1, Ordering::Relaxed);
-                Boarded::Direct(OnItsWay(direct))
-            }
-            Way::Batch(keys_max) => {
-                let mut queue = queue.lock();
-                if !gathers {
-                    latest.store(policy.first().0, Ordering::Relaxed);
+        let mut seat: Option<Arc<Seat>> = None;
+        let read = poll_fn(|context| match &seat {
+            Some(seat) => seat.poll(context),
+            None => match self.take_seat(key, reply_bytes, context.waker()) {
+                Ok(taken) => {
+                    seat = Some(taken);
+                    Poll::Pending
                 }
-                Boarded::Batch(self.take_seat(&mut queue, key, keys_max))
-            }
-        }
-    }
-
-    fn take_seat(&self, queue: &mut Queue, key: &StoredKey, keys_max: usize) -> Seat {
-        let last = queue.waiting.back();
-        let seat = last.and_then(|batch| Batch::seat(batch, key, keys_max)).unwrap_or_else(|| {
-            let batch = Arc::default();
-            queue.waiting.push_back(Arc::clone(&batch));
-            Batch::seat(&batch, key, keys_max).expect("an empty batch has room for one")
+                Err(why) => Poll::Ready(Err(why)),
+            },
         });
-        if queue.carriers < self.shared.policy.batches_max {
-            queue.carriers += 1;
-            tokio::spawn(carry(Arc::clone(&self.shared)));
+        read.await
+    }
+
+    fn take_seat(&self, key: &StoredKey, reply_bytes: usize, caller: &Waker) -> Result<Arc<Seat>> {
+        let seat = Arc::new(Seat { state: Mutex::new(State::Waiting(caller.clone())) });
+        let waiting = Waiting { key: key.clone(), reply_bytes, seat: Arc::clone(&seat) };
+        let idle = {
+            let mut queue = self.queue.lock();
+            if let Some(why) = &queue.ended {
+                return Err(why.clone());
+            }
+            queue.waiting.push(waiting);
+            queue.idle.take()
+        };
+        if let Some(carrier) = idle {
+            carrier.wake();
         }
-        seat
+        Ok(seat)
     }
 }
 
-impl<F> fmt::Debug for Reader<F> {
+impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("policy", &self.shared.policy).finish_non_exhaustive()
+        f.debug_struct("Reader").field("waiting", &self.queue.lock().waiting.len()).finish()
     }
-}
-
-/// How a read travels.
-enum Boarded<'a> {
-    Aside,
-    Direct(OnItsWay<'a>),
-    Batch(Seat),
-}
-
-/// Carries batches until none waits.
-async fn carry<F: Fetch>(shared: Arc<Shared<F>>) {
-    let mut carrier = Carrier { shared, is_counted: true };
-    while let Some(batch) = carrier.next() {
-        let mut journey = Journey { batch, answers: Vec::new() };
-        let keys = journey.batch.depart();
-        // Two carriers at once may lose one batch of the mean, which it can bear.
-        let latest = Latest(carrier.shared.latest.load(Ordering::Relaxed)).and(keys.len());
-        carrier.shared.latest.store(latest.0, Ordering::Relaxed);
-        journey.answers = carrier.shared.fetch.fetch_all(keys).await;
-    }
-}
-
-/// A task that carries batches, as the queue counts it.
-struct Carrier<F> {
-    shared: Arc<Shared<F>>,
-    is_counted: bool,
-}
-
-impl<F> Carrier<F> {
-    /// The next batch, or the end of this carrier: looked for and counted in one step, so that no
-    /// batch is left to nobody.
-    fn next(&mut self) -> Option<Arc<Batch>> {
-        let mut queue = self.shared.queue.lock();
-        let batch = queue.waiting.pop_front();
-        if batch.is_none() {
-            queue.carriers -= 1;
-            self.is_counted = false;
-        }
-        batch
-    }
-}
-
-/// Lost in the middle of its work, it leaves no batch behind: those who wait are told.
-impl<F> Drop for Carrier<F> {
-    fn drop(&mut self) {
-        if !self.is_counted {
-            return;
-        }
-        let left = {
-            let mut queue = self.shared.queue.lock();
-            queue.carriers -= 1;
-            std::mem::take(&mut queue.waiting)
-        };
-        left.into_iter().for_each(|batch| batch.arrive(Vec::new()));
-    }
-}
-
-/// A batch on its way. Dropped, it hands out what there is: answers, or the news that none come.
-struct Journey {
-    batch: Arc<Batch>,
-    answers: Vec<Answer>,
-}
-
-impl Drop for Journey {
-    fn drop(&mut self) {
-        self.batch.arrive(std::mem::take(&mut self.answers));
-    }
-}
-
-impl Batch {
-    /// A seat for the reader of a key, if there is one.
-    fn seat(batch: &Arc<Self>, key: &StoredKey, keys_max: usize) -> Option<Seat> {
-        let mut load = batch.load.lock();
-        let number = load.keys.len();
-        if number >= keys_max {
-            return None;
-        }
-        load.keys.push(key.clone());
-        load.wakers.push(None);
-        Some(Seat { batch: Arc::clone(batch), number })
-    }
-
-    fn depart(&self) -> Vec<StoredKey> {
-        std::mem::take(&mut self.load.lock().keys)
-    }
-
-    fn arrive(&self, answers: Vec<Answer>) {
-        let wakers = {
-            let mut load = self.load.lock();
-            load.answers = Some(answers.into_iter().map(Some).collect());
-            std::mem::take(&mut load.wakers)
-        };
-        wakers.into_iter().flatten().for_each(Waker::wake);
-    }
-}
-
-/// A caller's place in a batch.
-struct Seat {
-    batch: Arc<Batch>,
-    number: usize,
 }
 
 impl Seat {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
-        let mut load = self.batch.load.lock();
-        if let Some(answers) = &mut load.answers {
-            // None: the task that carried the batch was ended.
-            let answer = answers.get_mut(self.number).and_then(Option::take);
-            return Poll::Ready(answer.unwrap_or_else(|| Err(error::lost_read())));
+    fn poll(&self, context: &Context<'_>) -> Poll<Answer> {
+        let mut state = self.state.lock();
+        if let State::Waiting(caller) = &mut *state {
+            caller.clone_from(context.waker());
+            return Poll::Pending;
         }
-        match &mut load.wakers[self.number] {
-            Some(waker) => waker.clone_from(context.waker()),
-            empty => *empty = Some(context.waker().clone()),
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Answered(answer) => Poll::Ready(answer),
+            State::Waiting(_) | State::Taken => Poll::Ready(Err(error::lost_read())),
         }
-        Poll::Pending
+    }
+
+    fn put(&self, answer: Answer) {
+        let before = std::mem::replace(&mut *self.state.lock(), State::Answered(answer));
+        if let State::Waiting(caller) = before {
+            caller.wake();
+        }
+    }
+
+    /// Whether its caller left.
+    fn is_empty(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1
     }
 }
 
-/// Counts a read that goes by itself, until it is answered or its caller leaves.
-struct OnItsWay<'a>(&'a AtomicU32);
+/// Takes those who wait along, and brings them their answers. Dropped, it tells all of them that
+/// none come.
+pub(crate) struct Carrier<F: Fetch> {
+    reader: Arc<Reader>,
+    fetch: F,
+    policy: Policy,
+    flights: Vec<Flight>,
+    /// Reads on their way when the latest batch left.
+    crowd: usize,
+    /// Whether it let other tasks run since there was somebody to take along.
+    has_waited: bool,
+}
 
-impl Drop for OnItsWay<'_> {
+/// A batch on its way.
+struct Flight {
+    seats: Vec<Arc<Seat>>,
+    answers: Answers,
+}
+
+impl Flight {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.answers.as_mut().poll(context).map(|answers| {
+            let mut answers = answers.into_iter();
+            for seat in self.seats.drain(..) {
+                seat.put(answers.next().unwrap_or_else(|| Err(error::lost_read())));
+            }
+        })
+    }
+}
+
+/// Lost in the middle of its work, by a panic, it leaves nobody waiting.
+impl Drop for Flight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.seats.drain(..).for_each(|seat| seat.put(Err(error::lost_read())));
+    }
+}
+
+impl<F: Fetch> Carrier<F> {
+    pub(crate) fn new(reader: Arc<Reader>, fetch: F, policy: Policy) -> Self {
+        Self { reader, fetch, policy, flights: Vec::new(), crowd: 0, has_waited: false }
+    }
+
+    /// Brings the answers that are there, then takes those who wait along.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Round {
+        self.flights.retain_mut(|flight| flight.poll(context).is_pending());
+        if self.flights.len() >= self.policy.batches_max {
+            return Round::Rest;
+        }
+        let boarded = {
+            let mut queue = self.reader.queue.lock();
+            if queue.waiting.is_empty() {
+                queue.idle = Some(context.waker().clone());
+                self.has_waited = false;
+                return Round::Rest;
+            }
+            if !self.has_waited && self.expects_more(queue.waiting.len()) {
+                self.has_waited = true;
+                return Round::AfterOthers;
+            }
+            let count = self.policy.together(queue.waiting.iter().map(|one| one.reply_bytes));
+            if count == queue.waiting.len() {
+                std::mem::replace(&mut queue.waiting, Vec::with_capacity(count))
+            } else {
+                queue.waiting.drain(..count).collect()
+            }
+        };
+        self.has_waited = false;
+        self.depart(boarded, context);
+        // Others may wait already; where none do, the next round finds that.
+        context.waker().wake_by_ref();
+        Round::Rest
+    }
+
+    /// Whether others are likely to come as soon as they have run: of a crowd some were answered a
+    /// moment ago. Few callers are not kept waiting.
+    fn expects_more(&self, waiting: usize) -> bool {
+        waiting < self.policy.keys_max && self.crowd >= self.policy.crowd_min
+    }
+
+    fn depart(&mut self, mut boarded: Vec<Waiting>, context: &mut Context<'_>) {
+        boarded.retain(|one| !one.seat.is_empty());
+        if boarded.is_empty() {
+            return;
+        }
+        let (keys, seats) = boarded.into_iter().map(|one| (one.key, one.seat)).unzip();
+        let mut flight = Flight { seats, answers: self.fetch.fetch_all(keys) };
+        if flight.poll(context).is_pending() {
+            self.flights.push(flight);
+        }
+        self.crowd = self.flights.iter().map(|flight| flight.seats.len()).sum();
+    }
+}
+
+impl<F: Fetch> Drop for Carrier<F> {
+    fn drop(&mut self) {
+        let why = self.fetch.fault();
+        let left = {
+            let mut queue = self.reader.queue.lock();
+            queue.ended = Some(why.clone());
+            std::mem::take(&mut queue.waiting)
+        };
+        let waiting = left.into_iter().map(|one| one.seat);
+        let on_their_way = self.flights.iter_mut().flat_map(|flight| flight.seats.drain(..));
+        waiting.chain(on_their_way).for_each(|seat| seat.put(Err(why.clone())));
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::bell::Rounds;
     use super::*;
-    use cache_enterprise_core::{Error, KeySpace};
+    use cache_enterprise_core::{ErrorKind, KeySpace};
     use cache_enterprise_testkit::Seed;
     use rand::RngExt;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::sync::Semaphore;
-    use tokio::task::JoinSet;
+    use tokio::task::{JoinHandle, JoinSet};
 
     /// Answers with the key's own text, as often as it is let.
     struct Echo {
@@ -287,118 +265,141 @@ mod tests {
         is_broken: AtomicBool,
     }
 
-    impl Echo {
-        fn answer(key: &StoredKey) -> Answer {
-            Ok(Some(Bytes::copy_from_slice(key.as_str().as_bytes())))
-        }
-
-        async fn pass(&self) {
-            self.let_through.acquire().await.unwrap().forget();
-        }
-    }
-
     impl Fetch for Arc<Echo> {
-        async fn fetch(&self, key: &StoredKey) -> Answer {
-            self.pass().await;
-            Echo::answer(key)
+        fn fetch_all(&self, keys: Vec<StoredKey>) -> Answers {
+            let echo = Arc::clone(self);
+            echo.batches.lock().push(keys.len());
+            Box::pin(async move {
+                echo.let_through.acquire().await.unwrap().forget();
+                assert!(!echo.is_broken.load(Ordering::Relaxed), "broken on purpose");
+                let text = |key: &StoredKey| Bytes::copy_from_slice(key.as_str().as_bytes());
+                keys.iter().map(|key| Ok(Some(text(key)))).collect()
+            })
         }
 
-        async fn fetch_aside(&self, _: &StoredKey) -> Answer {
-            Ok(Some(Bytes::from_static(b"aside")))
-        }
-
-        async fn fetch_all(&self, keys: Vec<StoredKey>) -> Vec<Answer> {
-            self.pass().await;
-            assert!(!self.is_broken.load(Ordering::Relaxed), "broken on purpose");
-            self.batches.lock().push(keys.len());
-            keys.iter().map(Echo::answer).collect()
+        fn fault(&self) -> Error {
+            error::closed()
         }
     }
 
-    fn reader(let_through: usize) -> (Arc<Reader<Arc<Echo>>>, Arc<Echo>) {
-        let echo = Arc::new(Echo {
-            let_through: Semaphore::new(let_through),
-            batches: Mutex::default(),
-            is_broken: AtomicBool::new(false),
-        });
-        (Arc::new(Reader::new(Arc::clone(&echo), Policy::new(16))), echo)
+    /// A reader whose carrier has a task of its own.
+    struct Story {
+        reader: Arc<Reader>,
+        echo: Arc<Echo>,
+        carrying: JoinHandle<()>,
+    }
+
+    impl Story {
+        fn new(let_through: usize) -> Self {
+            let echo = Arc::new(Echo {
+                let_through: Semaphore::new(let_through),
+                batches: Mutex::default(),
+                is_broken: AtomicBool::new(false),
+            });
+            let reader = Arc::<Reader>::default();
+            let policy = Policy { batches_max: 4, ..Policy::new(16, false) };
+            let mut carrier = Carrier::new(Arc::clone(&reader), Arc::clone(&echo), policy);
+            let rounds = Rounds::new();
+            let carry =
+                poll_fn(move |context| rounds.poll(context, |context| carrier.poll(context)));
+            Self { reader, echo, carrying: tokio::spawn(carry) }
+        }
+
+        /// Starts so many reads, and lets them and the carrier run until nothing moves.
+        async fn start(&self, count: u64) -> JoinSet<Result<()>> {
+            let mut reads = JoinSet::new();
+            for number in 0..count {
+                let reader = Arc::clone(&self.reader);
+                reads.spawn(async move { get(&reader, number).await });
+            }
+            settle().await;
+            reads
+        }
+
+        fn batches(&self) -> Vec<usize> {
+            self.echo.batches.lock().clone()
+        }
+    }
+
+    /// More turns than any story has steps, on a runtime of one thread.
+    async fn settle() {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn key(number: u64) -> StoredKey {
         KeySpace::new("shop", "acme", "users").unwrap().key(&number).unwrap()
     }
 
-    async fn get(reader: &Reader<Arc<Echo>>, number: u64) -> Result<(), Error> {
+    async fn get(reader: &Reader, number: u64) -> Result<()> {
         let answer = reader.get(&key(number), 100).await?.unwrap();
         assert_eq!(answer, key(number).as_str(), "an answer reached the wrong caller");
         Ok(())
     }
 
-    /// Starts so many reads and waits until each is on its way or has a seat.
-    async fn start(reader: &Arc<Reader<Arc<Echo>>>, count: u64) -> JoinSet<Result<(), Error>> {
-        let mut reads = JoinSet::new();
-        for number in 0..count {
-            let reader = Arc::clone(reader);
-            reads.spawn(async move { get(&reader, number).await });
-            tokio::task::yield_now().await;
+    #[tokio::test]
+    async fn a_lone_caller_waits_for_nobody() {
+        let story = Story::new(Semaphore::MAX_PERMITS);
+        for number in 0..50 {
+            get(&story.reader, number).await.unwrap();
         }
-        reads
+        assert_eq!(story.batches(), [1; 50]);
     }
 
     #[tokio::test]
-    async fn few_reads_make_no_batch() {
-        let (reader, echo) = reader(0);
-        let reads = start(&reader, 20).await;
-        echo.let_through.add_permits(20);
+    async fn many_reads_leave_in_batches_of_bounded_size_and_number() {
+        let story = Story::new(0);
+        let reads = story.start(120).await;
+        assert_eq!(story.batches().len(), 4, "the others wait for one to come back");
+        story.echo.let_through.add_permits(Semaphore::MAX_PERMITS);
         assert!(reads.join_all().await.into_iter().all(|read| read.is_ok()));
-        assert!(echo.batches.lock().is_empty());
-        assert_eq!(reader.get(&key(1), 1 << 20).await.unwrap().unwrap(), "aside");
-    }
-
-    #[tokio::test]
-    async fn many_reads_leave_in_batches_of_bounded_size() {
-        let (reader, echo) = reader(0);
-        let reads = start(&reader, 120).await;
-        echo.let_through.add_permits(Semaphore::MAX_PERMITS);
-        assert!(reads.join_all().await.into_iter().all(|read| read.is_ok()));
-        let batches = echo.batches.lock().clone();
-        assert_eq!(batches.iter().sum::<usize>(), 100, "20 went by themselves: {batches:?}");
+        let batches = story.batches();
+        assert_eq!(batches.iter().sum::<usize>(), 120, "{batches:?}");
         assert!(batches.iter().all(|keys| *keys <= 16), "{batches:?}");
     }
 
     #[tokio::test]
-    async fn reads_go_straight_out_again_when_few_are_left() {
-        let (reader, echo) = reader(0);
-        let reads = start(&reader, 120).await;
-        echo.let_through.add_permits(Semaphore::MAX_PERMITS);
-        reads.join_all().await;
-        for number in 0..50 {
-            get(&reader, number).await.unwrap();
-        }
-        let batches = echo.batches.lock().len();
-        for number in 0..50 {
-            get(&reader, number).await.unwrap();
-        }
-        assert_eq!(echo.batches.lock().len(), batches);
+    async fn nobody_reads_for_callers_who_left_before_their_batch() {
+        let story = Story::new(0);
+        let mut reads = story.start(120).await;
+        let on_their_way: usize = story.batches().iter().sum();
+        reads.shutdown().await;
+        let reads = story.start(3).await;
+        story.echo.let_through.add_permits(Semaphore::MAX_PERMITS);
+        assert!(reads.join_all().await.into_iter().all(|read| read.is_ok()));
+        assert_eq!(story.batches().iter().sum::<usize>(), on_their_way + 3);
     }
 
     #[tokio::test]
-    async fn a_batch_that_is_lost_is_an_error_for_each_of_its_callers() {
-        let (reader, echo) = reader(0);
-        let reads = start(&reader, 60).await;
-        echo.is_broken.store(true, Ordering::Relaxed);
-        echo.let_through.add_permits(Semaphore::MAX_PERMITS);
-        let failed = reads.join_all().await.into_iter().filter(Result::is_err).count();
-        assert_eq!(failed, 40);
+    async fn callers_of_a_carrier_that_ends_are_told_why() {
+        let story = Story::new(0);
+        let reads = story.start(120).await;
+        story.carrying.abort();
+        let told = reads.join_all().await;
+        assert!(told.iter().all(|read| read.as_ref().unwrap_err().kind() == ErrorKind::Closed));
+        let late = get(&story.reader, 1).await.unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::Closed);
+    }
+
+    #[tokio::test]
+    async fn a_carrier_that_panics_leaves_nobody_waiting() {
+        let story = Story::new(0);
+        let reads = story.start(120).await;
+        story.echo.is_broken.store(true, Ordering::Relaxed);
+        story.echo.let_through.add_permits(1);
+        assert!(reads.join_all().await.into_iter().all(|read| read.is_err()));
+        assert!(story.carrying.await.unwrap_err().is_panic());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_hundred_thousand_dropped_callers_mix_no_answers() {
-        let (reader, _) = reader(Semaphore::MAX_PERMITS);
+        let story = Story::new(Semaphore::MAX_PERMITS);
         let seed = Seed::from_env_or(0xd209);
         let mut callers = JoinSet::new();
         for caller in 0..64_u64 {
-            let (reader, mut rng) = (Arc::clone(&reader), seed.part(&caller.to_string()).rng());
+            let (reader, mut rng) =
+                (Arc::clone(&story.reader), seed.part(&caller.to_string()).rng());
             callers.spawn(async move {
                 for _ in 0..100_000 / 64 + 1 {
                     let number = rng.random_range(0..1_000);
@@ -421,6 +422,6 @@ mod tests {
         while let Some(ended) = callers.join_next().await {
             ended.unwrap_or_else(|fault| panic!("{fault}; replay with {}", seed.replay()));
         }
-        assert_eq!(reader.shared.direct.load(Ordering::Relaxed), 0);
+        assert!(story.reader.queue.lock().ended.is_none(), "the carrier lives");
     }
 }

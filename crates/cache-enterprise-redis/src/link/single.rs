@@ -11,11 +11,11 @@ use redis::{Cmd, Pipeline, Value};
 use super::bound::Bound;
 use super::cluster::groups::Groups;
 use super::door::{Delays, Door, Place};
-use super::lane::{Lane, Wire};
-use super::policy::{LARGE_BYTES, Policy};
-use super::reader::{Answer, Fetch, Reader};
+use super::lane::{Lane, Ways, Wire};
+use super::policy::{LARGE_BYTES, Policy, Way};
+use super::reader::Answer;
 use super::sizes::Sizes;
-use super::{Listed, bytes_of};
+use super::{Listed, batches, bytes_of};
 use crate::config::Limits;
 use crate::error;
 use crate::key::RedisKey;
@@ -23,7 +23,7 @@ use crate::key::RedisKey;
 /// Connections to one server: one for reads and small writes, one for what is large, one for what
 /// is asked beside reads, a pool for calls that need one to themselves.
 pub(crate) struct Single {
-    reader: Reader<Lanes>,
+    lanes: Lanes,
     door: Arc<Door>,
     /// For questions that are asked beside reads, opened with the first one.
     beside: OnceLock<Lane>,
@@ -39,8 +39,7 @@ struct Lanes {
     read_timeout: Duration,
     /// A server that turns out to be a replica means that the primary is another by now.
     follows: bool,
-    /// A command may name keys of one slot only.
-    by_slot: bool,
+    policy: Policy,
 }
 
 impl Single {
@@ -54,30 +53,35 @@ impl Single {
     }
 
     fn with(door: Arc<Door>, bound: Bound, limits: Limits, by_slot: bool) -> Self {
+        let policy = Policy::new(limits.pipeline_size, by_slot);
+        let (delays, read_timeout) = (Delays::May, Some(limits.read_timeout));
+        let hot = Ways { delays, read_timeout, policy };
+        let bulk = Ways { delays: Delays::MayNot, read_timeout: None, policy };
         let lanes = Lanes {
-            hot: Lane::new(Arc::clone(&door), Delays::May, Some(limits.read_timeout)),
-            bulk: Lane::new(Arc::clone(&door), Delays::MayNot, None),
+            hot: Lane::new(Arc::clone(&door), hot),
+            bulk: Lane::new(Arc::clone(&door), bulk),
             read_timeout: limits.read_timeout,
             follows: matches!(door.place, Place::Primary { .. }),
-            by_slot,
+            policy,
         };
-        let reader = Reader::new(lanes, Policy::new(limits.pipeline_size));
-        Self { reader, door, beside: OnceLock::new(), bound, sizes: Sizes::default(), limits }
-    }
-
-    fn lanes(&self) -> &Lanes {
-        self.reader.fetch()
+        Self { lanes, door, beside: OnceLock::new(), bound, sizes: Sizes::default(), limits }
     }
 
     pub(crate) async fn connected(&self) -> Result<()> {
         // A connection opens within its timeout or fails; the second one is for the pause between.
         let within = self.limits.connect_timeout * 2;
-        self.lanes().hot.wire(within).await?;
-        self.lanes().bulk.wire(within).await.map(drop)
+        self.lanes.hot.wire(within).await?;
+        self.lanes.bulk.wire(within).await.map(drop)
     }
 
     pub(crate) async fn get(&self, key: &StoredKey) -> Answer {
-        let answer = self.reader.get(key, self.sizes.expected(key)).await;
+        let expected = self.sizes.expected(key);
+        let answer = match self.lanes.policy.way(expected) {
+            Way::Batch => self.lanes.hot_wire().await?.get(key, expected).await,
+            // Large values can pay for a box, which keeps the futures of small ones small.
+            Way::Direct => Box::pin(self.lanes.fetch(key)).await,
+            Way::Aside => Box::pin(self.lanes.fetch_aside(key)).await,
+        };
         if let Ok(Some(record)) = &answer {
             self.sizes.learn(key, record.len());
         }
@@ -87,7 +91,7 @@ impl Single {
     pub(crate) async fn get_many(&self, keys: &[StoredKey]) -> Result<Vec<Option<Bytes>>> {
         let mut found = Vec::with_capacity(keys.len());
         for (chunk, expected) in self.chunks(keys) {
-            let records = self.lanes().fetch_chunk(chunk, expected).await?;
+            let records = self.lanes.fetch_chunk(chunk, expected).await?;
             self.learn(chunk, records.iter().map(Option::as_ref));
             found.extend(records);
         }
@@ -98,7 +102,7 @@ impl Single {
     pub(crate) async fn get_each(&self, keys: &[StoredKey]) -> Vec<Answer> {
         let mut found = Vec::with_capacity(keys.len());
         for (chunk, expected) in self.chunks(keys) {
-            let answers = self.lanes().fetch_each(chunk, expected).await;
+            let answers = self.lanes.fetch_each(chunk, expected).await;
             let records = answers.iter().map(|answer| answer.as_ref().ok()?.as_ref());
             self.learn(chunk, records);
             found.extend(answers);
@@ -114,7 +118,7 @@ impl Single {
         let mut rest = keys;
         std::iter::from_fn(move || {
             let expected = self.sizes.expected(rest.first()?);
-            let count = Policy::new(self.limits.pipeline_size).keys(expected).min(rest.len());
+            let count = self.lanes.policy.keys(expected).min(rest.len());
             let (chunk, others) = rest.split_at(count);
             rest = others;
             Some((chunk, expected))
@@ -130,9 +134,9 @@ impl Single {
     }
 
     pub(crate) async fn call(&self, command: &Cmd, payload: usize) -> Result<Value> {
-        let wire = self.lanes().for_write(payload, self.limits.write_timeout).await?;
+        let wire = self.lanes.for_write(payload, self.limits.write_timeout).await?;
         let answer = wire.send(command, self.limits.write_timeout).await;
-        self.lanes().noticed(&wire, &answer);
+        self.lanes.noticed(&wire, &answer);
         answer
     }
 
@@ -141,19 +145,19 @@ impl Single {
         commands: &Pipeline,
         payload: usize,
     ) -> Result<Vec<Result<Value>>> {
-        let wire = self.lanes().for_write(payload, self.limits.write_timeout).await?;
+        let wire = self.lanes.for_write(payload, self.limits.write_timeout).await?;
         let answers = wire.send_all(commands, self.limits.write_timeout).await?;
         for answer in &answers {
-            self.lanes().noticed(&wire, answer);
+            self.lanes.noticed(&wire, answer);
         }
         Ok(answers)
     }
 
     pub(crate) async fn call_bound(&self, commands: &Pipeline) -> Result<Vec<Result<Value>>> {
-        let wire = self.lanes().hot.wire(self.limits.write_timeout).await?;
+        let wire = self.lanes.hot.wire(self.limits.write_timeout).await?;
         let answers = self.bound.call_all(wire.endpoint(), commands).await?;
         for answer in &answers {
-            self.lanes().noticed(&wire, answer);
+            self.lanes.noticed(&wire, answer);
         }
         Ok(answers)
     }
@@ -178,7 +182,8 @@ impl Single {
             return Err(error::closed());
         }
         let within = self.limits.read_timeout;
-        let open = || Lane::new(Arc::clone(&self.door), Delays::MayNot, Some(within));
+        let (delays, read_timeout, policy) = (Delays::MayNot, Some(within), self.lanes.policy);
+        let open = || Lane::new(Arc::clone(&self.door), Ways { delays, read_timeout, policy });
         self.beside.get_or_init(open).wire(within).await
     }
 
@@ -198,13 +203,13 @@ impl Single {
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        let wire = self.lanes().hot.wire(self.limits.read_timeout).await?;
+        let wire = self.lanes.hot.wire(self.limits.read_timeout).await?;
         wire.read(&redis::cmd("PING")).await.map(drop)
     }
 
     pub(crate) fn close(&self) {
-        self.lanes().hot.close();
-        self.lanes().bulk.close();
+        self.lanes.hot.close();
+        self.lanes.bulk.close();
         if let Some(lane) = self.beside.get() {
             lane.close();
         }
@@ -212,7 +217,7 @@ impl Single {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.lanes().hot.is_closed()
+        self.lanes.hot.is_closed()
     }
 }
 
@@ -222,36 +227,42 @@ impl Lanes {
         lane.wire(within).await
     }
 
+    async fn hot_wire(&self) -> Result<Wire> {
+        self.hot.wire(self.read_timeout).await
+    }
+
+    async fn fetch(&self, key: &StoredKey) -> Answer {
+        batches::get(&self.hot_wire().await?, key).await
+    }
+
+    async fn fetch_aside(&self, key: &StoredKey) -> Answer {
+        let wire = self.bulk.wire(self.read_timeout).await?;
+        let command = redis::cmd("GET").arg(RedisKey::of(key)).to_owned();
+        bytes_of(wire.send(&command, self.read_timeout).await?)
+    }
+
     async fn fetch_chunk(&self, keys: &[StoredKey], expected: usize) -> Result<Vec<Option<Bytes>>> {
-        let mut command = redis::cmd("MGET");
-        for key in keys {
-            command.arg(RedisKey::of(key));
-        }
-        let answer = match expected >= LARGE_BYTES {
-            false => self.hot.wire(self.read_timeout).await?.read(&command).await?,
+        let command = batches::mget(keys);
+        let reply = match expected >= LARGE_BYTES {
+            false => self.hot_wire().await?.read(&command).await?,
             true => {
                 let wire = self.bulk.wire(self.read_timeout).await?;
                 wire.send(&command, self.read_timeout).await?
             }
         };
-        match answer {
-            Value::Array(found) if found.len() == keys.len() => {
-                found.into_iter().map(bytes_of).collect()
-            }
-            _ => Err(error::strange_reply()),
-        }
+        batches::found(reply, keys.len())
     }
 
     /// An answer each. What fails for one slot of a cluster fails for no other.
     async fn fetch_each(&self, keys: &[StoredKey], expected: usize) -> Vec<Answer> {
-        let answers = match self.by_slot {
-            false => self
-                .fetch_chunk(keys, expected)
-                .await
-                .map(|found| found.into_iter().map(Ok).collect()),
+        let answers = match self.policy.by_slot {
             true => self.fetch_groups(keys, expected).await,
+            false => {
+                let records = self.fetch_chunk(keys, expected).await;
+                records.map(|records| records.into_iter().map(Ok).collect())
+            }
         };
-        answers.unwrap_or_else(|fault| keys.iter().map(|_| Err(fault.clone())).collect())
+        batches::each(keys, answers)
     }
 
     async fn fetch_groups(&self, keys: &[StoredKey], expected: usize) -> Result<Vec<Answer>> {
@@ -273,26 +284,9 @@ impl Lanes {
     }
 }
 
-impl Fetch for Lanes {
-    async fn fetch(&self, key: &StoredKey) -> Answer {
-        let wire = self.hot.wire(self.read_timeout).await?;
-        bytes_of(wire.read(redis::cmd("GET").arg(RedisKey::of(key))).await?)
-    }
-
-    async fn fetch_aside(&self, key: &StoredKey) -> Answer {
-        let wire = self.bulk.wire(self.read_timeout).await?;
-        let command = redis::cmd("GET").arg(RedisKey::of(key)).to_owned();
-        bytes_of(wire.send(&command, self.read_timeout).await?)
-    }
-
-    async fn fetch_all(&self, keys: Vec<StoredKey>) -> Vec<Answer> {
-        self.fetch_each(&keys, 0).await
-    }
-}
-
 impl fmt::Debug for Single {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Lanes { hot, bulk, .. } = self.lanes();
+        let Lanes { hot, bulk, .. } = &self.lanes;
         f.debug_struct("Single").field("hot", hot).field("bulk", bulk).finish_non_exhaustive()
     }
 }
