@@ -12,13 +12,13 @@ use cache_enterprise_core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use cache_enterprise_core::{Recording, Slot};
 
 /// Slots a shard lists until the next write; the oldest are dropped.
-const RING: usize = 512;
+const RING: usize = 128;
 
 /// Hits of one slot between two writes that the policy is told of, at most.
-const REPEATS: u16 = 15;
+const REPEATS: u16 = 3;
 
 /// A stamp is the number of the drain it waits for, above a count of this many bits.
-const COUNT_BITS: u32 = 4;
+const COUNT_BITS: u32 = 2;
 
 /// What the hits of a shard become.
 #[derive(Debug)]
@@ -77,10 +77,8 @@ impl Ring {
         }
     }
 
-    /// Hands on what was noted, in rounds: each slot once, the longest listed first, then those that
-    /// were hit twice, and so on. When a slot was hit again is not noted; told in a row, hits would
-    /// look like those of a key that is used by bursts. A mark whose number comes round again after
-    /// 4096 drains hides one hit.
+    /// Hands on what was noted, slot by slot, the longest listed first. A mark whose number comes
+    /// round again after 16384 drains hides one hit.
     pub(super) fn drain<'a>(
         &mut self,
         mark_of: impl Fn(Slot) -> Option<&'a AtomicU16>,
@@ -90,14 +88,10 @@ impl Ring {
         if end == 0 {
             return;
         }
-        let listed = end.saturating_sub(RING)..end;
-        let noted = |at: usize| {
+        for at in end.saturating_sub(RING)..end {
             let slot = Slot(self.slots[at % RING].load(Ordering::Relaxed));
-            (slot, mark_of(slot).map_or(0, |mark| mark.load(Ordering::Relaxed) & REPEATS))
-        };
-        let most = listed.clone().map(|at| noted(at).1).max().unwrap_or(0);
-        for round in 1..=most {
-            listed.clone().map(noted).filter(|of| of.1 >= round).for_each(|of| hit(of.0));
+            let count = mark_of(slot).map_or(0, |mark| mark.load(Ordering::Relaxed) & REPEATS);
+            (0..count).for_each(|_| hit(slot));
         }
         self.next.store(0, Ordering::Relaxed);
         self.stamp = self.stamp.wrapping_add(1 << COUNT_BITS);
@@ -131,7 +125,7 @@ mod tests {
     fn each_slot_is_listed_once_and_counted_a_few_times() {
         let mut noted = Noted::of(5);
         [0, 1, 0, 2, 1, 0, 0, 0].iter().for_each(|slot| noted.note(*slot));
-        assert_eq!(noted.drain(), [0, 1, 2, 0, 1, 0, 0, 0]);
+        assert_eq!(noted.drain(), [0, 0, 0, 1, 1, 2]);
         assert_eq!(noted.drain(), [0; 0]);
         noted.note(1);
         assert_eq!(noted.drain(), [1], "the count of an earlier drain came back");

@@ -34,8 +34,8 @@ const BATCH: usize = 64;
 ///
 /// A hit is one look-up under a shard's read lock and one reference count. It never calls the
 /// policy: it does nothing, counts in the entry's cell, or notes the slot in its shard's list of
-/// hits, of which the policy is told at the shard's next write. The list keeps the last 512 slots,
-/// and up to 15 hits of each.
+/// hits, of which the policy is told at the shard's next write. The list keeps the last 128 slots,
+/// and up to three hits of each.
 ///
 /// The shards share one capacity. Each evicts for its own newcomers as long as it holds three
 /// quarters of an average share; below that, room comes from the shard with most to evict. So an
