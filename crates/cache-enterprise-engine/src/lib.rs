@@ -40,6 +40,7 @@ mod bulk;
 #[cfg(feature = "tiers")]
 mod bus;
 mod cache;
+mod climb;
 mod compute;
 mod context;
 mod dependency;
