@@ -19,18 +19,18 @@
 //! nobody joins and nothing is stored.
 
 mod follow;
+mod lead;
 mod many;
 mod recursion;
 
 pub(crate) use self::follow::{Follow, Followed, register};
+pub(crate) use self::lead::Lead;
 pub(crate) use self::many::{FollowMany, run_many};
 
 use std::any::Any;
-use std::future::Future;
 use std::hash::{BuildHasher, Hash};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 
 use cache_enterprise_core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use cache_enterprise_core::sync::{MapHashBuilder, Mutex, MutexGuard};
@@ -39,7 +39,6 @@ use cache_enterprise_core::{
 };
 use equivalent::Equivalent;
 use hashbrown::HashTable;
-use pin_project_lite::pin_project;
 
 use crate::read::{Source, Stale};
 use crate::waits::{self, FlightId};
@@ -418,157 +417,5 @@ impl<K: CacheKey, V> KeyLock<'_, K, V> {
         let ((key, _), _) = found.remove();
         self.flights.in_flight.fetch_sub(1, Ordering::Relaxed);
         Some(key)
-    }
-}
-
-/// A leader's duty: it lands, or the flight goes to the next.
-pub(crate) struct Lead<'a, K: CacheKey, V> {
-    flights: &'a Flights<K, V>,
-    seat: Seat<V>,
-    is_polling: bool,
-    tells_of_panics: bool,
-    has_landed: bool,
-}
-
-impl<'a, K: CacheKey, V> Lead<'a, K, V> {
-    /// Leads the flight until `ends` at the latest.
-    pub(crate) fn new(flights: &'a Flights<K, V>, seat: Seat<V>, ends: Millis) -> Self {
-        seat.flight.ends.store(ends, Ordering::Release);
-        Self { flights, seat, is_polling: false, tells_of_panics: true, has_landed: false }
-    }
-
-    /// The sequence noted when the flight started.
-    pub(crate) fn started(&self) -> Sequence {
-        self.seat.flight.started
-    }
-
-    /// The change counter noted when the flight started: what it lands was checked then.
-    pub(crate) fn checked(&self) -> u64 {
-        self.seat.flight.checked
-    }
-
-    /// Bytes the key holds on the heap.
-    pub(crate) fn key_heap_bytes(&self) -> usize {
-        self.seat.flight.key_heap_bytes
-    }
-
-    /// Ends the flight. `store` runs under the key's lock with the flight's key, and only if
-    /// the flight is still attached.
-    pub(crate) fn land<R>(
-        mut self,
-        landing: Landing<V>,
-        store: impl FnOnce(Scoped<K>) -> R,
-    ) -> Option<R> {
-        self.has_landed = true;
-        let stored = {
-            let mut lock = self.flights.lock_hash(self.seat.hash);
-            let released = lock.release(&self.seat.flight);
-            if mutant::breaks("attached and stored are one step") {
-                drop(lock);
-                std::thread::yield_now();
-            }
-            released.map(store)
-        };
-        self.seat.flight.finish(Phase::Landed(landing));
-        stored
-    }
-
-    /// Lets those who take it be answered with an older value while the loader runs.
-    pub(crate) fn offer(&self, stale: &Arc<Stale<V>>) {
-        self.seat.flight.offer(Arc::clone(stale));
-    }
-
-    /// The owned key, while the flight is attached.
-    pub(crate) fn if_attached<R>(&self, then: impl FnOnce(&Scoped<K>) -> R) -> Option<R> {
-        let lock = self.flights.lock_hash(self.seat.hash);
-        lock.held_by(&self.seat.flight).map(then)
-    }
-
-    /// Ends the flight and stores nothing.
-    pub(crate) fn land_empty(self, landing: Landing<V>) {
-        self.land(landing, drop);
-    }
-}
-
-impl<'a, K: CacheKey, V: Send + Sync + 'static> Lead<'a, K, V> {
-    /// Runs the loader in this task, watched: its wake-ups are noted, its recursion is seen.
-    pub(crate) fn run<F: Future>(&mut self, loader: F) -> Run<'_, 'a, K, V, F> {
-        let waker = Waker::from(Arc::clone(&self.seat.flight));
-        Run { lead: self, waker, loader }
-    }
-}
-
-pin_project! {
-    /// A loader that is watched while it runs.
-    pub(crate) struct Run<'l, 'a, K, V, F>
-    where
-        K: CacheKey,
-    {
-        lead: &'l mut Lead<'a, K, V>,
-        waker: Waker,
-        #[pin]
-        loader: F,
-    }
-}
-
-impl<K: CacheKey, V: Send + Sync + 'static, F: Future> Future for Run<'_, '_, K, V, F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let lead = &mut **this.lead;
-        let flight = &lead.seat.flight;
-        flight.woken.store(0, Ordering::Release);
-        {
-            let mut state = flight.state.lock();
-            if !state.leader.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
-                state.leader = Some(cx.waker().clone());
-            }
-        }
-        lead.is_polling = true;
-        let _inside = recursion::enter(flight.id);
-        let polled = this.loader.poll(&mut Context::from_waker(this.waker));
-        lead.is_polling = false;
-        polled
-    }
-}
-
-impl<K: CacheKey, V> Drop for Lead<'_, K, V> {
-    fn drop(&mut self) {
-        if self.has_landed {
-            return;
-        }
-        if self.is_polling && self.tells_of_panics {
-            let cache = self.flights.cache.to_owned();
-            self.flights.observer.on_event(&Event::LoaderPanicked { cache });
-        }
-        if mutant::breaks("a lost leader is followed by the next") {
-            return;
-        }
-        let flight = &self.seat.flight;
-        let mut lock = self.flights.lock_hash(self.seat.hash);
-        let mut state = flight.state.lock();
-        if !matches!(state.phase, Phase::Led) {
-            return;
-        }
-        state.leader = None;
-        state.panics += u8::from(self.is_polling);
-        let next = state.followers.iter_mut().find_map(Option::take);
-        let is_given_up = state.panics >= PANICS_MAX;
-        if is_given_up || next.is_none() {
-            drop(state);
-            let key = lock.release(flight);
-            drop(lock);
-            drop(key);
-            let phase = if is_given_up { Phase::Abandoned } else { Phase::Dissolved };
-            flight.finish(phase);
-            next.into_iter().for_each(Waker::wake);
-            return;
-        }
-        state.phase = Phase::Vacant;
-        flight.note_due();
-        drop(state);
-        drop(lock);
-        next.into_iter().for_each(Waker::wake);
     }
 }
