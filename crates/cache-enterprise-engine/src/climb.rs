@@ -3,37 +3,78 @@
 use std::any::TypeId;
 use std::future::Future;
 use std::sync::Arc;
+use std::task::Context;
 
 use cache_enterprise_core::{CacheKey, Cached, Lookup};
 
 use crate::cache::Cache;
 use crate::context::Fetched;
-use crate::error::{LoadError, found_of};
+use crate::error::found_of;
 use crate::failures::SharedError;
-use crate::flight::{Follow, Followed, Join, Landing, Lead, Seat};
+use crate::flight::{Arrival, Follow, Followed, Join, Landing, Lead, Seat};
+use crate::hit_or::Climb;
+use crate::load::Underway;
 use crate::owned::Found;
 use crate::read::{Answer, Call, Loaded, Source, Stale, Want};
 use crate::timer::Raced;
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
-    /// [`try_find`](Self::try_find) without how the value came.
-    pub(crate) async fn try_climb<Q, F, Fut, O, E>(
-        &self,
-        key: &Q,
-        load: F,
+    /// The cold half of a read of which `give` makes the answer. It goes on to where it first has
+    /// to wait, which may be its end.
+    pub(crate) fn climb_at_once<'a, Q, L, Fut, E, G, T>(
+        &'a self,
+        key: &'a Q,
+        loader: L,
         call: Call,
-    ) -> std::result::Result<Cached<V>, LoadError<E>>
+        give: G,
+        cx: &Context<'_>,
+    ) -> Climb<T, impl Future<Output = T> + use<'a, K, V, Q, L, Fut, E, G, T>>
     where
         Q: Lookup<K> + ?Sized,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = std::result::Result<O, E>>,
-        O: Into<V>,
+        L: FnOnce(Option<Cached<V>>) -> Fut,
+        Fut: Future<Output = Loaded<V>>,
         E: Send + Sync + 'static,
+        G: FnOnce(Answer<V>) -> T,
     {
-        self.try_find(key, load, call).await.map(|(value, _)| value)
+        match self.set_out(key, loader, &call, cx) {
+            Reached::End(answer) => Climb::Answered(give(answer)),
+            reached => Climb::Going(Box::pin(async move {
+                give(self.climb_on::<Q, L, Fut, E>(key, reached, call).await)
+            })),
+        }
     }
 
-    /// [`climb`](Self::climb) for a loader with an error of its own type.
+    /// Climbs for as long as nothing has to be waited for.
+    fn set_out<'a, Q, L, Fut>(
+        &'a self,
+        key: &Q,
+        loader: L,
+        call: &Call,
+        cx: &Context<'_>,
+    ) -> Reached<'a, K, V, L, Fut>
+    where
+        Q: Lookup<K> + ?Sized,
+        L: FnOnce(Option<Cached<V>>) -> Fut,
+        Fut: Future<Output = Loaded<V>>,
+    {
+        self.note_miss(key);
+        if self.view.has_tiers() || self.view.core.limits.is_some() {
+            return Reached::Foot(loader);
+        }
+        let (arrival, seat) = match self.knock(key, call) {
+            Err(answer) => return Reached::End(answer),
+            Ok((arrival, Join::Lead(seat))) => (arrival, seat),
+            Ok((arrival, joined)) => return Reached::Door(loader, arrival, joined),
+        };
+        let lead = Lead::new(&self.view.core.flights, seat, arrival.ends);
+        self.bury(key);
+        match self.load_at_once(key, lead, loader, call, cx) {
+            Ok(answer) => Reached::End(answer),
+            Err(load) => Reached::Load(load),
+        }
+    }
+
+    /// [`climb_as`](Self::climb_as) for a loader with an error of its own type.
     pub(crate) async fn try_find<Q, F, Fut, O, E>(
         &self,
         key: &Q,
@@ -47,14 +88,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         O: Into<V>,
         E: Send + Sync + 'static,
     {
-        let loader = |_| async {
-            match load().await {
-                Ok(value) => Ok(Fetched::Value(value.into())),
-                Err(error) => Err(Arc::new(error) as SharedError),
-            }
-        };
         let call = Call { error: Some(TypeId::of::<E>()), ..call };
-        found_of(self.climb_as::<Q, _, _, E>(key, loader, call).await)
+        found_of(self.climb_as::<Q, _, _, E>(key, |_| loaded_by(load), call).await)
     }
 
     /// [`climb_as`](Self::climb_as) for a loader that cannot fail.
@@ -73,15 +108,58 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// The cold half of every read. `E` is the error this caller can share.
-    pub(crate) async fn climb_as<Q, L, Fut, E>(&self, key: &Q, loader: L, call: Call) -> Answer<V>
+    pub(crate) fn climb_as<'a, Q, L, Fut, E>(
+        &'a self,
+        key: &'a Q,
+        loader: L,
+        call: Call,
+    ) -> impl Future<Output = Answer<V>> + use<'a, K, V, Q, L, Fut, E>
     where
         Q: Lookup<K> + ?Sized,
         L: FnOnce(Option<Cached<V>>) -> Fut,
         Fut: Future<Output = Loaded<V>>,
         E: Send + Sync + 'static,
     {
+        self.note_miss(key);
+        self.climb_on::<Q, L, Fut, E>(key, Reached::Foot(loader), call)
+    }
+
+    fn note_miss<Q: Lookup<K> + ?Sized>(&self, key: &Q) {
         self.view.core.counts.misses.add(1);
         self.note_demand(key);
+    }
+
+    /// Asks at the door of the key's flight, unless the caller's time is over.
+    fn knock<Q>(&self, key: &Q, call: &Call) -> std::result::Result<(Arrival, Join<V>), Answer<V>>
+    where
+        Q: Lookup<K> + ?Sized,
+    {
+        if self.is_over(call) {
+            return Err(self.give_up(key, call));
+        }
+        let arrival = self.arrival(call);
+        Ok((arrival, self.join_for(key, arrival, call)))
+    }
+
+    /// Climbs on from what was reached.
+    async fn climb_on<Q, L, Fut, E>(
+        &self,
+        key: &Q,
+        reached: Reached<'_, K, V, L, Fut>,
+        call: Call,
+    ) -> Answer<V>
+    where
+        Q: Lookup<K> + ?Sized,
+        L: FnOnce(Option<Cached<V>>) -> Fut,
+        Fut: Future<Output = Loaded<V>>,
+        E: Send + Sync + 'static,
+    {
+        let (loader, mut door) = match reached {
+            Reached::Foot(loader) => (loader, None),
+            Reached::Door(loader, arrival, joined) => (loader, Some((arrival, joined))),
+            Reached::Load(load) => return Box::pin(self.load_on(key, load, &call)).await,
+            Reached::End(answer) => return answer,
+        };
         // What only tiers ask for is boxed here and below, so that the future of a climb is small
         // where there are none: it is moved into its own box whole.
         if self.view.has_tiers()
@@ -90,11 +168,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             return self.give_up(key, &call);
         }
         loop {
-            if self.is_over(&call) {
-                return self.give_up(key, &call);
-            }
-            let arrival = self.arrival(&call);
-            let seat = match self.join_for(key, arrival, &call) {
+            let (arrival, joined) = match door.take() {
+                Some(door) => door,
+                None => match self.knock(key, &call) {
+                    Ok(door) => door,
+                    Err(answer) => return answer,
+                },
+            };
+            let seat = match joined {
                 Join::Known(value) => return Answer::Value(value, Source::Memory.into()),
                 Join::Lead(seat) => seat,
                 Join::Follow(seat) => {
@@ -181,5 +262,28 @@ pub(crate) enum Below<'a, K: CacheKey, V> {
     Unanswered(Lead<'a, K, V>, Option<Stale<V>>),
 }
 
+/// How far a read has climbed.
+enum Reached<'a, K: CacheKey, V, L, Fut> {
+    Foot(L),
+    /// The door of the key's flight, and what was found there.
+    Door(L, Arrival, Join<V>),
+    Load(Underway<'a, K, V, Fut>),
+    End(Answer<V>),
+}
+
 /// The error type of loaders that cannot fail.
-enum NoError {}
+pub(crate) enum NoError {}
+
+/// What a loader with an error of its own type gave.
+pub(crate) async fn loaded_by<V, F, Fut, O, E>(load: F) -> Loaded<V>
+where
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = std::result::Result<O, E>>,
+    O: Into<V>,
+    E: Send + Sync + 'static,
+{
+    match load().await {
+        Ok(value) => Ok(Fetched::Value(value.into())),
+        Err(error) => Err(Arc::new(error) as SharedError),
+    }
+}

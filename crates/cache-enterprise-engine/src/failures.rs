@@ -72,12 +72,17 @@ impl<K: CacheKey> Failures<K> {
         self.len.store(keys.len(), Ordering::Release);
     }
 
+    /// Whether no load failed lately.
+    pub(crate) fn are_none(&self) -> bool {
+        self.len.load(Ordering::Acquire) == 0
+    }
+
     /// Forgets a key: it was loaded, set or removed.
     pub(crate) fn forget<Q>(&self, key: &Q)
     where
         Q: ?Sized + Hash + Equivalent<Scoped<K>>,
     {
-        if self.len.load(Ordering::Acquire) == 0 {
+        if self.are_none() {
             return;
         }
         let mut keys = self.keys.lock();
@@ -113,7 +118,7 @@ impl<K: CacheKey> Failures<K> {
     where
         Q: ?Sized + Hash + Equivalent<Scoped<K>>,
     {
-        if self.len.load(Ordering::Acquire) == 0 {
+        if self.are_none() {
             return None;
         }
         let keys = self.keys.lock();

@@ -201,9 +201,24 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         loaded_before(judged().unwrap_or(Merit::NORMAL), load_ms)
     }
 
-    /// What a load took that began then.
+    /// The time in microseconds, by the coarse clock where nobody tells apart loads of less than a
+    /// millisecond: the exact one costs as much as the rest of a short load's beginning.
+    pub(crate) fn begins(&self) -> u64 {
+        match self.view.core.strategy {
+            Some(_) => self.view.clock.micros(),
+            None => self.view.clock.now().saturating_mul(1_000),
+        }
+    }
+
+    /// When a load began that has turned out not to be ready at once.
+    pub(crate) fn begun_exactly(&self, begun_micros: u64) -> u64 {
+        if self.begins() == begun_micros { self.view.clock.micros() } else { begun_micros }
+    }
+
+    /// What a load took that began then. One within a tick of the coarse clock took no time.
     pub(crate) fn took(&self, begun_micros: u64) -> Took {
-        Took(self.view.clock.micros().saturating_sub(begun_micros))
+        let is_short = self.begins() <= begun_micros;
+        Took(if is_short { 0 } else { self.view.clock.micros().saturating_sub(begun_micros) })
     }
 
     /// Whether a loaded value is another one than before, where that can be told: by the etags of

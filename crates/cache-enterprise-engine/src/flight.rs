@@ -203,6 +203,21 @@ impl<V> Flight<V> {
         is_unpolled || now >= self.ends.load(Ordering::Acquire)
     }
 
+    /// Notes whom to wake when the loader can go on. A wake-up that came before this one was known
+    /// has found nobody, or the one before, and is passed on.
+    fn note_leader(&self, leader: &Waker) {
+        {
+            let mut state = self.state.lock();
+            if state.leader.as_ref().is_some_and(|held| held.will_wake(leader)) {
+                return;
+            }
+            state.leader = Some(leader.clone());
+        }
+        if self.woken.load(Ordering::Acquire) != 0 {
+            leader.wake_by_ref();
+        }
+    }
+
     fn note_due(&self) {
         self.woken.store(self.clock.now() + 1, Ordering::Release);
     }
@@ -289,7 +304,8 @@ impl<K: CacheKey, V> Flights<K, V> {
                 || mutant::breaks("nobody joins a load from before an epoch")
             {
                 let flight = Arc::clone(flight);
-                return Join::Follow(Seat { flight, hash: lock.hash, is_heir: true });
+                let hash = lock.hash;
+                return Join::Follow(Seat { flight, hash, is_heir: true, found_nothing: false });
             }
             lock.detach(key);
         }
@@ -301,7 +317,7 @@ impl<K: CacheKey, V> Flights<K, V> {
         let flight = Arc::new(Flight::new(at, heap_bytes, self.clock.clone()));
         let hash = lock.hash;
         lock.attach(owned, Arc::clone(&flight));
-        Join::Lead(Seat { flight, hash, is_heir: false })
+        Join::Lead(Seat { flight, hash, is_heir: false, found_nothing: false })
     }
 
     /// Dissolves flights whose leader is overdue. Returns how many.
@@ -345,6 +361,8 @@ pub(crate) struct Seat<V> {
     pub(crate) hash: u64,
     /// Whether it was taken in a flight that somebody else started.
     pub(crate) is_heir: bool,
+    /// Whether level 1 held nothing under the key when it was taken.
+    pub(crate) found_nothing: bool,
 }
 
 impl<V> Clone for Seat<V> {

@@ -1,15 +1,17 @@
 //! The reads a caller sees. Each asks level 1 first, at its first poll and without awaiting
 //! anything; what follows a miss is told in `read`.
 
+use std::any::TypeId;
 use std::future::Future;
 
 use cache_enterprise_core::{CacheKey, Cached, LocalStore, Lookup, Result, mutant};
 
 use crate::cache::Cache;
+use crate::climb::{NoError, loaded_by};
 use crate::context::Fetched;
-use crate::error::LoadError;
-use crate::hit_or::HitOr;
-use crate::read::{Answer, Hit, Source, Want};
+use crate::error::{LoadError, found_of};
+use crate::hit_or::{Climb, HitOr};
+use crate::read::{Answer, Call, Hit, Source, Want};
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// The value under `key` from any level, or `None` when no level holds it.
@@ -32,9 +34,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Some(hit) => Some(Ok(Some(hit))),
                 None => cache.is_missed_by_all(*key).then_some(Ok(None)),
             },
-            |(cache, key)| async move {
-                let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
-                Ok(found.map(|(value, _)| value))
+            |(cache, key), _| {
+                Climb::Going(Box::pin(async move {
+                    let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
+                    Ok(found.map(|(value, _)| value))
+                }))
             },
         )
     }
@@ -57,9 +61,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Some(hit) => Some(Ok(Some(Hit::new(hit, Source::Memory)))),
                 None => cache.is_missed_by_all(*key).then_some(Ok(None)),
             },
-            |(cache, key)| async move {
-                let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
-                Ok(found.map(|(value, via)| Hit::new(value, via)))
+            |(cache, key), _| {
+                Climb::Going(Box::pin(async move {
+                    let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
+                    Ok(found.map(|(value, via)| Hit::new(value, via)))
+                }))
             },
         )
     }
@@ -102,9 +108,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         HitOr::new(
             (self, key, load),
             |(cache, key, _)| cache.hit(*key),
-            |(cache, key, load)| async move {
+            |(cache, key, load), cx| {
                 let loader = |_| async { Ok(Fetched::Value(load().await.into())) };
-                match cache.climb(key, loader, cache.call(Want::Value)).await {
+                let give = |answer| match answer {
                     Answer::Value(value, _) => value,
                     Answer::Absent
                     | Answer::Failed(_)
@@ -114,7 +120,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     | Answer::TimedOut => {
                         unreachable!("an infallible loader gives a value: recursion is unshared")
                     }
-                }
+                };
+                let call = cache.call(Want::Value);
+                cache.climb_at_once::<_, _, _, NoError, _, _>(key, loader, call, give, cx)
             },
         )
     }
@@ -145,7 +153,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         HitOr::new(
             (self, key, load),
             |(cache, key, _)| cache.hit(*key).map(Ok),
-            |(cache, key, load)| cache.try_climb(key, load, cache.timed(cache.call(Want::Value))),
+            |(cache, key, load), cx| {
+                let call = cache.timed(cache.call(Want::Value));
+                let call = Call { error: Some(TypeId::of::<E>()), ..call };
+                let give = |answer| found_of(answer).map(|(value, _)| value);
+                let loader = |_| loaded_by(load);
+                cache.climb_at_once::<_, _, _, E, _, _>(key, loader, call, give, cx)
+            },
         )
     }
 
@@ -173,12 +187,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Some(hit) => Some(Some(hit)),
                 None => cache.is_known_absent(*key).then_some(None),
             },
-            |(cache, key, load)| async move {
+            |(cache, key, load), cx| {
                 let loader = |_| async { Ok(Fetched::from(load().await.map(Into::into))) };
-                match cache.climb(key, loader, cache.call(Want::Option)).await {
+                let give = |answer| match answer {
                     Answer::Value(value, _) => Some(value),
                     _ => None,
-                }
+                };
+                let call = cache.call(Want::Option);
+                cache.climb_at_once::<_, _, _, NoError, _, _>(key, loader, call, give, cx)
             },
         )
     }

@@ -3,15 +3,23 @@
 //! An `async fn` would say the same in fewer words. But its poll holds the climb's as well, is too
 //! large to be inlined where it is awaited, and then hands each answer over through memory: that
 //! costs half as much as the hit itself. So the two halves are parted here by hand. The hit is
-//! inlined into the caller; the climb is one box, polled by a function of its own.
+//! inlined into the caller; the climb begins in a function of its own, and what is left of it when
+//! it first has to wait is one box.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Answers `hit` of the arguments if there is such an answer, else becomes the future that `climb`
-/// makes of them. Both are functions without state, so that a hit has only the arguments to write
-/// down.
+/// What a climb came to at its first step.
+pub(crate) enum Climb<T, F> {
+    Answered(T),
+    /// The rest of it, to be polled at once.
+    Going(Pin<Box<F>>),
+}
+
+/// Answers `hit` of the arguments if there is such an answer, else does with them what `climb`
+/// does, which is also the first poll of the rest it may leave. Both are functions without state,
+/// so that a hit has only the arguments to write down.
 pub(crate) struct HitOr<A, H, C, F> {
     state: State<A, F>,
     hit: H,
@@ -30,7 +38,7 @@ impl<A, H, C, F> Unpin for HitOr<A, H, C, F> {}
 impl<A, H, C, F> HitOr<A, H, C, F>
 where
     H: Fn(&A) -> Option<F::Output>,
-    C: Fn(A) -> F,
+    C: Fn(A, &mut Context<'_>) -> Climb<F::Output, F>,
     F: Future,
 {
     #[inline(always)]
@@ -45,7 +53,10 @@ where
         if let State::Start(_) = self.state
             && let State::Start(arguments) = std::mem::replace(&mut self.state, State::Done)
         {
-            self.state = State::Climbing(Box::pin((self.climb)(arguments)));
+            match (self.climb)(arguments, cx) {
+                Climb::Answered(answer) => return Poll::Ready(answer),
+                Climb::Going(rest) => self.state = State::Climbing(rest),
+            }
         }
         let State::Climbing(climb) = &mut self.state else {
             unreachable!("a future is not polled again after its answer");
@@ -61,7 +72,7 @@ where
 impl<A, H, C, F> Future for HitOr<A, H, C, F>
 where
     H: Fn(&A) -> Option<F::Output>,
-    C: Fn(A) -> F,
+    C: Fn(A, &mut Context<'_>) -> Climb<F::Output, F>,
     F: Future,
 {
     type Output = F::Output;
@@ -86,20 +97,33 @@ mod tests {
         Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
     }
 
+    /// A climb that has nothing to answer at once.
+    fn going<A, F: Future>(
+        climb: impl Fn(A) -> F,
+    ) -> impl Fn(A, &mut Context<'_>) -> Climb<F::Output, F> {
+        move |arguments, _| Climb::Going(Box::pin(climb(arguments)))
+    }
+
     #[test]
     fn a_hit_is_ready_at_the_first_poll_and_makes_no_climb() {
-        let climb = |_| -> std::future::Ready<u8> { unreachable!("nothing was missed") };
+        let climb = going(|_| -> std::future::Ready<u8> { unreachable!("nothing was missed") });
         assert_eq!(poll(&mut HitOr::new(1, |n| Some(n + 1), climb)), Poll::Ready(2));
     }
 
     #[test]
+    fn a_climb_may_answer_at_once() {
+        let climb = |n: u8, _: &mut Context<'_>| Climb::<u8, std::future::Ready<u8>>::Answered(n);
+        assert_eq!(poll(&mut HitOr::new(4, |_| None, climb)), Poll::Ready(4));
+    }
+
+    #[test]
     fn a_miss_climbs_until_the_climb_answers() {
-        let climb = |mut polls| {
+        let climb = going(|mut polls| {
             std::future::poll_fn(move |_| {
                 polls += 1;
                 if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
             })
-        };
+        });
         let mut read = HitOr::new(0, |_| None, climb);
         assert!(poll(&mut read).is_pending());
         assert!(poll(&mut read).is_pending());
@@ -109,6 +133,6 @@ mod tests {
     #[test]
     fn nothing_is_asked_before_the_first_poll() {
         let hit = |_: &u8| -> Option<u8> { unreachable!("the read was never polled") };
-        drop(HitOr::new(7, hit, std::future::ready));
+        drop(HitOr::new(7, hit, going(std::future::ready)));
     }
 }

@@ -3,16 +3,20 @@
 //! ```text
 //! rest       a key that failed lately answers with an older value, or its error
 //! turn       another process may be loading it (tiers with leases)
-//! run        the caller's loader, watched, with what is known of the older value
-//! land       a value, none, the older one confirmed; or an older one in its place
+//! begin      the caller's loader, watched, with what is known of the older value
+//! end        a value, none, the older one confirmed; or an older one in its place
 //! ```
+//!
+//! Where nothing but the loader can be waited for, the first poll of a read begins the load, and
+//! ends it if the loader is ready at once: no future is made of the rest then.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use cache_enterprise_core::{CacheKey, Cached, Error, ErrorKind, Lookup, Millis};
 
-use crate::Held;
 use crate::cache::Cache;
 use crate::context::Fetched;
 use crate::flight::{Landing, Lead};
@@ -20,6 +24,30 @@ use crate::limiter::{Admission, Places};
 use crate::read::{Answer, Call, Loaded, Source, Stale};
 use crate::timer::{Deadline, Raced, race};
 use crate::turn::{Turn, beside};
+use crate::{Held, Sealed};
+
+/// A load whose loader was asked and not ready at once.
+pub(crate) struct Underway<'a, K: CacheKey, V, F> {
+    lead: Lead<'a, K, V>,
+    stale: Option<Arc<Stale<V>>>,
+    begun: u64,
+    loader: Pin<Box<F>>,
+}
+
+/// What the tiers are still to be told when a load has landed.
+enum Left {
+    Nothing,
+    /// The value.
+    Fill(Sealed),
+    /// That there is none.
+    Drop,
+}
+
+impl Left {
+    fn after<V>((answer, sealed): (Answer<V>, Option<Sealed>)) -> (Answer<V>, Self) {
+        (answer, sealed.map_or(Self::Nothing, Self::Fill))
+    }
+}
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Runs the loader and lands what it gave: unless the key rests after a failure, and when it
@@ -38,13 +66,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Fut: Future<Output = Loaded<V>>,
     {
         let stale = self.older(key, below);
-        let lead = match self.rest(key, lead, stale.as_ref(), call) {
+        let lead = match self.ready(key, lead, stale.as_ref(), call) {
             Ok(lead) => lead,
             Err(answer) => return answer,
         };
-        if let Some(stale) = &stale {
-            lead.offer(stale);
-        }
         if !self.asks_for_turn(call) {
             return self.load_in_turn(key, lead, stale, None, loader, call).await;
         }
@@ -56,6 +81,72 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             Raced::Done(Turn::Answered(answer)) => answer,
             Raced::TimedOut => self.give_up_lead(key, call),
         }
+    }
+
+    /// Whether the loader is to be asked: the lead goes on, and what may answer meanwhile is
+    /// offered. Otherwise the flight has landed.
+    fn ready<'a, Q: Lookup<K> + ?Sized>(
+        &self,
+        key: &Q,
+        lead: Lead<'a, K, V>,
+        stale: Option<&Arc<Stale<V>>>,
+        call: &Call,
+    ) -> Result<Lead<'a, K, V>, Answer<V>> {
+        let lead = self.rest(key, lead, stale, call)?;
+        if let Some(stale) = stale {
+            lead.offer(stale);
+        }
+        Ok(lead)
+    }
+
+    /// Begins a load that waits for nobody else, in a cache without tiers and limits. One whose
+    /// loader is ready at once ends here; another is given back under way.
+    pub(crate) fn load_at_once<'a, Q, L, Fut>(
+        &'a self,
+        key: &Q,
+        lead: Lead<'a, K, V>,
+        loader: L,
+        call: &Call,
+        cx: &Context<'_>,
+    ) -> Result<Answer<V>, Underway<'a, K, V, Fut>>
+    where
+        Q: Lookup<K> + ?Sized,
+        L: FnOnce(Option<Cached<V>>) -> Fut,
+        Fut: Future<Output = Loaded<V>>,
+    {
+        let stale = if lead.found_nothing() { None } else { self.older(key, None) };
+        let mut lead = match self.ready(key, lead, stale.as_ref(), call) {
+            Ok(lead) => lead,
+            Err(answer) => return Ok(answer),
+        };
+        let begun = self.begins();
+        let mut loader = Box::pin(self.begin(key, stale.as_deref(), loader));
+        match lead.poll(loader.as_mut(), cx) {
+            Poll::Ready(loaded) => {
+                let raced = Raced::Done(loaded);
+                Ok(self.end(key, lead, raced, begun, stale.as_deref(), call).0)
+            }
+            Poll::Pending => {
+                Err(Underway { lead, stale, begun: self.begun_exactly(begun), loader })
+            }
+        }
+    }
+
+    /// Goes on with a load that was not ready at once.
+    pub(crate) async fn load_on<Q, Fut>(
+        &self,
+        key: &Q,
+        load: Underway<'_, K, V, Fut>,
+        call: &Call,
+    ) -> Answer<V>
+    where
+        Q: Lookup<K> + ?Sized,
+        Fut: Future<Output = Loaded<V>>,
+    {
+        let Underway { mut lead, stale, begun, loader } = load;
+        let work = race(lead.run_on(loader), self.alarm(self.load_until(call)));
+        let raced = work.await;
+        self.end(key, lead, raced, begun, stale.as_deref(), call).0
     }
 
     async fn load_in_turn<Q, L, Fut>(
@@ -82,45 +173,69 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             };
             places = taken;
         }
-        self.view.core.counts.loads.add(1);
         let begun = self.view.clock.micros();
-        let known = stale.filter(|stale| self.stands(key, stale));
-        let known = known.map(|stale| stale.value.clone());
-        let work = lead.run(places.run(loader(known)));
+        let work = lead.run(places.run(self.begin(key, stale, loader)));
         let work = beside(work, held.as_ref().map(|held| self.keep_turn(held)));
-        let (answer, sealed) = match race(work, self.alarm(self.load_until(call))).await {
-            Raced::Done(Ok(Fetched::Value(value))) => {
-                let older = stale.map(|stale| &stale.value);
-                self.land(key, lead, value, begun, older, call)
+        let raced = race(work, self.alarm(self.load_until(call))).await;
+        let at = lead.started();
+        let (answer, left) = self.end(key, lead, raced, begun, stale, call);
+        match left {
+            Left::Nothing => {}
+            Left::Fill(sealed) => {
+                // The value is in hand, and the tiers are told by a task of their own.
+                let fill = self.fill_below(sealed, call.access, held);
+                let _ = Box::pin(self.in_time(call, fill)).await;
             }
-            Raced::Done(Ok(Fetched::NotModified)) => match stale {
-                Some(stale) => self.land_renewed(key, lead, stale, begun, call),
-                None => {
-                    return self.fail_load(key, lead, None, Landing::Broken(not_extended()), call);
-                }
-            },
-            Raced::Done(Ok(Fetched::Absent)) => {
-                let at = lead.started();
-                self.land_absent(lead, call);
+            Left::Drop => {
                 if let Some(hold) = stale.and_then(|stale| stale.hold.as_ref()) {
                     // The value is gone where it came from, and so it goes here.
                     Box::pin(self.drop_below(hold, at)).await;
                 }
-                return Answer::Absent;
             }
-            Raced::Done(Err(error)) => {
-                return self.fail_load(key, lead, stale, Landing::Failed(error), call);
-            }
-            Raced::TimedOut => {
-                return self.fail_load(key, lead, stale, Landing::TimedOut(self.limit(call)), call);
-            }
-        };
-        if let Some(sealed) = sealed {
-            // The value is in hand, and the tiers are told by a task of their own.
-            let fill = self.fill_below(sealed, call.access, held);
-            let _ = Box::pin(self.in_time(call, fill)).await;
         }
         answer
+    }
+
+    /// Asks the loader, with what is known of the older value.
+    fn begin<Q, L, Fut>(&self, key: &Q, stale: Option<&Stale<V>>, loader: L) -> Fut
+    where
+        Q: Lookup<K> + ?Sized,
+        L: FnOnce(Option<Cached<V>>) -> Fut,
+    {
+        self.view.core.counts.loads.add(1);
+        let known = stale.filter(|stale| self.stands(key, stale));
+        loader(known.map(|stale| stale.value.clone()))
+    }
+
+    /// Lands what a load came to, and says what the tiers are still to be told.
+    fn end<Q: Lookup<K> + ?Sized>(
+        &self,
+        key: &Q,
+        lead: Lead<'_, K, V>,
+        raced: Raced<Loaded<V>>,
+        begun: u64,
+        stale: Option<&Stale<V>>,
+        call: &Call,
+    ) -> (Answer<V>, Left) {
+        let (failure, stale) = match (raced, stale) {
+            (Raced::Done(Ok(Fetched::Value(value))), _) => {
+                let older = stale.map(|stale| &stale.value);
+                return Left::after(self.land(key, lead, value, begun, older, call));
+            }
+            (Raced::Done(Ok(Fetched::NotModified)), Some(stale)) => {
+                return Left::after(self.land_renewed(key, lead, stale, begun, call));
+            }
+            (Raced::Done(Ok(Fetched::Absent)), _) => {
+                self.land_absent(lead, call);
+                return (Answer::Absent, Left::Drop);
+            }
+            (Raced::Done(Ok(Fetched::NotModified)), None) => {
+                (Landing::Broken(not_extended()), None)
+            }
+            (Raced::Done(Err(error)), stale) => (Landing::Failed(error), stale),
+            (Raced::TimedOut, stale) => (Landing::TimedOut(self.limit(call)), stale),
+        };
+        (self.fail_load(key, lead, stale, failure, call), Left::Nothing)
     }
 
     /// Ends a flight whose load failed: with an older value where that is allowed.

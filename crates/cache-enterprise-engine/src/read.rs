@@ -331,12 +331,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         call: &Call,
     ) -> Join<V> {
         // What is of no use is dropped when no lock is held.
-        let mut useless = None;
+        let (mut useless, mut found_nothing) = (None, false);
         let known = || {
             if !call.access.reads(CacheLevel::L1) {
                 return None;
             }
-            let entry = self.store.get(&self.scoped(key))?;
+            let Some(entry) = self.store.get(&self.scoped(key)) else {
+                found_nothing = true;
+                return None;
+            };
             let now = self.view.clock.now();
             if !self.is_usable(key, &entry, now) || !call.takes(entry.created()) {
                 useless = Some(entry);
@@ -347,11 +350,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             Some(Cached::new(entry, now))
         };
         let make = || Scoped { tenant: self.tenant_id, key: key.to_key() };
-        let joined = self.view.core.flights.join(&self.scoped(key), known, make, arrival);
+        let mut joined = self.view.core.flights.join(&self.scoped(key), known, make, arrival);
         drop(useless);
-        if matches!(joined, Join::Lead(_)) && self.view.core.names.is_some() {
-            // Before anything is read: a notice finds the load, or came before it.
-            self.note_name(&key.to_key());
+        if let Join::Lead(seat) = &mut joined {
+            seat.found_nothing = found_nothing;
+            if self.view.core.names.is_some() {
+                // Before anything is read: a notice finds the load, or came before it.
+                self.note_name(&key.to_key());
+            }
         }
         joined
     }

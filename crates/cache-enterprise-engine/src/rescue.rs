@@ -102,7 +102,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         stale: Option<&Arc<Stale<V>>>,
         call: &Call,
     ) -> Result<Lead<'a, K, V>, Answer<V>> {
-        if call.access.is_refresh() {
+        if call.access.is_refresh() || self.view.core.failures.are_none() {
             return Ok(lead);
         }
         if self.is_resting(key)

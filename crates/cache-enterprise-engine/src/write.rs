@@ -267,7 +267,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
         let entry = Arc::new(self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len));
         // An epoch raised since the flight started makes the entry a miss from the first read.
-        self.recheck(key, &entry);
+        self.is_valid(key, &entry);
         let cached = Cached::new(Arc::clone(&entry), now);
         let landing = Landing::Value(cached.clone(), Source::Loader);
         let stored = if call.access.writes(CacheLevel::L1) {

@@ -38,6 +38,11 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
         self.seat.flight.checked
     }
 
+    /// Whether level 1 held nothing under the key when the flight started.
+    pub(crate) fn found_nothing(&self) -> bool {
+        self.seat.found_nothing
+    }
+
     /// Bytes the key holds on the heap.
     pub(crate) fn key_heap_bytes(&self) -> usize {
         self.seat.flight.key_heap_bytes
@@ -60,7 +65,10 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
             }
             released.map(store)
         };
-        self.seat.flight.finish(Phase::Landed(landing));
+        // Out of the table nobody finds it any more: alone, it has nobody to tell.
+        if Arc::strong_count(&self.seat.flight) > 1 {
+            self.seat.flight.finish(Phase::Landed(landing));
+        }
         stored
     }
 
@@ -84,8 +92,49 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
 impl<'a, K: CacheKey, V: Send + Sync + 'static> Lead<'a, K, V> {
     /// Runs the loader in this task, watched: its wake-ups are noted, its recursion is seen.
     pub(crate) fn run<F: Future>(&mut self, loader: F) -> Run<'_, 'a, K, V, F> {
-        let waker = Waker::from(Arc::clone(&self.seat.flight));
-        Run { lead: self, waker, loader }
+        let waker = self.waker();
+        Run { lead: self, waker, was_polled: false, loader }
+    }
+
+    /// As [`run`](Self::run), for a loader that [`poll`](Self::poll) has just found pending: it is
+    /// polled again when it was woken.
+    pub(crate) fn run_on<F: Future>(&mut self, loader: F) -> Run<'_, 'a, K, V, F> {
+        let waker = self.waker();
+        Run { lead: self, waker, was_polled: true, loader }
+    }
+
+    /// Polls the loader once, watched.
+    pub(crate) fn poll<F>(&mut self, loader: Pin<&mut F>, cx: &Context<'_>) -> Poll<F::Output>
+    where
+        F: Future + ?Sized,
+    {
+        let waker = self.waker();
+        self.poll_as(&waker, loader, cx)
+    }
+
+    fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.seat.flight))
+    }
+
+    /// Whoever wakes the loader meanwhile finds no leader, and the flight passes that on: a loader
+    /// that is ready at once has no leader noted for it.
+    fn poll_as<F: Future + ?Sized>(
+        &mut self,
+        waker: &Waker,
+        loader: Pin<&mut F>,
+        cx: &Context<'_>,
+    ) -> Poll<F::Output> {
+        let flight = &self.seat.flight;
+        flight.woken.store(0, Ordering::Release);
+        self.is_polling = true;
+        let inside = recursion::enter(flight.id);
+        let polled = loader.poll(&mut Context::from_waker(waker));
+        drop(inside);
+        self.is_polling = false;
+        if polled.is_pending() {
+            flight.note_leader(cx.waker());
+        }
+        polled
     }
 }
 
@@ -97,6 +146,8 @@ pin_project! {
     {
         lead: &'l mut Lead<'a, K, V>,
         waker: Waker,
+        // Whether its first poll has happened elsewhere.
+        was_polled: bool,
         #[pin]
         loader: F,
     }
@@ -107,20 +158,10 @@ impl<K: CacheKey, V: Send + Sync + 'static, F: Future> Future for Run<'_, '_, K,
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let lead = &mut **this.lead;
-        let flight = &lead.seat.flight;
-        flight.woken.store(0, Ordering::Release);
-        {
-            let mut state = flight.state.lock();
-            if !state.leader.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
-                state.leader = Some(cx.waker().clone());
-            }
+        if std::mem::take(this.was_polled) {
+            return Poll::Pending;
         }
-        lead.is_polling = true;
-        let _inside = recursion::enter(flight.id);
-        let polled = this.loader.poll(&mut Context::from_waker(this.waker));
-        lead.is_polling = false;
-        polled
+        this.lead.poll_as(this.waker, this.loader, cx)
     }
 }
 
