@@ -175,6 +175,7 @@ const ENDED_BIT: u64 = 1 << 7;
 impl<V> Entry<V> {
     /// An entry that was last checked at `checked` (see
     /// [`TenantEpochs::changes`](crate::coherence::TenantEpochs::changes)).
+    #[inline]
     pub fn new(value: V, version: Sequence, checked: u64, dates: Dates) -> Self {
         let (birth, keep_for) = kept(dates);
         let birth = birth | u64::from(Priority::Normal as u8) << PRIORITY_SHIFT;
@@ -192,6 +193,7 @@ impl<V> Entry<V> {
 
     /// Sets the weight; see [`weight`](Self::weight).
     #[must_use]
+    #[inline]
     pub fn with_weight(mut self, weight: usize) -> Self {
         self.weight = u32::try_from(weight).unwrap_or(u32::MAX);
         self
@@ -199,6 +201,7 @@ impl<V> Entry<V> {
 
     /// Sets the priority. Default: [`Priority::Normal`].
     #[must_use]
+    #[inline]
     pub fn with_priority(mut self, priority: Priority) -> Self {
         let birth = self.birth.get_mut();
         *birth &= !(0b11 << PRIORITY_SHIFT);
@@ -209,7 +212,13 @@ impl<V> Entry<V> {
     /// Sets tags, idle expiry, early refresh and etag; an empty detail costs nothing. Called at
     /// most once.
     #[must_use]
-    pub fn with_detail(mut self, detail: Detail) -> Self {
+    #[inline]
+    pub fn with_detail(self, detail: Detail) -> Self {
+        let has_nothing = detail.is_plain() && matches!(detail.tags, TagCells::None);
+        if has_nothing { self } else { self.carry(detail) }
+    }
+
+    fn carry(mut self, detail: Detail) -> Self {
         let idle = u64::from(detail.idle_ms.is_some()) * MORE_BIT;
         let fresh_until = self.fresh_until();
         let look = detail.early.map_or(fresh_until, |early| early.first().min(fresh_until));

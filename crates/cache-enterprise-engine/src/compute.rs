@@ -320,17 +320,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let plan = Plan { data_type, ..plan };
         let sealed = self.seal(key, &value, &plan, 0);
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
-        let entry = Arc::new(self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len));
+        let entry = self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len);
         let cached = Cached::new(Arc::clone(&entry), now);
         let mut leaving = Leaving::<K, V>::default();
         let is_blind = mutant::breaks("a computation that was overtaken is asked again");
-        let landed = lead.land(Landing::Value(cached.clone(), Source::Loader), |owned| {
-            self.forget_absence(&self.scoped(&owned.key));
-            self.note_name(&owned.key);
-            let fence = self.fence_below(&owned.key, at);
-            self.put_level1(owned, Arc::clone(&entry), merit, true, &mut leaving);
-            fence
-        });
+        let landed = lead.land(
+            || Landing::Value(cached.clone(), Source::Loader),
+            |owned| {
+                self.forget_absence(&self.scoped(&owned.key));
+                self.note_name(&owned.key);
+                let fence = self.fence_below(&owned.key, at);
+                self.put_level1(owned, Arc::clone(&entry), merit, true, &mut leaving);
+                fence
+            },
+        );
         drop(leaving);
         let fence = match landed {
             Some(fence) => fence,
@@ -348,13 +351,16 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let number = self.number_below().await;
         let at = self.numbered(&number);
         let mut leaving = Leaving::<K, V>::default();
-        let landed = lead.land(Landing::Missing, |owned| {
-            let scoped = self.scoped(&owned.key);
-            self.store.remove(&scoped, RemovalCause::Removed, &mut leaving);
-            self.note_removed(&scoped);
-            self.forget_absence(&scoped);
-            self.fence_below(&owned.key, at)
-        });
+        let landed = lead.land(
+            || Landing::Missing,
+            |owned| {
+                let scoped = self.scoped(&owned.key);
+                self.store.remove(&scoped, RemovalCause::Removed, &mut leaving);
+                self.note_removed(&scoped);
+                self.forget_absence(&scoped);
+                self.fence_below(&owned.key, at)
+            },
+        );
         drop(leaving);
         let Some(fence) = landed else { return false };
         // As for a value.

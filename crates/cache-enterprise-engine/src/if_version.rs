@@ -120,7 +120,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let checked = epochs.changes();
         let at = epochs.sequence().take();
         let plan = self.plan(at, checked, now, tags, &options);
-        let entry = Arc::new(self.make_entry(scoped.key.heap_bytes(), value, &plan, None));
+        let entry = self.make_entry(scoped.key.heap_bytes(), value, &plan, None);
         lock.detach(&borrowed);
         self.forget_absence(&borrowed);
         self.note_name(&scoped.key);

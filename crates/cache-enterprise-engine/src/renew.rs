@@ -77,18 +77,21 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let plan = Plan { early, etag, data_type: said.data_type, ..plan };
         let sealed = self.seal_renewed(key, stale, &plan, load_ms);
         let mut leaving = Leaving::<K, V>::default();
-        let renewed = lead.land(landing, |key| {
-            self.forget_absence(&key);
-            // Out and in again: the store schedules its end anew.
-            self.store.remove(&key, RemovalCause::Replaced, &mut leaving);
-            entry.renew(plan.version, plan.l1_dates(), plan.early);
-            entry.set_checked(plan.checked);
-            if call.access.writes(CacheLevel::L1) {
-                self.note_name(&key.key);
-                self.put_level1(key, Arc::clone(entry), merit, false, &mut leaving);
-            }
-            self.note_renewal();
-        });
+        let renewed = lead.land(
+            || landing,
+            |key| {
+                self.forget_absence(&key);
+                // Out and in again: the store schedules its end anew.
+                self.store.remove(&key, RemovalCause::Replaced, &mut leaving);
+                entry.renew(plan.version, plan.l1_dates(), plan.early);
+                entry.set_checked(plan.checked);
+                if call.access.writes(CacheLevel::L1) {
+                    self.note_name(&key.key);
+                    self.put_level1(key, Arc::clone(entry), merit, false, &mut leaving);
+                }
+                self.note_renewal();
+            },
+        );
         drop(leaving);
         (answer, sealed.filter(|_| renewed.is_some()))
     }

@@ -1,6 +1,6 @@
 //! How a loaded value is kept: what its call wants, and what its loader told.
 
-use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use cache_enterprise_core::{CacheKey, Tag};
@@ -12,7 +12,7 @@ use crate::read::Call;
 
 /// How a loaded value is kept: as the call wants, overridden by what the loader told.
 pub(crate) struct Settled<'a> {
-    pub(crate) options: Cow<'a, Options>,
+    pub(crate) options: Chosen<'a>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) etag: Option<Box<str>>,
     /// Whether it is kept at all.
@@ -21,11 +21,41 @@ pub(crate) struct Settled<'a> {
     pub(crate) said: Said,
 }
 
+/// The options of a call, or a copy in which its loader changed some: boxed, since few have one and
+/// all are moved.
+pub(crate) enum Chosen<'a> {
+    Given(&'a Options),
+    Changed(Box<Options>),
+}
+
+impl Chosen<'_> {
+    pub(crate) fn to_mut(&mut self) -> &mut Options {
+        if let Self::Given(options) = self {
+            *self = Self::Changed(Box::new(**options));
+        }
+        match self {
+            Self::Changed(options) => options,
+            Self::Given(_) => unreachable!("it was changed above"),
+        }
+    }
+}
+
+impl Deref for Chosen<'_> {
+    type Target = Options;
+
+    fn deref(&self) -> &Options {
+        match self {
+            Self::Given(options) => options,
+            Self::Changed(options) => options,
+        }
+    }
+}
+
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// What holds for a value that was just loaded.
     pub(crate) fn settled<'a>(&'a self, call: &'a Call) -> Settled<'a> {
         let told = call.owned.as_ref().map(|owned| owned.told.lock().clone()).unwrap_or_default();
-        let mut options = Cow::Borrowed(self.options(call));
+        let mut options = Chosen::Given(self.options(call));
         if let Some(ttl) = told.ttl {
             options.to_mut().ttl = Some(Life::For(ttl));
         }

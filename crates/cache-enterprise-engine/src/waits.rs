@@ -5,6 +5,7 @@
 //! be served: the call that would close the circle is a recursion. Only calls made inside a loader
 //! come here; their number is the number of nested loads at this moment.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,13 +14,27 @@ use cache_enterprise_core::mutant;
 /// Number of a flight in this process.
 pub(crate) type FlightId = u64;
 
-static NEXT: AtomicU64 = AtomicU64::new(1);
+/// Numbers that a thread takes at once, so that flights do not all meet at one counter.
+const BLOCK: FlightId = 1_024;
+
+/// The first number of the block that the next thread takes.
+static NEXT: AtomicU64 = AtomicU64::new(BLOCK);
+
+thread_local! {
+    /// The number of this thread's next flight; none is left at a multiple of a block.
+    static NUMBER: Cell<FlightId> = const { Cell::new(0) };
+}
 
 /// Which flight waits for which, each as often as it does.
 static EDGES: Mutex<Vec<(FlightId, FlightId)>> = Mutex::new(Vec::new());
 
 pub(crate) fn new_id() -> FlightId {
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    let number = match NUMBER.get() {
+        used_up if used_up.is_multiple_of(BLOCK) => NEXT.fetch_add(BLOCK, Ordering::Relaxed) + 1,
+        number => number,
+    };
+    NUMBER.set(number + 1);
+    number
 }
 
 /// A wait that is noted; dropped when it is over.

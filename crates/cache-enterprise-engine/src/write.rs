@@ -195,7 +195,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let plan = self.plan(at, checked, self.view.clock.now(), tags, how.options);
         let plan = Plan { data_type, ..plan };
         let encoded_len = encoded(&value, &plan);
-        let entry = Arc::new(self.make_entry(key.heap_bytes(), value, &plan, encoded_len));
+        let entry = self.make_entry(key.heap_bytes(), value, &plan, encoded_len);
         let mut leaving = Leaving::<K, V>::default();
         let scoped = Scoped { tenant: self.tenant_id, key };
         let outcome = {
@@ -250,7 +250,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             Some(Advice { is_kept: false, .. }) => {
                 self.view.core.counts.declined.add(1);
                 let cached = self.unstored(value);
-                self.pass_landed(lead, Landing::Value(cached.clone(), Source::Loader));
+                self.pass_landed(lead, || Landing::Value(cached.clone(), Source::Loader));
                 return (Answer::Value(cached, Source::Loader.into()), None);
             }
             Some(Advice { ttl: Some(ttl), .. }) => options.to_mut().ttl = Some(Life::For(ttl)),
@@ -265,11 +265,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let plan = Plan { early, etag, data_type: said.data_type, ..plan };
         let sealed = self.seal(key, &value, &plan, load_ms);
         let encoded_len = sealed.as_ref().map(|sealed| sealed.plain_len());
-        let entry = Arc::new(self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len));
+        let entry = self.make_entry(lead.key_heap_bytes(), value, &plan, encoded_len);
         // An epoch raised since the flight started makes the entry a miss from the first read.
         self.is_valid(key, &entry);
         let cached = Cached::new(Arc::clone(&entry), now);
-        let landing = Landing::Value(cached.clone(), Source::Loader);
+        let landing = || Landing::Value(cached.clone(), Source::Loader);
         let stored = if call.access.writes(CacheLevel::L1) {
             self.store_landed(lead, entry, merit, landing)
         } else {
@@ -284,7 +284,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         lead: Lead<'_, K, V>,
         entry: Arc<Entry<V>>,
         merit: Merit,
-        landing: Landing<V>,
+        landing: impl FnOnce() -> Landing<V>,
     ) -> bool {
         let mut leaving = Leaving::<K, V>::default();
         let stored = lead.land(landing, |key| {
@@ -297,7 +297,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// As [`store_landed`](Self::store_landed), for a value that level 1 does not get: what it
     /// holds is older now, and goes.
-    fn pass_landed(&self, lead: Lead<'_, K, V>, landing: Landing<V>) -> bool {
+    fn pass_landed(&self, lead: Lead<'_, K, V>, landing: impl FnOnce() -> Landing<V>) -> bool {
         let mut leaving = Leaving::<K, V>::default();
         let passed = lead.land(landing, |key| {
             self.forget_absence(&key);
@@ -322,19 +322,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let absences = self.view.holding.absences_or_new();
         let mut leaving = Leaving::<K, ()>::default();
         let mut gone = Leaving::<K, V>::default();
-        lead.land(Landing::Absent, |key| {
-            let unit = self.view.core.holdings.unit();
-            let tags = self.labelled(&key.key, Vec::new());
-            let tags = self.view.tenant.epochs.tag_cells(tags);
-            let detail = Detail { tags, ..Detail::default() };
-            let weight = unit.weight::<K>(key.key.heap_bytes(), 0, &detail);
-            let entry = Entry::new((), version, checked, dates).with_weight(weight);
-            let entry = entry.with_detail(detail);
-            // An older value is no fallback for what is known to be gone.
-            self.store.remove(&key, RemovalCause::Replaced, &mut gone);
-            self.view.core.failures.forget(&key);
-            absences.insert(key, Arc::new(entry), &mut leaving)
-        });
+        lead.land(
+            || Landing::Absent,
+            |key| {
+                let unit = self.view.core.holdings.unit();
+                let tags = self.labelled(&key.key, Vec::new());
+                let tags = self.view.tenant.epochs.tag_cells(tags);
+                let detail = Detail { tags, ..Detail::default() };
+                let weight = unit.weight::<K>(key.key.heap_bytes(), 0, &detail);
+                let entry = Entry::new((), version, checked, dates).with_weight(weight);
+                let entry = entry.with_detail(detail);
+                // An older value is no fallback for what is known to be gone.
+                self.store.remove(&key, RemovalCause::Replaced, &mut gone);
+                self.view.core.failures.forget(&key);
+                absences.insert(key, Arc::new(entry), &mut leaving)
+            },
+        );
         drop(gone);
     }
 
@@ -402,7 +405,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         value: V,
         plan: &Plan,
         encoded_len: Option<usize>,
-    ) -> Entry<V> {
+    ) -> Arc<Entry<V>> {
         let bytes = match (self.view.core.weigh, encoded_len) {
             (Some(weigh), _) => weigh(&value),
             (None, encoded_len) => value_bytes(&value).max(encoded_len.unwrap_or(0)),
@@ -419,10 +422,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             None => key_heap_bytes,
         };
         let weight = self.view.core.holdings.unit().weight::<K>(key_heap_bytes, bytes, &detail);
-        Entry::new(value, plan.version, plan.checked, plan.l1_dates())
+        let entry = Entry::new(value, plan.version, plan.checked, plan.l1_dates())
             .with_weight(weight)
             .with_priority(plan.priority)
-            .with_detail(detail)
+            .with_detail(detail);
+        Arc::new(entry)
     }
 
     /// A handle on a value that no level stores.

@@ -48,11 +48,11 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
         self.seat.flight.key_heap_bytes
     }
 
-    /// Ends the flight. `store` runs under the key's lock with the flight's key, and only if
-    /// the flight is still attached.
+    /// Ends the flight with `landing`, which is made for those who wait for it. `store` runs under
+    /// the key's lock with the flight's key, and only if the flight is still attached.
     pub(crate) fn land<R>(
         mut self,
-        landing: Landing<V>,
+        landing: impl FnOnce() -> Landing<V>,
         store: impl FnOnce(Scoped<K>) -> R,
     ) -> Option<R> {
         self.has_landed = true;
@@ -67,7 +67,7 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
         };
         // Out of the table nobody finds it any more: alone, it has nobody to tell.
         if Arc::strong_count(&self.seat.flight) > 1 {
-            self.seat.flight.finish(Phase::Landed(landing));
+            self.seat.flight.finish(Phase::Landed(landing()));
         }
         stored
     }
@@ -85,7 +85,7 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
 
     /// Ends the flight and stores nothing.
     pub(crate) fn land_empty(self, landing: Landing<V>) {
-        self.land(landing, drop);
+        self.land(|| landing, drop);
     }
 }
 

@@ -311,7 +311,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             lead.land_empty(landing);
             return (cached, None);
         }
-        let is_stored = self.store_landed(lead, entry, merit, landing);
+        let is_stored = self.store_landed(lead, entry, merit, || landing);
         let job = Job::new(pass, Forms::One(bytes), version, expires);
         // A call that passes levels by moves nothing among the tiers.
         let climbs = is_stored && index > 0 && call.access == Access::PLAIN;
@@ -348,7 +348,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             idle: options.idle,
             data_type: None,
         };
-        let entry = Arc::new(self.make_entry(key_heap_bytes, value, &plan, Some(plain_len)));
+        let entry = self.make_entry(key_heap_bytes, value, &plan, Some(plain_len));
         // It was made long ago, and is read now: idle time counts from here.
         entry.touch(now);
         (Cached::new(Arc::clone(&entry), now), entry)

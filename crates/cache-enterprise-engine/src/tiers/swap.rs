@@ -97,8 +97,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let tags = self.labelled(&key, Vec::new());
         let plan = self.plan(at, checked, now, tags, &options);
         let sealed = stack.pipeline.seal(&stored, &value, &plan, 0, &format_of(&self.view.core))?;
-        let entry =
-            Arc::new(self.make_entry(key.heap_bytes(), value, &plan, Some(sealed.plain_len)));
+        let entry = self.make_entry(key.heap_bytes(), value, &plan, Some(sealed.plain_len));
         let pass = stack.gates.enter(&stored);
         let expires = plan.dates.expires;
         let job = Arc::new(Job::new(pass, sealed.forms, at, expires));

@@ -15,6 +15,7 @@ mod conditional_set_replaces_what_was_read;
 mod copy_explains_why_it_is_refused;
 mod events_tell_of_lost_loaders;
 mod failed_loads_are_not_repeated_in_haste;
+mod first_poll_of_a_miss_goes_as_far_as_it_can;
 mod followers_of_a_lost_leader_are_served;
 mod hit_is_ready_at_the_first_poll;
 mod invalidation_beats_the_load_it_overtakes;
