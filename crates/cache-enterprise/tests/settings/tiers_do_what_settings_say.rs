@@ -67,7 +67,11 @@ async fn adaptive_compression_packs_what_shrinks_and_reads_what_others_wrote() {
 #[tokio::test]
 async fn dictionaries_are_learned_where_settings_say_so_and_read_everywhere() {
     let text = |key: u64| {
-        format!("{{\"id\":{},\"name\":\"Ada\",\"roles\":[\"admin\",\"guest\"]}}", key * 7_919)
+        let roles = "[\"admin\",\"guest\",\"operator\"]";
+        format!(
+            "{{\"id\":{},\"name\":\"Ada\",\"roles\":{roles},\"team\":\"engines\"}}",
+            key * 7_919
+        )
     };
     for is_on in [false, true] {
         let world = World::new();
