@@ -169,6 +169,10 @@ impl Run {
             let is_hung = leaves.is_none() && world.is_alive(id);
             return is_hung.then(|| format!("{id} did not answer {request:?}"));
         };
+        // Who is stopped answers nobody: what was given meanwhile is heard of when it goes on.
+        while world.network.is_paused(number) {
+            sleep(TICK).await;
+        }
         if !world.is_alive(id) {
             return None;
         }
