@@ -44,17 +44,6 @@ impl Wake for Bell {
     }
 }
 
-/// How a round of polls ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Round {
-    /// The work is done.
-    Done,
-    /// There is nothing to do until somebody rings.
-    Rest,
-    /// There is something to do once the tasks that are ready have run.
-    AfterOthers,
-}
-
 /// What the task of several futures polls them with.
 #[derive(Debug)]
 pub(crate) struct Rounds {
@@ -68,11 +57,11 @@ impl Rounds {
         Self { waker: Waker::from(Arc::clone(&bell)), bell }
     }
 
-    /// Makes rounds until one is rested after or none may follow.
+    /// Makes rounds until one ends the work, or is rested after, or none may follow.
     pub(crate) fn poll(
         &self,
         context: &Context<'_>,
-        mut round: impl FnMut(&mut Context<'_>) -> Round,
+        mut round: impl FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> Poll<()> {
         match &mut *self.bell.task.lock() {
             Some(task) => task.clone_from(context.waker()),
@@ -81,10 +70,8 @@ impl Rounds {
         let state = &self.bell.state;
         for _ in 0..ROUNDS {
             state.swap(POLLED, Ordering::AcqRel);
-            match round(&mut Context::from_waker(&self.waker)) {
-                Round::Done => return Poll::Ready(()),
-                Round::AfterOthers => break,
-                Round::Rest => {}
+            if round(&mut Context::from_waker(&self.waker)).is_ready() {
+                return Poll::Ready(());
             }
             let (kept, read) = (Ordering::AcqRel, Ordering::Acquire);
             if state.compare_exchange(POLLED, RESTING, kept, read).is_ok() {
@@ -126,7 +113,7 @@ mod tests {
         }
 
         /// Polls once; `round` is told its number, counted from one.
-        fn poll(&mut self, mut round: impl FnMut(u32, &Waker) -> Round) -> Poll<()> {
+        fn poll(&mut self, mut round: impl FnMut(u32, &Waker) -> Poll<()>) -> Poll<()> {
             let waker = Waker::from(Arc::clone(&self.scheduler));
             let made = &mut self.made;
             self.rounds.poll(&Context::from_waker(&waker), |context| {
@@ -147,7 +134,7 @@ mod tests {
             if made < 3 {
                 bell.wake_by_ref();
             }
-            Round::Rest
+            Poll::Pending
         });
         assert_eq!((polled, story.made, story.asked()), (Poll::Pending, 3, 0));
     }
@@ -160,7 +147,7 @@ mod tests {
             story
                 .poll(|_, bell| {
                     kept = Some(bell.clone());
-                    Round::Rest
+                    Poll::Pending
                 })
                 .is_pending()
         );
@@ -168,7 +155,7 @@ mod tests {
         kept.wake_by_ref();
         kept.wake_by_ref();
         assert_eq!(story.asked(), 1);
-        assert!(story.poll(|_, _| Round::Rest).is_pending());
+        assert!(story.poll(|_, _| Poll::Pending).is_pending());
         kept.wake();
         assert_eq!((story.made, story.asked()), (2, 2));
     }
@@ -178,23 +165,18 @@ mod tests {
         let mut story = Story::new();
         let polled = story.poll(|_, bell| {
             bell.wake_by_ref();
-            Round::Rest
+            Poll::Pending
         });
         assert_eq!((polled, story.made, story.asked()), (Poll::Pending, ROUNDS, 1));
     }
 
     #[test]
-    fn work_for_later_comes_back_by_the_scheduler_and_finished_work_does_not() {
+    fn finished_work_makes_no_other_round() {
         let mut story = Story::new();
-        let mut kept = None;
         let polled = story.poll(|_, bell| {
-            kept = Some(bell.clone());
-            Round::AfterOthers
+            bell.wake_by_ref();
+            Poll::Ready(())
         });
-        assert_eq!((polled, story.made, story.asked()), (Poll::Pending, 1, 1));
-        kept.expect("the round was made").wake();
-        assert_eq!(story.asked(), 1, "it comes back anyway");
-        assert!(story.poll(|_, _| Round::Done).is_ready());
-        assert_eq!((story.made, story.asked()), (2, 1));
+        assert_eq!((polled, story.made, story.asked()), (Poll::Ready(()), 1, 0));
     }
 }

@@ -21,11 +21,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use twox_hash::XxHash3_64;
 
 use super::batches::Batches;
-use super::bell::{Round, Rounds};
+use super::bell::Rounds;
 use super::door::{Delays, Door, Driver, Opened};
 use super::policy::Policy;
 use super::pulse::{Ended, Finding, Pulse, Watch};
-use super::reader::{Answer, Carrier, Reader};
+use super::reader::{Answer, Asking, Carrier, Reader};
 use crate::address::Endpoint;
 use crate::error;
 
@@ -172,6 +172,11 @@ impl Wire {
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.held.endpoint
+    }
+
+    /// Counts a caller that reads over this connection, until what it is given is dropped.
+    pub(crate) fn ask(&self) -> Asking<'_> {
+        self.held.reader.ask()
     }
 
     /// Reads a key together with others; its reply is expected to be of `reply_bytes`.
@@ -326,9 +331,9 @@ async fn drive(mut driver: Driver, mut carrier: Carrier<Batches>) -> Carrier<Bat
     let rounds = Rounds::new();
     let driven = poll_fn(|context| {
         rounds.poll(context, |context| {
-            let has_ended = driver.as_mut().poll(context).is_ready();
-            let round = carrier.poll(context);
-            if has_ended { Round::Done } else { round }
+            let driven = driver.as_mut().poll(context);
+            carrier.poll(context);
+            driven
         })
     });
     driven.await;

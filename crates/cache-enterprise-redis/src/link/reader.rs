@@ -14,13 +14,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use cache_enterprise_core::{Error, Result, StoredKey};
 use parking_lot::Mutex;
 
-use super::bell::Round;
 use super::policy::Policy;
 use crate::error;
 
@@ -43,13 +43,28 @@ pub(crate) trait Fetch: Send + 'static {
 #[derive(Default)]
 pub(crate) struct Reader {
     queue: Mutex<Queue>,
+    callers: AtomicUsize,
+}
+
+/// One of the callers of a connection, whatever way its read goes.
+#[derive(Debug)]
+pub(crate) struct Asking<'a> {
+    reader: &'a Reader,
+    /// How many there were when it came, itself among them.
+    pub(crate) callers: usize,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.reader.callers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Waiting>,
-    /// The carrier, while it has nothing to do.
-    idle: Option<Waker>,
+    /// The carrier, while it has nothing to do before so many wait.
+    idle: Option<(Waker, usize)>,
     /// Why nobody carries them any more.
     ended: Option<Error>,
 }
@@ -73,6 +88,11 @@ enum State {
 }
 
 impl Reader {
+    /// Counts a caller until what it is given is dropped.
+    pub(crate) fn ask(&self) -> Asking<'_> {
+        Asking { reader: self, callers: self.callers.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+
     /// Reads a key whose reply is expected to be of `reply_bytes`.
     pub(crate) async fn get(&self, key: &StoredKey, reply_bytes: usize) -> Answer {
         let mut seat: Option<Arc<Seat>> = None;
@@ -98,9 +118,10 @@ impl Reader {
                 return Err(why.clone());
             }
             queue.waiting.push(waiting);
-            queue.idle.take()
+            let waiting = queue.waiting.len();
+            queue.idle.take_if(|(_, enough)| waiting >= *enough)
         };
-        if let Some(carrier) = idle {
+        if let Some((carrier, _)) = idle {
             carrier.wake();
         }
         Ok(seat)
@@ -146,9 +167,7 @@ pub(crate) struct Carrier<F: Fetch> {
     fetch: F,
     policy: Policy,
     flights: Vec<Flight>,
-    /// Reads on their way when the latest batch left.
-    crowd: usize,
-    /// Whether it let other tasks run since there was somebody to take along.
+    /// Whether it let others come since there was somebody to take along.
     has_waited: bool,
 }
 
@@ -178,25 +197,30 @@ impl Drop for Flight {
 
 impl<F: Fetch> Carrier<F> {
     pub(crate) fn new(reader: Arc<Reader>, fetch: F, policy: Policy) -> Self {
-        Self { reader, fetch, policy, flights: Vec::new(), crowd: 0, has_waited: false }
+        Self { reader, fetch, policy, flights: Vec::new(), has_waited: false }
     }
 
-    /// Brings the answers that are there, then takes those who wait along.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Round {
+    /// Brings the answers that are there, then takes those who wait along, if they are enough or
+    /// no more are about to come.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
         self.flights.retain_mut(|flight| flight.poll(context).is_pending());
         if self.flights.len() >= self.policy.batches_max {
-            return Round::Rest;
+            return;
         }
         let boarded = {
             let mut queue = self.reader.queue.lock();
             if queue.waiting.is_empty() {
-                queue.idle = Some(context.waker().clone());
+                queue.idle = Some((context.waker().clone(), 1));
                 self.has_waited = false;
-                return Round::Rest;
+                return;
             }
-            if !self.has_waited && self.expects_more(queue.waiting.len()) {
+            let enough = self.policy.enough(self.reader.callers.load(Ordering::Relaxed));
+            if !self.has_waited && queue.waiting.len() < enough {
+                queue.idle = Some((context.waker().clone(), enough));
                 self.has_waited = true;
-                return Round::AfterOthers;
+                drop(queue);
+                ring_after_others(context.waker().clone());
+                return;
             }
             let count = self.policy.together(queue.waiting.iter().map(|one| one.reply_bytes));
             if count == queue.waiting.len() {
@@ -209,13 +233,6 @@ impl<F: Fetch> Carrier<F> {
         self.depart(boarded, context);
         // Others may wait already; where none do, the next round finds that.
         context.waker().wake_by_ref();
-        Round::Rest
-    }
-
-    /// Whether others are likely to come as soon as they have run: of a crowd some were answered a
-    /// moment ago. Few callers are not kept waiting.
-    fn expects_more(&self, waiting: usize) -> bool {
-        waiting < self.policy.keys_max && self.crowd >= self.policy.crowd_min
     }
 
     fn depart(&mut self, mut boarded: Vec<Waiting>, context: &mut Context<'_>) {
@@ -228,8 +245,17 @@ impl<F: Fetch> Carrier<F> {
         if flight.poll(context).is_pending() {
             self.flights.push(flight);
         }
-        self.crowd = self.flights.iter().map(|flight| flight.seats.len()).sum();
     }
+}
+
+/// Rings once the tasks that are ready have run. Those who were just answered are among them, and
+/// may ask again. The carrier cannot come back so late by itself: whoever makes enough of those
+/// who wait could not wake it before.
+fn ring_after_others(bell: Waker) {
+    tokio::spawn(async move {
+        tokio::task::yield_now().await;
+        bell.wake();
+    });
 }
 
 impl<F: Fetch> Drop for Carrier<F> {
@@ -254,7 +280,8 @@ mod tests {
     use cache_enterprise_core::{ErrorKind, KeySpace};
     use cache_enterprise_testkit::Seed;
     use rand::RngExt;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
+    use std::task::Wake;
     use tokio::sync::Semaphore;
     use tokio::task::{JoinHandle, JoinSet};
 
@@ -263,6 +290,16 @@ mod tests {
         let_through: Semaphore,
         batches: Mutex<Vec<usize>>,
         is_broken: AtomicBool,
+    }
+
+    impl Echo {
+        fn new(let_through: usize) -> Arc<Self> {
+            Arc::new(Self {
+                let_through: Semaphore::new(let_through),
+                batches: Mutex::default(),
+                is_broken: AtomicBool::new(false),
+            })
+        }
     }
 
     impl Fetch for Arc<Echo> {
@@ -291,17 +328,17 @@ mod tests {
 
     impl Story {
         fn new(let_through: usize) -> Self {
-            let echo = Arc::new(Echo {
-                let_through: Semaphore::new(let_through),
-                batches: Mutex::default(),
-                is_broken: AtomicBool::new(false),
-            });
+            let echo = Echo::new(let_through);
             let reader = Arc::<Reader>::default();
             let policy = Policy { batches_max: 4, ..Policy::new(16, false) };
             let mut carrier = Carrier::new(Arc::clone(&reader), Arc::clone(&echo), policy);
             let rounds = Rounds::new();
-            let carry =
-                poll_fn(move |context| rounds.poll(context, |context| carrier.poll(context)));
+            let carry = poll_fn(move |context| {
+                rounds.poll(context, |context| {
+                    carrier.poll(context);
+                    Poll::Pending
+                })
+            });
             Self { reader, echo, carrying: tokio::spawn(carry) }
         }
 
@@ -333,6 +370,7 @@ mod tests {
     }
 
     async fn get(reader: &Reader, number: u64) -> Result<()> {
+        let _asking = reader.ask();
         let answer = reader.get(&key(number), 100).await?.unwrap();
         assert_eq!(answer, key(number).as_str(), "an answer reached the wrong caller");
         Ok(())
@@ -357,6 +395,49 @@ mod tests {
         let batches = story.batches();
         assert_eq!(batches.iter().sum::<usize>(), 120, "{batches:?}");
         assert!(batches.iter().all(|keys| *keys <= 16), "{batches:?}");
+    }
+
+    /// Counts how often it is rung.
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_leaves_as_soon_as_half_of_the_callers_wait() {
+        let (reader, echo, bell) = (Arc::<Reader>::default(), Echo::new(0), Arc::<Bell>::default());
+        let policy = Policy::new(16, false);
+        let mut carrier = Carrier::new(Arc::clone(&reader), Arc::clone(&echo), policy);
+        let waker = Waker::from(Arc::clone(&bell));
+        let mut carry = || carrier.poll(&mut Context::from_waker(&waker));
+        let mut seats = Vec::new();
+        let mut rung_by = |count: u64| {
+            let taken = (0..count).map(|n| reader.take_seat(&key(n), 100, Waker::noop()).unwrap());
+            seats.extend(taken);
+            bell.0.swap(0, Ordering::Relaxed)
+        };
+        let _callers: Vec<_> = (0..10).map(|_| reader.ask()).collect();
+        carry();
+        assert_eq!(rung_by(1), 1, "it had nothing to do");
+        carry();
+        assert_eq!((rung_by(3), echo.batches.lock().len()), (0, 0), "four are not enough");
+        assert_eq!(rung_by(1), 1, "five are");
+        carry();
+        assert_eq!(*echo.batches.lock(), [5]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_nobody_completes_leaves_with_whoever_there_is() {
+        let story = Story::new(Semaphore::MAX_PERMITS);
+        let _elsewhere: Vec<_> = (0..10).map(|_| story.reader.ask()).collect();
+        let reads = story.start(2).await;
+        assert!(reads.join_all().await.into_iter().all(|read| read.is_ok()));
+        assert_eq!(story.batches(), [2], "never six");
+        assert_eq!(story.reader.callers.load(Ordering::Relaxed), 10, "who has read is no caller");
     }
 
     #[tokio::test]

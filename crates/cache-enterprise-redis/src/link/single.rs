@@ -76,10 +76,12 @@ impl Single {
 
     pub(crate) async fn get(&self, key: &StoredKey) -> Answer {
         let expected = self.sizes.expected(key);
-        let answer = match self.lanes.policy.way(expected) {
-            Way::Batch => self.lanes.hot_wire().await?.get(key, expected).await,
+        let wire = self.lanes.hot_wire().await?;
+        let asking = wire.ask();
+        let answer = match self.lanes.policy.way(expected, asking.callers) {
+            Way::Batch => wire.get(key, expected).await,
+            Way::Direct => batches::get(&wire, key).await,
             // Large values can pay for a box, which keeps the futures of small ones small.
-            Way::Direct => Box::pin(self.lanes.fetch(key)).await,
             Way::Aside => Box::pin(self.lanes.fetch_aside(key)).await,
         };
         if let Ok(Some(record)) = &answer {
@@ -229,10 +231,6 @@ impl Lanes {
 
     async fn hot_wire(&self) -> Result<Wire> {
         self.hot.wire(self.read_timeout).await
-    }
-
-    async fn fetch(&self, key: &StoredKey) -> Answer {
-        batches::get(&self.hot_wire().await?, key).await
     }
 
     async fn fetch_aside(&self, key: &StoredKey) -> Answer {
