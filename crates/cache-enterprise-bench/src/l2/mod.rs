@@ -26,9 +26,6 @@ const OURS: &str = "cache-enterprise";
 const SIZES: [usize; 3] = [128, 1024, 64 * 1024];
 const CALLERS: [usize; 4] = [1, 16, 64, 256];
 
-/// Rounds of points without a bar.
-const ROUNDS_OF_TABLES: usize = 3;
-
 /// What a case gives in a round.
 type Measured = Result<Sample, Box<dyn Error>>;
 
@@ -82,7 +79,6 @@ impl Point {
     ) -> Result<(), Box<dyn Error>> {
         let peers: Vec<_> = cases.iter().map(|case| case.name).collect();
         let has_bar = peers.iter().any(|peer| self.bar(peer).is_some());
-        let rounds = if has_bar { rounds } else { ROUNDS_OF_TABLES };
         progress(&format!("l2, {self}, {rounds} rounds"));
         let measured = interleave(cases, rounds);
         let all = measured.into_iter().map(whole).collect::<Result<Vec<_>, _>>()?;
