@@ -10,8 +10,11 @@ use crate::cache::Cache;
 use crate::climb::{NoError, loaded_by};
 use crate::context::Fetched;
 use crate::error::{LoadError, found_of};
-use crate::hit_or::{Climb, HitOr};
+use crate::hit_or::{Climb, HitOf, HitOr};
 use crate::read::{Answer, Call, Hit, Source, Want};
+
+/// The answer to a loader that may fail.
+type Loaded<V, E> = std::result::Result<Cached<V>, LoadError<E>>;
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// The value under `key` from any level, or `None` when no level holds it.
@@ -28,19 +31,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     where
         Q: Lookup<K> + ?Sized,
     {
-        HitOr::new(
-            (self, key),
-            |(cache, key)| match cache.hit(*key) {
-                Some(hit) => Some(Ok(Some(hit))),
-                None => cache.is_missed_by_all(*key).then_some(Ok(None)),
-            },
-            |(cache, key), _| {
-                Climb::Going(Box::pin(async move {
-                    let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
-                    Ok(found.map(|(value, _)| value))
-                }))
-            },
-        )
+        HitOr::new(Get, (self, key), |(cache, key), _| {
+            Climb::Going(Box::pin(async move {
+                let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
+                Ok(found.map(|(value, _)| value))
+            }))
+        })
     }
 
     /// As [`get`](Self::get), with level, age and version.
@@ -55,19 +51,12 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     where
         Q: Lookup<K> + ?Sized,
     {
-        HitOr::new(
-            (self, key),
-            |(cache, key)| match cache.hit(*key) {
-                Some(hit) => Some(Ok(Some(Hit::new(hit, Source::Memory)))),
-                None => cache.is_missed_by_all(*key).then_some(Ok(None)),
-            },
-            |(cache, key), _| {
-                Climb::Going(Box::pin(async move {
-                    let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
-                    Ok(found.map(|(value, via)| Hit::new(value, via)))
-                }))
-            },
-        )
+        HitOr::new(GetEntry, (self, key), |(cache, key), _| {
+            Climb::Going(Box::pin(async move {
+                let found = cache.look_below(key, cache.call(Want::Lookup)).await?;
+                Ok(found.map(|(value, via)| Hit::new(value, via)))
+            }))
+        })
     }
 
     /// The value under `key` if level 1 holds it: synchronous, and without effect on eviction.
@@ -105,26 +94,22 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Fut: Future<Output = O>,
         O: Into<V>,
     {
-        HitOr::new(
-            (self, key, load),
-            |(cache, key, _)| cache.hit(*key),
-            |(cache, key, load), cx| {
-                let loader = |_| async { Ok(Fetched::Value(load().await.into())) };
-                let give = |answer| match answer {
-                    Answer::Value(value, _) => value,
-                    Answer::Absent
-                    | Answer::Failed(_)
-                    | Answer::Broken(_)
-                    | Answer::Recursive
-                    | Answer::Overloaded
-                    | Answer::TimedOut => {
-                        unreachable!("an infallible loader gives a value: recursion is unshared")
-                    }
-                };
-                let call = cache.call(Want::Value);
-                cache.climb_at_once::<_, _, _, NoError, _, _>(key, loader, call, give, cx)
-            },
-        )
+        HitOr::new(GetWith, (self, key, load), |(cache, key, load), cx| {
+            let loader = |_| async { Ok(Fetched::Value(load().await.into())) };
+            let give = |answer| match answer {
+                Answer::Value(value, _) => value,
+                Answer::Absent
+                | Answer::Failed(_)
+                | Answer::Broken(_)
+                | Answer::Recursive
+                | Answer::Overloaded
+                | Answer::TimedOut => {
+                    unreachable!("an infallible loader gives a value: recursion is unshared")
+                }
+            };
+            let call = cache.call(Want::Value);
+            cache.climb_at_once::<_, _, _, NoError, _, _>(key, loader, call, give, cx)
+        })
     }
 
     /// As [`get_with`](Self::get_with) for loaders that can fail. An error is shared by all who
@@ -141,8 +126,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         &'a self,
         key: &'a Q,
         load: F,
-    ) -> impl Future<Output = std::result::Result<Cached<V>, LoadError<E>>>
-    + use<'a, K, V, Q, F, Fut, O, E>
+    ) -> impl Future<Output = Loaded<V, E>> + use<'a, K, V, Q, F, Fut, O, E>
     where
         Q: Lookup<K> + ?Sized,
         F: FnOnce() -> Fut,
@@ -150,17 +134,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         O: Into<V>,
         E: Send + Sync + 'static,
     {
-        HitOr::new(
-            (self, key, load),
-            |(cache, key, _)| cache.hit(*key).map(Ok),
-            |(cache, key, load), cx| {
-                let call = cache.timed(cache.call(Want::Value));
-                let call = Call { error: Some(TypeId::of::<E>()), ..call };
-                let give = |answer| found_of(answer).map(|(value, _)| value);
-                let loader = |_| loaded_by(load);
-                cache.climb_at_once::<_, _, _, E, _, _>(key, loader, call, give, cx)
-            },
-        )
+        HitOr::new(TryGetWith, (self, key, load), |(cache, key, load), cx| {
+            let call = cache.timed(cache.call(Want::Value));
+            let call = Call { error: Some(TypeId::of::<E>()), ..call };
+            let give = |answer| found_of(answer).map(|(value, _)| value);
+            let loader = |_| loaded_by(load);
+            cache.climb_at_once::<_, _, _, E, _, _>(key, loader, call, give, cx)
+        })
     }
 
     /// As [`get_with`](Self::get_with) for loaders that may find nothing. That there is nothing is
@@ -181,22 +161,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Fut: Future<Output = Option<O>>,
         O: Into<V>,
     {
-        HitOr::new(
-            (self, key, load),
-            |(cache, key, _)| match cache.hit(*key) {
-                Some(hit) => Some(Some(hit)),
-                None => cache.is_known_absent(*key).then_some(None),
-            },
-            |(cache, key, load), cx| {
-                let loader = |_| async { Ok(Fetched::from(load().await.map(Into::into))) };
-                let give = |answer| match answer {
-                    Answer::Value(value, _) => Some(value),
-                    _ => None,
-                };
-                let call = cache.call(Want::Option);
-                cache.climb_at_once::<_, _, _, NoError, _, _>(key, loader, call, give, cx)
-            },
-        )
+        HitOr::new(GetOptWith, (self, key, load), |(cache, key, load), cx| {
+            let loader = |_| async { Ok(Fetched::from(load().await.map(Into::into))) };
+            let give = |answer| match answer {
+                Answer::Value(value, _) => Some(value),
+                _ => None,
+            };
+            let call = cache.call(Want::Option);
+            cache.climb_at_once::<_, _, _, NoError, _, _>(key, loader, call, give, cx)
+        })
     }
 
     /// Whether a miss in level 1 is the answer, because there is no other level; counts it then.
@@ -210,5 +183,86 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             self.bury(key);
         }
         is_alone
+    }
+}
+
+// The reads above, by what level 1 answers to each.
+struct Get;
+struct GetEntry;
+struct GetWith;
+struct TryGetWith;
+struct GetOptWith;
+
+/// The arguments of a look-up.
+type Asked<'a, K, V, Q> = (&'a Cache<K, V>, &'a Q);
+/// Those of a read that loads.
+type AskedWith<'a, K, V, Q, F> = (&'a Cache<K, V>, &'a Q, F);
+
+impl<K, V, Q> HitOf<Asked<'_, K, V, Q>, Result<Option<Cached<V>>>> for Get
+where
+    K: CacheKey,
+    V: Send + Sync + 'static,
+    Q: Lookup<K> + ?Sized,
+{
+    #[inline(always)]
+    fn hit(&(cache, key): &Asked<'_, K, V, Q>) -> Option<Result<Option<Cached<V>>>> {
+        match cache.hit(key) {
+            Some(hit) => Some(Ok(Some(hit))),
+            None => cache.is_missed_by_all(key).then_some(Ok(None)),
+        }
+    }
+}
+
+impl<K, V, Q> HitOf<Asked<'_, K, V, Q>, Result<Option<Hit<V>>>> for GetEntry
+where
+    K: CacheKey,
+    V: Send + Sync + 'static,
+    Q: Lookup<K> + ?Sized,
+{
+    #[inline(always)]
+    fn hit(&(cache, key): &Asked<'_, K, V, Q>) -> Option<Result<Option<Hit<V>>>> {
+        match cache.hit(key) {
+            Some(hit) => Some(Ok(Some(Hit::new(hit, Source::Memory)))),
+            None => cache.is_missed_by_all(key).then_some(Ok(None)),
+        }
+    }
+}
+
+impl<K, V, Q, F> HitOf<AskedWith<'_, K, V, Q, F>, Cached<V>> for GetWith
+where
+    K: CacheKey,
+    V: Send + Sync + 'static,
+    Q: Lookup<K> + ?Sized,
+{
+    #[inline(always)]
+    fn hit((cache, key, _): &AskedWith<'_, K, V, Q, F>) -> Option<Cached<V>> {
+        cache.hit(*key)
+    }
+}
+
+impl<K, V, Q, F, E> HitOf<AskedWith<'_, K, V, Q, F>, Loaded<V, E>> for TryGetWith
+where
+    K: CacheKey,
+    V: Send + Sync + 'static,
+    Q: Lookup<K> + ?Sized,
+{
+    #[inline(always)]
+    fn hit((cache, key, _): &AskedWith<'_, K, V, Q, F>) -> Option<Loaded<V, E>> {
+        cache.hit(*key).map(Ok)
+    }
+}
+
+impl<K, V, Q, F> HitOf<AskedWith<'_, K, V, Q, F>, Option<Cached<V>>> for GetOptWith
+where
+    K: CacheKey,
+    V: Send + Sync + 'static,
+    Q: Lookup<K> + ?Sized,
+{
+    #[inline(always)]
+    fn hit((cache, key, _): &AskedWith<'_, K, V, Q, F>) -> Option<Option<Cached<V>>> {
+        match cache.hit(*key) {
+            Some(hit) => Some(Some(hit)),
+            None => cache.is_known_absent(*key).then_some(None),
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! it first has to wait is one box.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -17,13 +18,20 @@ pub(crate) enum Climb<T, F> {
     Going(Pin<Box<F>>),
 }
 
-/// Answers `hit` of the arguments if there is such an answer, else does with them what `climb`
-/// does, which is also the first poll of the rest it may leave. Both are functions without state,
-/// so that a hit has only the arguments to write down.
+/// What level 1 answers to a kind of read, if it does. A trait, since its function can be told to
+/// be part of the poll that asks; a closure cannot, and where a program reads in two places it is
+/// not.
+pub(crate) trait HitOf<A, T> {
+    fn hit(arguments: &A) -> Option<T>;
+}
+
+/// Answers what `H` says of the arguments if it says something, else does with them what `climb`
+/// does, which is also the first poll of the rest it may leave. A function without state, so that
+/// a hit has only the arguments to write down.
 pub(crate) struct HitOr<A, H, C, F> {
     state: State<A, F>,
-    hit: H,
     climb: C,
+    hit: PhantomData<fn() -> H>,
 }
 
 enum State<A, F> {
@@ -37,13 +45,13 @@ impl<A, H, C, F> Unpin for HitOr<A, H, C, F> {}
 
 impl<A, H, C, F> HitOr<A, H, C, F>
 where
-    H: Fn(&A) -> Option<F::Output>,
+    H: HitOf<A, F::Output>,
     C: Fn(A, &mut Context<'_>) -> Climb<F::Output, F>,
     F: Future,
 {
     #[inline(always)]
-    pub(crate) fn new(arguments: A, hit: H, climb: C) -> Self {
-        Self { state: State::Start(arguments), hit, climb }
+    pub(crate) fn new(_: H, arguments: A, climb: C) -> Self {
+        Self { state: State::Start(arguments), climb, hit: PhantomData }
     }
 
     /// The first poll when nothing was hit, and every later one.
@@ -71,7 +79,7 @@ where
 
 impl<A, H, C, F> Future for HitOr<A, H, C, F>
 where
-    H: Fn(&A) -> Option<F::Output>,
+    H: HitOf<A, F::Output>,
     C: Fn(A, &mut Context<'_>) -> Climb<F::Output, F>,
     F: Future,
 {
@@ -80,7 +88,7 @@ where
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         if let State::Start(arguments) = &self.state
-            && let Some(answer) = (self.hit)(arguments)
+            && let Some(answer) = H::hit(arguments)
         {
             return Poll::Ready(answer);
         }
@@ -92,6 +100,29 @@ where
 mod tests {
     use super::*;
     use std::task::Waker;
+
+    /// The next number.
+    struct Next;
+    struct Nothing;
+    struct Unasked;
+
+    impl HitOf<u8, u8> for Next {
+        fn hit(number: &u8) -> Option<u8> {
+            Some(number + 1)
+        }
+    }
+
+    impl HitOf<u8, u8> for Nothing {
+        fn hit(_: &u8) -> Option<u8> {
+            None
+        }
+    }
+
+    impl HitOf<u8, u8> for Unasked {
+        fn hit(_: &u8) -> Option<u8> {
+            unreachable!("the read was never polled")
+        }
+    }
 
     fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
         Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
@@ -107,13 +138,13 @@ mod tests {
     #[test]
     fn a_hit_is_ready_at_the_first_poll_and_makes_no_climb() {
         let climb = going(|_| -> std::future::Ready<u8> { unreachable!("nothing was missed") });
-        assert_eq!(poll(&mut HitOr::new(1, |n| Some(n + 1), climb)), Poll::Ready(2));
+        assert_eq!(poll(&mut HitOr::new(Next, 1, climb)), Poll::Ready(2));
     }
 
     #[test]
     fn a_climb_may_answer_at_once() {
         let climb = |n: u8, _: &mut Context<'_>| Climb::<u8, std::future::Ready<u8>>::Answered(n);
-        assert_eq!(poll(&mut HitOr::new(4, |_| None, climb)), Poll::Ready(4));
+        assert_eq!(poll(&mut HitOr::new(Nothing, 4, climb)), Poll::Ready(4));
     }
 
     #[test]
@@ -124,7 +155,7 @@ mod tests {
                 if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
             })
         });
-        let mut read = HitOr::new(0, |_| None, climb);
+        let mut read = HitOr::new(Nothing, 0, climb);
         assert!(poll(&mut read).is_pending());
         assert!(poll(&mut read).is_pending());
         assert_eq!(poll(&mut read), Poll::Ready(3));
@@ -132,7 +163,6 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_before_the_first_poll() {
-        let hit = |_: &u8| -> Option<u8> { unreachable!("the read was never polled") };
-        drop(HitOr::new(7, hit, going(std::future::ready)));
+        drop(HitOr::new(Unasked, 7, going(std::future::ready)));
     }
 }
