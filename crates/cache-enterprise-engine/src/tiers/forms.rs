@@ -103,29 +103,9 @@ impl Forms {
 
 #[cfg(test)]
 mod tests {
-    use cache_enterprise_core::{Compressor, Result};
-
+    use super::super::dictionary::tests::Idle;
     use super::super::packer::shared;
     use super::*;
-
-    #[derive(Debug)]
-    struct Idle;
-
-    impl Compressor for Idle {
-        fn id(&self) -> u8 {
-            200
-        }
-        fn name(&self) -> &'static str {
-            "idle"
-        }
-        fn compress(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
-            out.extend_from_slice(bytes);
-            Ok(())
-        }
-        fn decompress(&self, bytes: &[u8], _: usize) -> Result<Vec<u8>> {
-            Ok(bytes.to_vec())
-        }
-    }
 
     #[test]
     fn clones_of_one_pointer_are_one_form_and_two_compressors_are_two() {

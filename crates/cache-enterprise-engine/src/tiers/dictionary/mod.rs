@@ -232,12 +232,12 @@ impl<C> CacheManager<C> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Packs nothing, under any dictionary.
     #[derive(Debug)]
-    struct Idle;
+    pub(in crate::tiers) struct Idle;
 
     impl Compressor for Idle {
         fn id(&self) -> u8 {
