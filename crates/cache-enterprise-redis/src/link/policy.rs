@@ -20,17 +20,6 @@ pub(crate) struct Policy {
     pub(crate) by_slot: bool,
 }
 
-/// What a read does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Goes straight out.
-    Direct,
-    /// Over the second connection.
-    Aside,
-    /// Leaves with the next batch.
-    Batch,
-}
-
 impl Policy {
     /// What was measured to be best with values of 128 B and 1 KiB on a machine with nothing else
     /// to do: 16 callers lose by waiting for each other, 32 gain.
@@ -38,16 +27,10 @@ impl Policy {
         Self { keys_max: pipeline_size, batches_max: 8, direct_max: 24, by_slot }
     }
 
-    /// The way of a read whose reply is expected to be of `reply_bytes`, for one of so many
-    /// callers.
-    pub(crate) fn way(&self, reply_bytes: usize, callers: usize) -> Way {
-        if reply_bytes >= LARGE_BYTES {
-            Way::Aside
-        } else if callers > self.direct_max && self.keys(reply_bytes) >= BATCH_KEYS_MIN {
-            Way::Batch
-        } else {
-            Way::Direct
-        }
+    /// Whether a read whose reply is expected to be of `reply_bytes` leaves with the next batch,
+    /// for one of so many callers.
+    pub(crate) fn gathers(&self, reply_bytes: usize, callers: usize) -> bool {
+        callers > self.direct_max && self.keys(reply_bytes) >= BATCH_KEYS_MIN
     }
 
     /// Keys of one batch of replies of that size.
@@ -80,12 +63,11 @@ mod tests {
     #[test]
     fn small_reads_of_a_crowd_travel_together_and_others_do_not() {
         let policy = Policy::new(100, false);
-        assert_eq!(policy.way(0, 25), Way::Batch);
-        assert_eq!(policy.way(0, 24), Way::Direct, "no crowd");
-        assert_eq!(policy.way(8 * 1024, 25), Way::Batch);
-        assert_eq!(policy.way(9 * 1024, 1_000), Way::Direct, "too few to be worth it");
-        assert_eq!(policy.way(LARGE_BYTES, 1), Way::Aside);
-        assert_eq!(Policy::new(1, false).way(128, 25), Way::Direct, "nobody wants pipelines");
+        assert!(policy.gathers(0, 25));
+        assert!(!policy.gathers(0, 24), "no crowd");
+        assert!(policy.gathers(8 * 1024, 25));
+        assert!(!policy.gathers(9 * 1024, 1_000), "too few to be worth it");
+        assert!(!Policy::new(1, false).gathers(128, 25), "nobody wants pipelines");
     }
 
     #[test]

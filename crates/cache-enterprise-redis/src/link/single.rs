@@ -12,7 +12,7 @@ use super::bound::Bound;
 use super::cluster::groups::Groups;
 use super::door::{Delays, Door, Place};
 use super::lane::{Lane, Ways, Wire};
-use super::policy::{LARGE_BYTES, Policy, Way};
+use super::policy::{LARGE_BYTES, Policy};
 use super::reader::Answer;
 use super::sizes::Sizes;
 use super::{Listed, batches, bytes_of};
@@ -76,13 +76,11 @@ impl Single {
 
     pub(crate) async fn get(&self, key: &StoredKey) -> Answer {
         let expected = self.sizes.expected(key);
-        let wire = self.lanes.hot_wire().await?;
-        let asking = wire.ask();
-        let answer = match self.lanes.policy.way(expected, asking.callers) {
-            Way::Batch => wire.get(key, expected).await,
-            Way::Direct => batches::get(&wire, key).await,
+        let answer = if expected >= LARGE_BYTES {
             // Large values can pay for a box, which keeps the futures of small ones small.
-            Way::Aside => Box::pin(self.lanes.fetch_aside(key)).await,
+            Box::pin(self.lanes.fetch_aside(key)).await
+        } else {
+            self.lanes.fetch(key, expected).await
         };
         if let Ok(Some(record)) = &answer {
             self.sizes.learn(key, record.len());
@@ -231,6 +229,16 @@ impl Lanes {
 
     async fn hot_wire(&self) -> Result<Wire> {
         self.hot.wire(self.read_timeout).await
+    }
+
+    async fn fetch(&self, key: &StoredKey, expected: usize) -> Answer {
+        let wire = self.hot_wire().await?;
+        let asking = wire.ask();
+        if self.policy.gathers(expected, asking.callers) {
+            wire.get(key, expected).await
+        } else {
+            batches::get(&wire, key).await
+        }
     }
 
     async fn fetch_aside(&self, key: &StoredKey) -> Answer {
