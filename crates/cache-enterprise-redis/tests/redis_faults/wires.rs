@@ -143,15 +143,45 @@ async fn what_is_large_travels_over_a_connection_of_its_own() {
     assert_eq!(last_commands(&server), ["fcall", "fcall"]);
 }
 
-/// The last command of each connection of the backend, which speaks RESP3.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_large_is_read_while_what_is_small_has_no_connection() {
+    let server = RedisServer::start();
+    let proxy = TcpProxy::to(&server.address());
+    let backend = open(&server.url_at(&proxy.address())).await;
+    let images = KeySpace::new("shop", "acme", "images").unwrap();
+    let (small, large) = (key("user"), images.key(&1_u8).unwrap());
+    put(&*backend, &large, value_of(&large, 100_000)).await.unwrap();
+    // The first read tells how large the values of this cache are.
+    get(&*backend, &large).await.unwrap();
+    get(&*backend, &large).await.unwrap();
+    put(&*backend, &small, "Ada").await.unwrap();
+    proxy.set(Fault::DropNew);
+    let of_small = connections(&server).into_iter().find(|client| field(client, "cmd") == "fcall");
+    server.cli(&["CLIENT", "KILL", "ID", field(&of_small.unwrap(), "id")]);
+    until_async("small reads fail", async || get(&*backend, &small).await.is_err()).await;
+    for _ in 0..10 {
+        assert_eq!(get(&*backend, &large).await.unwrap(), Some(value_of(&large, 100_000)));
+    }
+    assert_transient(get(&*backend, &small).await);
+}
+
+/// The last command of each connection of the backend.
 fn last_commands(server: &RedisServer) -> Vec<String> {
-    let clients = server.cli(&["CLIENT", "LIST"]);
-    let ours = clients.lines().filter(|line| line.contains(" resp=3"));
-    let command = |line: &str| {
-        let command = line.split(' ').find_map(|field| field.strip_prefix("cmd="));
-        command.unwrap_or_default().to_owned()
-    };
-    let mut commands: Vec<_> = ours.map(command).collect();
+    let clients = connections(server);
+    let mut commands: Vec<_> =
+        clients.iter().map(|client| field(client, "cmd").to_owned()).collect();
     commands.sort();
     commands
+}
+
+/// What the server says of each connection of the backend, which speaks RESP3.
+fn connections(server: &RedisServer) -> Vec<String> {
+    let clients = server.cli(&["CLIENT", "LIST"]);
+    clients.lines().filter(|line| line.contains(" resp=3")).map(str::to_owned).collect()
+}
+
+/// One field of what the server says of a connection.
+fn field<'a>(client: &'a str, name: &str) -> &'a str {
+    let of = |field: &'a str| field.strip_prefix(name)?.strip_prefix('=');
+    client.split(' ').find_map(of).unwrap_or_default()
 }
