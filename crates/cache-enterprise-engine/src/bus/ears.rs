@@ -149,7 +149,7 @@ impl Shared {
         let at = tenant.as_ref().map_or(notice.at, |tenant| placed(tenant, notice.at));
         let gate = self.stack.as_ref().map(|stack| {
             let is_open = mutant::breaks("a heard key closes its gate");
-            stack.gates.fence(key, if is_open { Sequence::ZERO } else { at })
+            stack.gates.heed(key, if is_open { Sequence::ZERO } else { at })
         });
         if let Some(tenant) = tenant {
             if let Some(cache) = broadcast.cache(key.cache()) {

@@ -28,6 +28,8 @@ pub(crate) struct Gate {
     fence: AtomicU64,
     /// The newest `expire` of the key.
     ended: AtomicU64,
+    /// The newest of both that this process did itself.
+    own: AtomicU64,
     /// Passed by one writer at a time.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
@@ -40,6 +42,11 @@ impl Gate {
     /// Whether bytes of `version` may still be taken up or written.
     pub(crate) fn admits(&self, version: Sequence) -> bool {
         version >= self.fence()
+    }
+
+    /// The number of what this process did last with the key, while somebody holds the gate.
+    pub(crate) fn own(&self) -> Sequence {
+        Sequence(self.own.load(Ordering::Acquire))
     }
 
     /// Whether the fresh life of bytes of `version` was ended.
@@ -73,6 +80,13 @@ impl Gates {
 
     /// Enters as the writer of `at`: from now on older bytes are refused.
     pub(crate) fn fence(self: &Arc<Self>, key: &StoredKey, at: Sequence) -> Pass {
+        let pass = self.heed(key, at);
+        pass.gate.own.fetch_max(at.0, Ordering::AcqRel);
+        pass
+    }
+
+    /// As [`fence`](Self::fence), for a writer in another process.
+    pub(crate) fn heed(self: &Arc<Self>, key: &StoredKey, at: Sequence) -> Pass {
         let pass = self.enter(key);
         pass.gate.fence.fetch_max(at.0, Ordering::AcqRel);
         pass
@@ -82,6 +96,7 @@ impl Gates {
     pub(crate) fn end(self: &Arc<Self>, key: &StoredKey, at: Sequence) -> Pass {
         let pass = self.enter(key);
         pass.gate.ended.fetch_max(at.0, Ordering::AcqRel);
+        pass.gate.own.fetch_max(at.0, Ordering::AcqRel);
         pass
     }
 

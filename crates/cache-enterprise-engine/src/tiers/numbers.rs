@@ -67,6 +67,8 @@ pub(crate) struct Marks {
     /// When the store is asked for numbers again, after it gave none.
     number_at: AtomicU64,
     owed: Mutex<Owed>,
+    /// The number under which keys were ended last that had ended without one.
+    ended_again: AtomicU64,
 }
 
 /// What has no number of the store's yet.
@@ -167,6 +169,12 @@ impl Marks {
         !self.owed.lock().groups.is_empty()
     }
 
+    /// Whether what another process wrote under `at` may be older than what ended here without a
+    /// number, and has one now.
+    pub(super) fn may_precede(&self, at: Sequence) -> bool {
+        at.0 < self.ended_again.load(Ordering::Acquire)
+    }
+
     pub(super) fn owed_groups(&self) -> Vec<EpochTarget> {
         self.owed.lock().groups.clone()
     }
@@ -254,6 +262,7 @@ impl Stack {
             return true;
         }
         let Number::Given(at) = self.number(tenant).await else { return false };
+        tenant.marks.ended_again.fetch_max(at.0, Ordering::AcqRel);
         for key in keys {
             let pass = self.gates.fence(&key, at);
             let _turn = pass.turn.lock().await;

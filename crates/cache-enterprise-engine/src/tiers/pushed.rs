@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_enterprise_core::{CacheKey, Entry, Freshness, Merit, Sequence};
+use cache_enterprise_core::{CacheKey, Entry, Freshness, Merit, Sequence, mutant};
 
-use super::Pass;
+use super::{Pass, Stack};
 use crate::cache::Cache;
 use crate::read::Want;
 
@@ -26,8 +26,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         // What cannot be used was counted, and is read below.
         let (opened, standing) = self.weigh(stack, stack.bus_name(), pass, bytes).ok()?;
-        let is_its_own = opened.plan.version == at && stack.admits_shared(pass, at);
-        if !is_its_own || standing != Freshness::Fresh {
+        let is_its_own = opened.plan.version == at;
+        if !is_its_own || standing != Freshness::Fresh || !self.is_admitted(stack, pass, at) {
             return None;
         }
         let load_ms = opened.plan.load_ms;
@@ -35,5 +35,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let call = self.call(Want::Lookup);
         let (_, entry) = self.cached_from(key.heap_bytes(), checked, opened, &call);
         Some((entry, merit))
+    }
+
+    /// Whether what another process wrote under `at` is newer than all that this one knows to have
+    /// ended under the key. What it did itself while its store gave no number has one that may be
+    /// lower than those of its elders. So nothing is admitted while that is under way, then while
+    /// the levels owe it, nor from before the number under which it is ended again at last: each of
+    /// them begins before the one before it is over, so that they are asked in this order.
+    fn is_admitted(&self, stack: &Stack, pass: &Pass, at: Sequence) -> bool {
+        let tenant = &self.view.tenant;
+        let is_under_way = tenant.epochs.sequence().is_provisional(pass.own());
+        let admits = stack.admits_shared(pass, at);
+        let may_precede = is_under_way || tenant.marks.may_precede(at);
+        admits
+            && (!may_precede
+                || mutant::breaks("a pushed value is no older than a write without a number"))
     }
 }

@@ -20,6 +20,7 @@ mod tiers_of_one_process_are_no_better_than_level_1;
 mod time_that_stands_or_jumps_brings_nothing_back;
 mod what_a_tier_was_told_late_is_told_again;
 mod what_one_ends_the_others_let_go;
+mod write_without_a_number_gives_way_to_no_older_push;
 
 use std::future::IntoFuture;
 use std::sync::Arc;

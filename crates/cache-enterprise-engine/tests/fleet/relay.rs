@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 
 use cache_enterprise_core::coherence::{Bus, Frame, Heard, Listener};
-use cache_enterprise_engine::ManagerBuilder;
+use cache_enterprise_engine::{ManagerBuilder, Tier};
 use cache_enterprise_serializers::MessagePack;
-use cache_enterprise_testkit::coherence::InProcessBus;
+use cache_enterprise_testkit::coherence::{InProcessBus, SharedEpochs};
 
 use super::{Fleet, Process, SPEC, builder};
 
@@ -30,9 +30,21 @@ impl Fleet {
 
     /// As [`pushing_on`](Self::pushing_on), for a manager that was begun otherwise.
     pub(crate) async fn pushing(&self, begun: ManagerBuilder, bus: &InProcessBus) -> Process {
-        let (epochs, bus) = (self.epochs.another(), bus.another());
+        let epochs = self.epochs.another();
+        self.pushing_over(begun, self.shared_tier(&epochs), epochs, bus).await
+    }
+
+    /// As [`pushing`](Self::pushing), over a tier with this client of the store of epochs.
+    pub(crate) async fn pushing_over(
+        &self,
+        begun: ManagerBuilder,
+        tier: Tier,
+        epochs: SharedEpochs,
+        bus: &InProcessBus,
+    ) -> Process {
+        let bus = bus.another();
         let manager = begun
-            .l2(self.shared_tier(&epochs))
+            .l2(tier)
             .codec(MessagePack)
             .bus(bus.clone())
             .push_max(PUSH_MAX)
@@ -49,9 +61,15 @@ impl Fleet {
 impl Relay {
     pub(crate) async fn new() -> Self {
         let fleet = Fleet::new();
+        let hearer = fleet.pushing_on(&fleet.bus).await;
+        Self::to(fleet, hearer).await
+    }
+
+    /// A relay to a process of the fleet's bus.
+    pub(crate) async fn to(fleet: Fleet, hearer: Process) -> Self {
         let own = InProcessBus::new();
         let ear = own.listen("fleet").await.unwrap();
-        let (teller, hearer) = (fleet.pushing_on(&own).await, fleet.pushing_on(&fleet.bus).await);
+        let teller = fleet.pushing_on(&own).await;
         Self { fleet, teller, hearer, ear, told: VecDeque::new() }
     }
 
