@@ -77,6 +77,6 @@ fn now(clock: &Clock) -> Now {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Now {
         wall_ms: clock.wall_of(clock.tick()),
-        unix_seconds: since.map_or(0, |since| since.as_secs()),
+        unix_micros: since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX)),
     }
 }

@@ -36,8 +36,8 @@ const TOKEN_LIFE: Duration = mins(10);
 pub(crate) struct Now {
     /// By the clock of the manager, for the head of the item.
     pub(crate) wall_ms: i64,
-    /// By the machine, for the server.
-    pub(crate) unix_seconds: u64,
+    /// By the machine, for the server and for tokens.
+    pub(crate) unix_micros: u64,
 }
 
 /// What shall become of a key.
@@ -320,15 +320,14 @@ impl<'a> Change<'a> {
         let life = life.map(|life| life.max(token_life.unwrap_or_default()));
         Item {
             bytes: item::seal(head, &self.carried, value),
-            expiry: server_expiry(life, self.now.unix_seconds),
+            expiry: server_expiry(life, self.now.unix_micros / 1_000_000),
         }
     }
 
-    /// A lease that begins now. Tokens are wall time in microseconds, so that they also rise where
-    /// the server has forgotten the last one.
+    /// A lease that begins now. Tokens are the machine's time in microseconds, so that they also
+    /// rise where the server has forgotten the last one, however soon it is asked again.
     fn taken(&self, last: LeaseToken, life: Duration) -> Leased {
-        let time = Sequence::from_wall_ms(self.now.wall_ms).0;
-        let token = LeaseToken(last.0.saturating_add(1).max(time));
+        let token = LeaseToken(last.0.saturating_add(1).max(self.now.unix_micros));
         Leased { token, until: self.end_of(life) }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use cache_enterprise_core::{mins, secs};
 use proptest::prelude::*;
 
-const NOW: Now = Now { wall_ms: 1_000, unix_seconds: 1_800_000_000 };
+const NOW: Now = Now { wall_ms: 1_000, unix_micros: 1_800_000_000_000_000 };
 
 /// One name of a server in memory.
 #[derive(Debug, Default)]
@@ -49,7 +49,11 @@ impl Server {
     }
 
     fn run(&mut self, wish: Wish) -> Done {
-        let mut change = Change::new(wish, "".into(), NOW, mins(5));
+        self.run_at(NOW, wish)
+    }
+
+    fn run_at(&mut self, now: Now, wish: Wish) -> Done {
+        let mut change = Change::new(wish, "".into(), now, mins(5));
         let mut step = change.first();
         loop {
             match step {
@@ -282,4 +286,14 @@ proptest! {
         let highest = wishes.iter().zip(&changes).map(stored).max().unwrap();
         prop_assert!(newest >= highest, "{newest:?} stands under {highest:?}");
     }
+}
+
+#[test]
+fn a_lease_that_the_server_forgot_is_another_one_within_the_same_millisecond() {
+    let mut server = Server::default();
+    let forgotten = held(server.run(Wish::Acquire { life: secs(60) }));
+    server.item = None;
+    let soon = Now { unix_micros: NOW.unix_micros + 1, ..NOW };
+    let next = held(server.run_at(soon, Wish::Acquire { life: secs(60) }));
+    assert!(next > forgotten);
 }
