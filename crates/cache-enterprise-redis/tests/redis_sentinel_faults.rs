@@ -152,4 +152,9 @@ async fn a_server_that_refuses_a_write_as_a_replica_is_left() {
     })
     .await;
     assert_eq!(primary.cli(&["DBSIZE"]), "1");
+    wait::until_async("no connection reads from the replica", async || {
+        // Those of the backend speak RESP3.
+        !replica.cli(&["CLIENT", "LIST"]).contains(" resp=3")
+    })
+    .await;
 }

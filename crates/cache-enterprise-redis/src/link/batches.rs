@@ -45,7 +45,8 @@ async fn together(wire: &Wire, keys: &[StoredKey]) -> Result<Vec<Answer>> {
     Ok(records.into_iter().map(Ok).collect())
 }
 
-async fn by_groups(wire: &Wire, keys: &[StoredKey]) -> Result<Vec<Answer>> {
+/// Reads keys, each slot with a command of its own.
+pub(crate) async fn by_groups(wire: &Wire, keys: &[StoredKey]) -> Result<Vec<Answer>> {
     let groups = Groups::of(keys);
     Ok(groups.scatter(wire.read_all(&groups.pipeline()).await?))
 }

@@ -53,8 +53,11 @@ impl Bound {
         let mut connection = match pool.get().await {
             Ok(connection) => connection,
             Err(fault) => {
-                // Its login may be out of date; the next call begins with a new pool.
-                self.forget();
+                // Its login may be out of date; the next call begins with a new pool. One that is
+                // full is none the worse, and another beside it would have no bound.
+                if !matches!(fault, PoolError::Timeout(TimeoutType::Wait)) {
+                    self.forget(&pool);
+                }
                 return Err(of_pool(&fault).with("server", endpoint));
             }
         };
@@ -113,9 +116,9 @@ impl Bound {
         built.map_err(|_| Error::config("the pool of connections cannot be built"))
     }
 
-    fn forget(&self) {
+    fn forget(&self, pool: &Pool) {
         let mut state = self.pool.lock();
-        if matches!(*state, State::Of(..)) {
+        if matches!(&*state, State::Of(_, held) if std::ptr::eq(held.manager(), pool.manager())) {
             *state = State::None;
         }
     }

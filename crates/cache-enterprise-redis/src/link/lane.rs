@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -102,6 +103,15 @@ impl Lane {
         match opened.ok().and_then(|phase| phase.ok()?.wire()) {
             Some(wire) => wire,
             None => Err(error::late("no connection to the server in time")),
+        }
+    }
+
+    /// Gives up a connection to this server, which is no primary any more.
+    pub(crate) fn leave(&self, server: &Endpoint) {
+        if let Phase::Open(wire) = &*self.phase.borrow()
+            && wire.endpoint() == server
+        {
+            wire.held.pulse.give_up(Ended::Demoted);
         }
     }
 
@@ -217,10 +227,8 @@ impl Wire {
     /// the reply of the late command stands before all others.
     pub(crate) async fn send(&self, command: &Cmd, within: Duration) -> Result<Value> {
         let mut connection = self.held.connection.clone();
-        match timeout(within, connection.send_packed_command(command)).await {
-            Ok(answer) => self.settled(answer),
-            Err(_) => Err(self.overdue()),
-        }
+        let answer = self.in_time(within, connection.send_packed_command(command)).await?;
+        self.settled(answer)
     }
 
     /// Sends commands together; an answer each, in their order.
@@ -232,12 +240,17 @@ impl Wire {
         let count = commands.len();
         let mut connection = self.held.connection.clone();
         let sent = connection.send_packed_commands(commands, 0, count);
-        let answers = match timeout(within, sent).await {
-            Ok(Ok(answers)) => answers,
-            Ok(Err(fault)) => return Err(self.broken(&fault)),
-            Err(_) => return Err(self.overdue()),
-        };
-        self.all_settled(answers, count)
+        let answers = self.in_time(within, sent).await?;
+        self.all_settled(answers.map_err(|fault| self.broken(&fault))?, count)
+    }
+
+    /// What was sent and gives its answer within that time. For a caller that leaves before, the
+    /// keeper of the connection waits on: a deadline that nobody stays for would never come.
+    async fn in_time<T>(&self, within: Duration, sent: impl Future<Output = T>) -> Result<T> {
+        let stay = Stay { pulse: &self.held.pulse, within };
+        let answer = timeout(within, sent).await;
+        std::mem::forget(stay);
+        answer.map_err(|_| self.overdue())
     }
 
     fn all_settled(&self, answers: Vec<Value>, count: usize) -> Result<Vec<Result<Value>>> {
@@ -252,11 +265,6 @@ impl Wire {
         let fault = self.held.pulse.fault();
         let fault = fault.unwrap_or_else(|| error::from_io(&io::ErrorKind::UnexpectedEof.into()));
         fault.with("server", self.endpoint())
-    }
-
-    /// Gives the connection up because its server is no primary any more.
-    pub(crate) fn demoted(&self) {
-        self.held.pulse.give_up(Ended::Demoted);
     }
 
     fn overdue(&self) -> Error {
@@ -278,6 +286,18 @@ impl Wire {
     fn broken(&self, fault: &RedisError) -> Error {
         let fault = self.held.pulse.fault().unwrap_or_else(|| error::from_redis(fault));
         fault.with("server", self.endpoint())
+    }
+}
+
+/// Dropped, its caller has left before there was an answer.
+struct Stay<'a> {
+    pulse: &'a Pulse,
+    within: Duration,
+}
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        self.pulse.leave(self.within);
     }
 }
 
@@ -317,22 +337,28 @@ async fn attend(wire: Wire, driver: Driver, ways: Ways, phase: &watch::Sender<Ph
     let ended = tokio::select! {
         ended = driving.join_next() => ended,
         () = overdue(&wire, ways.read_timeout) => { wire.held.pulse.give_up(Ended::Overdue); None }
+        () = stand_in(&wire) => None,
         () = wire.held.pulse.given_up() => None,
     };
     // Before the reads that wait for it fail, so that whoever tries again finds the next connection.
     enter(phase, Phase::Opening);
-    drop(ended);
+    if let Some(Ok(mut carrier)) = ended {
+        // What came with the end of the connection.
+        carrier.bring(&mut Context::from_waker(Waker::noop()));
+    }
     driving.shutdown().await;
 }
 
 /// Drives a connection and carries its reads, in one task: what they tell each other wakes nobody.
-/// Answers the carrier, for whoever it ends with.
+/// Answers the carrier, for whoever it ends with; what came before the end is in its hands yet.
 async fn drive(mut driver: Driver, mut carrier: Carrier<Batches>) -> Carrier<Batches> {
     let rounds = Rounds::new();
     let driven = poll_fn(|context| {
         rounds.poll(context, |context| {
             let driven = driver.as_mut().poll(context);
-            carrier.poll(context);
+            if driven.is_pending() {
+                carrier.poll(context);
+            }
             driven
         })
     });
@@ -354,6 +380,15 @@ async fn overdue(wire: &Wire, read_timeout: Option<Duration>) {
             Finding::Quiet => drop(tokio::spawn(ping(wire.clone()))),
             Finding::Overdue => return,
         }
+    }
+}
+
+/// Stands in for callers who left: waits as long as they would have for the answer to a `PING`
+/// behind what they sent, and gives up a connection that gives none.
+async fn stand_in(wire: &Wire) {
+    loop {
+        let within = wire.held.pulse.left().await;
+        let _ = wire.send(&redis::cmd("PING"), within).await;
     }
 }
 

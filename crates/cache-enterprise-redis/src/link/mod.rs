@@ -1,9 +1,9 @@
 //! The way to the servers. Backend and functions know this seam and no topology behind it.
 //!
-//! A topology answers six questions: read one key, read several, call a function at the server of
-//! a key over a shared connection, do it over a connection of its own, list keys, and which node a
-//! key belongs to. Everything it gets is a stored key and a command; which connection, node or
-//! slot that means is its own affair.
+//! A topology reads keys, calls functions at the server of a slot over shared connections or over
+//! one of their own, lists keys, asks what is beside reads, and says which node a key belongs to.
+//! What it gets is stored keys, slots and commands; which node and which connection that means is
+//! its own affair.
 
 mod batches;
 mod bell;
@@ -181,9 +181,9 @@ impl Link {
         }
     }
 
-    /// Asks the servers of two slots at once, over connections that no read holds up, within the
-    /// time a read may take. Besides each answer it tells which process of a server gave it; zero where
-    /// a redirect was followed.
+    /// Asks the servers of two slots at once, over connections that no read holds up, each within
+    /// the time a read may take. Besides each answer it tells which process of a server gave it;
+    /// zero where a redirect was followed.
     pub(crate) async fn ask_both(
         &self,
         [first, second]: [(u16, &Cmd); 2],

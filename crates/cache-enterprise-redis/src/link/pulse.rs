@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cache_enterprise_core::{Error, ErrorKind};
+use cache_enterprise_core::{Error, ErrorKind, ms, saturating_millis};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -24,6 +24,10 @@ pub(crate) struct Pulse {
     asked: AtomicU64,
     /// One more than the newest read that was answered.
     answered: AtomicU64,
+    /// How long the most patient of those who left would have waited, in milliseconds; zero when
+    /// nobody left.
+    patience: AtomicU64,
+    leaving: Notify,
     ended: OnceLock<Ended>,
     end: Notify,
 }
@@ -46,6 +50,22 @@ impl Pulse {
     /// Notes the answer to that read.
     pub(crate) fn answer(&self, asked: u64) {
         self.answered.fetch_max(asked + 1, Ordering::Relaxed);
+    }
+
+    /// Notes that somebody left who had waited for an answer, and would have for `within`.
+    pub(crate) fn leave(&self, within: Duration) {
+        self.patience.fetch_max(saturating_millis(within).max(1), Ordering::Relaxed);
+        self.leaving.notify_one();
+    }
+
+    /// Completes when somebody left, with the longest that one of them would have waited.
+    pub(crate) async fn left(&self) -> Duration {
+        loop {
+            match self.patience.swap(0, Ordering::Relaxed) {
+                0 => self.leaving.notified().await,
+                millis => return ms(millis),
+            }
+        }
     }
 
     /// Gives the connection up: every call that waits for it fails.
@@ -129,7 +149,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cache_enterprise_core::{ms, secs};
+    use cache_enterprise_core::secs;
 
     struct Story {
         pulse: Pulse,

@@ -200,10 +200,15 @@ impl<F: Fetch> Carrier<F> {
         Self { reader, fetch, policy, flights: Vec::new(), has_waited: false }
     }
 
-    /// Brings the answers that are there, then takes those who wait along, if they are enough or
-    /// no more are about to come.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
+    /// Brings the answers that are there.
+    pub(crate) fn bring(&mut self, context: &mut Context<'_>) {
         self.flights.retain_mut(|flight| flight.poll(context).is_pending());
+    }
+
+    /// [Brings](Self::bring) the answers that are there, then takes those who wait along, if they
+    /// are enough or no more are about to come.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
+        self.bring(context);
         if self.flights.len() >= self.policy.batches_max {
             return;
         }
@@ -215,18 +220,19 @@ impl<F: Fetch> Carrier<F> {
                 return;
             }
             let enough = self.policy.enough(self.reader.callers.load(Ordering::Relaxed));
-            if !self.has_waited && queue.waiting.len() < enough {
+            let count = self.policy.together(queue.waiting.iter().map(|one| one.reply_bytes));
+            let is_full = count < queue.waiting.len();
+            if !self.has_waited && !is_full && count < enough {
                 queue.idle = Some((context.waker().clone(), enough));
                 self.has_waited = true;
                 drop(queue);
                 ring_after_others(context.waker().clone());
                 return;
             }
-            let count = self.policy.together(queue.waiting.iter().map(|one| one.reply_bytes));
-            if count == queue.waiting.len() {
-                std::mem::replace(&mut queue.waiting, Vec::with_capacity(count))
-            } else {
+            if is_full {
                 queue.waiting.drain(..count).collect()
+            } else {
+                std::mem::replace(&mut queue.waiting, Vec::with_capacity(count))
             }
         };
         self.has_waited = false;

@@ -30,6 +30,8 @@ pub(crate) struct Single {
     bound: Bound,
     sizes: Sizes,
     limits: Limits,
+    /// A server that turns out to be a replica means that the primary is another by now.
+    follows: bool,
 }
 
 /// The two connections that all calls share.
@@ -37,8 +39,6 @@ struct Lanes {
     hot: Lane,
     bulk: Lane,
     read_timeout: Duration,
-    /// A server that turns out to be a replica means that the primary is another by now.
-    follows: bool,
     policy: Policy,
 }
 
@@ -61,10 +61,11 @@ impl Single {
             hot: Lane::new(Arc::clone(&door), hot),
             bulk: Lane::new(Arc::clone(&door), bulk),
             read_timeout: limits.read_timeout,
-            follows: matches!(door.place, Place::Primary { .. }),
             policy,
         };
-        Self { lanes, door, beside: OnceLock::new(), bound, sizes: Sizes::default(), limits }
+        let (beside, sizes) = (OnceLock::new(), Sizes::default());
+        let follows = matches!(door.place, Place::Primary { .. });
+        Self { lanes, door, beside, bound, sizes, limits, follows }
     }
 
     pub(crate) async fn connected(&self) -> Result<()> {
@@ -136,7 +137,7 @@ impl Single {
     pub(crate) async fn call(&self, command: &Cmd, payload: usize) -> Result<Value> {
         let wire = self.lanes.for_write(payload, self.limits.write_timeout).await?;
         let answer = wire.send(command, self.limits.write_timeout).await;
-        self.lanes.noticed(&wire, &answer);
+        self.noticed(&wire, &answer);
         answer
     }
 
@@ -148,7 +149,7 @@ impl Single {
         let wire = self.lanes.for_write(payload, self.limits.write_timeout).await?;
         let answers = wire.send_all(commands, self.limits.write_timeout).await?;
         for answer in &answers {
-            self.lanes.noticed(&wire, answer);
+            self.noticed(&wire, answer);
         }
         Ok(answers)
     }
@@ -157,7 +158,7 @@ impl Single {
         let wire = self.lanes.hot.wire(self.limits.write_timeout).await?;
         let answers = self.bound.call_all(wire.endpoint(), commands).await?;
         for answer in &answers {
-            self.lanes.noticed(&wire, answer);
+            self.noticed(&wire, answer);
         }
         Ok(answers)
     }
@@ -184,7 +185,12 @@ impl Single {
         let within = self.limits.read_timeout;
         let (delays, read_timeout, policy) = (Delays::MayNot, Some(within), self.lanes.policy);
         let open = || Lane::new(Arc::clone(&self.door), Ways { delays, read_timeout, policy });
-        self.beside.get_or_init(open).wire(within).await
+        let lane = self.beside.get_or_init(open);
+        if self.is_closed() {
+            // Closed meanwhile, by somebody who did not see it.
+            lane.close();
+        }
+        lane.wire(within).await
     }
 
     /// One question, and which process of the server answered it.
@@ -205,6 +211,19 @@ impl Single {
     pub(crate) async fn ping(&self) -> Result<()> {
         let wire = self.lanes.hot.wire(self.limits.read_timeout).await?;
         wire.read(&redis::cmd("PING")).await.map(drop)
+    }
+
+    /// Leaves a server that refuses a write as a replica does, where there is another to find: with
+    /// every connection, since those that only read are told nothing.
+    fn noticed<T>(&self, wire: &Wire, answer: &Result<T>) {
+        let refused = |fault: &Error| {
+            fault.kind() == ErrorKind::Unavailable
+                && fault.context().any(|pair| pair == ("code", "READONLY"))
+        };
+        if self.follows && answer.as_ref().err().is_some_and(refused) {
+            let lanes = [&self.lanes.hot, &self.lanes.bulk];
+            lanes.into_iter().chain(self.beside.get()).for_each(|lane| lane.leave(wire.endpoint()));
+        }
     }
 
     pub(crate) fn close(&self) {
@@ -272,21 +291,12 @@ impl Lanes {
     }
 
     async fn fetch_groups(&self, keys: &[StoredKey], expected: usize) -> Result<Vec<Answer>> {
-        let groups = Groups::of(keys);
-        let lane = if expected >= LARGE_BYTES { &self.bulk } else { &self.hot };
-        let wire = lane.wire(self.read_timeout).await?;
-        Ok(groups.scatter(wire.send_all(&groups.pipeline(), self.read_timeout).await?))
-    }
-
-    /// Leaves a server that refuses a write as a replica does, where there is another to find.
-    fn noticed<T>(&self, wire: &Wire, answer: &Result<T>) {
-        let refused = |fault: &Error| {
-            fault.kind() == ErrorKind::Unavailable
-                && fault.context().any(|pair| pair == ("code", "READONLY"))
-        };
-        if self.follows && answer.as_ref().err().is_some_and(refused) {
-            wire.demoted();
+        if expected < LARGE_BYTES {
+            return batches::by_groups(&self.hot_wire().await?, keys).await;
         }
+        let groups = Groups::of(keys);
+        let wire = self.bulk.wire(self.read_timeout).await?;
+        Ok(groups.scatter(wire.send_all(&groups.pipeline(), self.read_timeout).await?))
     }
 }
 

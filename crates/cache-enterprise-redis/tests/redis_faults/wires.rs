@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use cache_enterprise_core::{Backend, ErrorKind, KeySpace, OpContext, StoredKey, ms};
+use cache_enterprise_core::{ErrorKind, KeySpace, StoredKey, ms};
 use cache_enterprise_testkit::proxy::{Fault, TcpProxy};
 use cache_enterprise_testkit::servers::RedisServer;
 use cache_enterprise_testkit::wait::until_async;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::{assert_transient, get, key, open, open_hasty, put, value_of};
 
@@ -68,21 +69,31 @@ async fn a_reply_that_never_comes_is_a_timeout_and_poisons_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_that_all_leave_early_do_not_keep_a_hung_connection() {
     let server = RedisServer::start();
-    let proxy = TcpProxy::to(&server.address());
-    let backend = open_hasty(&server.url_at(&proxy.address())).await;
     let key = key("user");
-    put(&*backend, &key, "Ada").await.unwrap();
-    // The connection that stands swallows everything for ever; a new one would work.
-    proxy.set(Fault::HalfOpen);
-    let opened = proxy.accepted();
-    let hasty = OpContext { timeout: Some(ms(5)) };
-    until_async("another connection is opened", async || {
-        let _ = backend.get(&key, &hasty).await;
-        proxy.accepted() > opened
-    })
-    .await;
-    proxy.heal();
-    until_async("the value is read", async || get(&*backend, &key).await.is_ok()).await;
+    // What is small and what is large have a connection each.
+    for bytes in [3, 100_000] {
+        for reads in [true, false] {
+            let proxy = TcpProxy::to(&server.address());
+            let backend = open_hasty(&server.url_at(&proxy.address())).await;
+            let value = value_of(&key, bytes);
+            put(&*backend, &key, value.clone()).await.unwrap();
+            get(&*backend, &key).await.unwrap();
+            // The connections that stand swallow everything for ever; a new one would work.
+            proxy.set(Fault::HalfOpen);
+            let opened = proxy.accepted();
+            until_async("another connection is opened", async || {
+                let early = ms(5);
+                let _ = match reads {
+                    true => timeout(early, get(&*backend, &key)).await.map(drop),
+                    false => timeout(early, put(&*backend, &key, value.clone())).await.map(drop),
+                };
+                proxy.accepted() > opened
+            })
+            .await;
+            proxy.heal();
+            until_async("the value is read", async || get(&*backend, &key).await.is_ok()).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,7 @@ use super::watchdog::Watchdog;
 use crate::address::Endpoint;
 use crate::error;
 
-/// Nodes that redirects named and the table does not know yet; a table with more is made anew.
+/// Nodes that redirects named and the table does not know yet; with one more they are forgotten.
 const STRANGERS_MAX: usize = 32;
 
 /// What calls and the watchdog's driver share.
