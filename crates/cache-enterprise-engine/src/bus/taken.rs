@@ -139,6 +139,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// ended rather than over, it is over for good: the end may have come after the confirmation.
     fn extend_copy(&self, name: &StoredKey, extension: Extension<'_>) -> bool {
         let Some(key) = self.key_named(name) else { return false };
+        if self.view.tenant.marks.owes_groups() {
+            // One that ended here may have ended what was confirmed, whatever its number is.
+            return false;
+        }
         let (clock, options) = (&self.view.clock, &self.view.core.options);
         let date = |wall_ms: Option<i64>| wall_ms.map_or(NEVER, |wall| clock.at_wall(wall));
         let now = clock.now();

@@ -221,7 +221,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> Result<Found<V>> {
         let level = &stack.levels[index];
         let (opened, standing) = self.weigh(stack, &level.name, pass, &bytes)?;
-        let is_admitted = stack.admits(index, pass, opened.plan.version);
+        let version = opened.plan.version;
+        let is_admitted =
+            self.is_placed(pass, level.is_shared()) && stack.admits(index, pass, version);
         Ok(match standing {
             Freshness::Fresh if is_admitted => {
                 level.counts.hits.add(1);
@@ -236,6 +238,21 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Found::Nothing
             }
         })
+    }
+
+    /// Whether all that this process ended of a key has its place among what a level holds of it.
+    /// What it ends while its store gives no number may have one that is lower than those of older
+    /// values. So nothing is believed while that is under way, asked before the levels are, which
+    /// owe the key then; nor, of what others write, while a group has no number, asked after the
+    /// version of the bytes was observed: a group that ends later takes one above it.
+    pub(super) fn is_placed(&self, pass: &Pass, is_shared: bool) -> bool {
+        let tenant = &self.view.tenant;
+        let is_under_way = tenant.epochs.sequence().is_provisional(pass.own())
+            && !mutant::breaks("nothing is believed beside a write without a number");
+        let is_hidden = is_shared
+            && tenant.marks.owes_groups()
+            && !mutant::breaks("a group without a number hides what is shared");
+        !is_under_way && !is_hidden
     }
 
     /// Opens bytes and says how fresh they are; expired where they were ended.

@@ -67,15 +67,12 @@ impl Debts {
         }
         let mut owed = self.owed.lock();
         let Some(held) = owed.get(key).copied().filter(|held| *held <= version) else { return };
-        // What ended without a number is told by whoever ends it under one.
-        if held < Sequence::MAX {
-            let mut late = self.late.lock();
-            if late.len() >= self.max {
-                // It is settled once more when those were told.
-                return;
-            }
-            late.push((key.clone(), held));
+        let mut late = self.late.lock();
+        if late.len() >= self.max {
+            // It is settled once more when those were told.
+            return;
         }
+        late.push((key.clone(), held));
         owed.remove(key);
         self.len.store(owed.len() as u64, Ordering::Release);
     }
@@ -115,9 +112,7 @@ impl Debts {
             return Vec::new();
         }
         let owed = self.owed.lock();
-        // What was owed without a number is ended under one by whoever owes it.
-        let numbered = owed.iter().filter(|(_, version)| **version < Sequence::MAX);
-        let open = numbered.filter(|(key, _)| is_open(key));
+        let open = owed.iter().filter(|(key, _)| is_open(key));
         let some = open.take(most).map(|(key, version)| (key.clone(), *version));
         let mut some: Vec<_> = some.collect();
         some.sort_unstable_by(|left, right| left.0.cmp(&right.0));
@@ -166,10 +161,7 @@ mod tests {
         assert!(debts.is_late_full() && debts.owes(&key(3)), "it waits until others were told");
         assert_eq!(debts.take_late(), [(key(1), Sequence(5)), (key(2), Sequence(6))]);
         debts.settle(&key(3), Sequence(7));
-        assert_eq!(debts.take_late(), [(key(3), Sequence(7))]);
-        debts.owe(&key(4), Sequence::MAX);
-        debts.settle(&key(4), Sequence::MAX);
-        assert_eq!((debts.take_late(), debts.len()), (Vec::new(), 0));
+        assert_eq!((debts.take_late(), debts.len()), (vec![(key(3), Sequence(7))], 0));
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Stack {
         let fresh_until = date(body.fresh_until_wall_ms).min(expires);
         let version = header.sequence;
         let tags: Vec<Tag> = body.tags.iter().chain(labels).cloned().collect();
-        let state = if !self.debts(index).admits(key, version) {
+        let state = if !self.knows(index, key, version) {
             StoredState::Superseded
         } else if let Some(target) = invalidated(tenant, cache, key, &tags, version) {
             StoredState::Invalidated(target)

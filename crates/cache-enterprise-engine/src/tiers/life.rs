@@ -114,11 +114,12 @@ impl Shared {
     /// Ends under a number of the store's what ended without one: whoever reads the tiers next
     /// must not find it there.
     async fn tell_owed(&self, until: tokio::time::Instant) {
-        let Some(stack) = &self.stack else { return };
         let tenants: Vec<_> = self.tenants.lock().values().cloned().collect();
         for tenant in tenants {
-            tenant.marks.ask_at_once();
-            let _ = tokio::time::timeout_at(until, stack.tell_owed(&tenant)).await;
+            for stack in self.stacks() {
+                tenant.marks.ask_at_once();
+                let _ = tokio::time::timeout_at(until, stack.tell_owed(&tenant)).await;
+            }
         }
     }
 
@@ -162,7 +163,7 @@ impl<C> CacheManager<C> {
                 health,
                 breaker,
                 queued: stack.queued(index),
-                owed: stack.debts(index).len(),
+                owed: stack.owed(index),
             });
         }
         levels
@@ -197,7 +198,7 @@ impl Stack {
             puts: level.counts.puts.sum(),
             behind_queued: self.queued(index),
             behind_full: level.counts.behind_full.sum(),
-            debts: self.debts(index).len(),
+            debts: self.owed(index),
         })
     }
 
@@ -221,7 +222,7 @@ impl Stack {
 
     async fn close(&self, until: tokio::time::Instant, report: &mut ShutdownReport) {
         for (index, level) in self.levels.iter().enumerate() {
-            let owed = self.debts(index).len();
+            let owed = self.owed(index);
             if owed > 0 {
                 report.failures.push(format!("{}: {owed} removals were not confirmed", level.name));
             }

@@ -14,7 +14,6 @@ use cache_enterprise_core::sync::Mutex;
 use cache_enterprise_core::{
     Error, ErrorKind, Result, Sequence, StoredKey, mutant, saturating_millis,
 };
-use hashbrown::HashSet;
 
 use super::restore::in_time;
 use super::stack::Stack;
@@ -71,22 +70,23 @@ pub(crate) struct Marks {
     ended_again: AtomicU64,
 }
 
-/// What has no number of the store's yet.
+/// Groups that ended and have no number of the store's yet.
 #[derive(Debug, Default)]
 struct Owed {
-    groups: Vec<EpochTarget>,
-    keys: HashSet<StoredKey>,
+    groups: Vec<DueGroup>,
+    /// Counts the ends, so that one is told from a later one of the same group.
+    times: u64,
 }
 
-impl Owed {
-    fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.keys.is_empty()
-    }
+/// A group that is to be raised again, as of its last end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DueGroup {
+    pub(super) target: EpochTarget,
+    time: u64,
 }
 
-/// More groups than these, and more keys than those, are owed as the whole tenant.
+/// More groups than these are owed as the whole tenant.
 const OWED_GROUPS_MAX: usize = 1_000;
-const OWED_KEYS_MAX: usize = 100_000;
 
 /// Looks at the mark, numbered as they begin.
 #[derive(Debug, Default)]
@@ -138,34 +138,25 @@ impl Marks {
     /// The store was not told that these groups ended. Says whether nothing was owed before.
     pub(super) fn owe_groups(&self, targets: &[EpochTarget]) -> bool {
         let mut owed = self.owed.lock();
-        let was_empty = owed.is_empty();
-        let new = targets.iter().filter(|target| !owed.groups.contains(target));
-        let new: Vec<_> = new.cloned().collect();
-        owed.groups.extend(new);
-        if owed.groups.len() > OWED_GROUPS_MAX {
-            let is_all = owed.groups.contains(&EpochTarget::Everything);
-            owed.groups.clear();
-            owed.groups.push(if is_all { EpochTarget::Everything } else { EpochTarget::Tenant });
-        }
-        was_empty
-    }
-
-    /// These keys ended without a number. Says whether nothing was owed before.
-    fn owe_keys<'a>(&self, keys: impl Iterator<Item = &'a StoredKey>) -> bool {
-        let mut owed = self.owed.lock();
-        let was_empty = owed.is_empty();
-        for key in keys {
-            if owed.keys.len() < OWED_KEYS_MAX {
-                owed.keys.insert(key.clone());
-            } else if !owed.groups.contains(&EpochTarget::Tenant) {
-                owed.groups.push(EpochTarget::Tenant);
+        let was_empty = owed.groups.is_empty();
+        owed.times += 1;
+        let time = owed.times;
+        for target in targets {
+            match owed.groups.iter_mut().find(|held| held.target == *target) {
+                Some(held) => held.time = time,
+                None => owed.groups.push(DueGroup { target: target.clone(), time }),
             }
+        }
+        if owed.groups.len() > OWED_GROUPS_MAX {
+            let is_all = owed.groups.iter().any(|held| held.target == EpochTarget::Everything);
+            let target = if is_all { EpochTarget::Everything } else { EpochTarget::Tenant };
+            owed.groups = vec![DueGroup { target, time }];
         }
         was_empty
     }
 
     /// Whether a group ended that the store was not told of.
-    pub(super) fn owes_groups(&self) -> bool {
+    pub(crate) fn owes_groups(&self) -> bool {
         !self.owed.lock().groups.is_empty()
     }
 
@@ -175,28 +166,14 @@ impl Marks {
         at.0 < self.ended_again.load(Ordering::Acquire)
     }
 
-    pub(super) fn owed_groups(&self) -> Vec<EpochTarget> {
+    pub(super) fn due_groups(&self) -> Vec<DueGroup> {
         self.owed.lock().groups.clone()
     }
 
-    /// In the order of the keys, so that what follows from it can be played again.
-    pub(super) fn owed_keys(&self) -> Vec<StoredKey> {
-        let mut keys: Vec<_> = self.owed.lock().keys.iter().cloned().collect();
-        keys.sort_unstable();
-        keys
-    }
-
-    /// The store was told of these groups.
-    pub(super) fn settle_groups(&self, told: &[EpochTarget]) {
-        self.owed.lock().groups.retain(|target| !told.contains(target));
-    }
-
-    pub(super) fn settle_key(&self, key: &StoredKey) {
-        self.owed.lock().keys.remove(key);
-    }
-
-    pub(super) fn owes_nothing(&self) -> bool {
-        self.owed.lock().is_empty()
+    /// The store was told of these groups, after they were [due](Self::due_groups). One that has
+    /// ended anew since stays owed.
+    pub(super) fn settle_groups(&self, told: &[DueGroup]) {
+        self.owed.lock().groups.retain(|held| !told.contains(held));
     }
 }
 
@@ -242,42 +219,36 @@ impl Stack {
     pub(super) fn owe_unnumbered<'a>(
         self: &Arc<Self>,
         tenant: &Arc<TenantState>,
-        keys: impl Iterator<Item = &'a StoredKey> + Clone,
+        keys: impl Iterator<Item = &'a StoredKey>,
     ) {
         if mutant::breaks("a removal without a number is made again") {
             return;
         }
-        for index in 0..self.levels.len() {
-            keys.clone().for_each(|key| self.debts(index).owe(key, Sequence::MAX));
-        }
-        if tenant.marks.owe_keys(keys) {
+        let noted = self.unnumbered.owe(tenant.id, keys);
+        let is_first_group = noted.is_over && tenant.marks.owe_groups(&[EpochTarget::Tenant]);
+        if noted.is_first || is_first_group {
             self.tell_store_later(tenant);
         }
     }
 
     /// Ends keys again that ended without a number; answers whether a number was had.
     pub(super) async fn end_unnumbered(&self, tenant: &Arc<TenantState>) -> bool {
-        let keys = tenant.marks.owed_keys();
+        let keys = self.unnumbered.due(tenant.id);
         if keys.is_empty() {
             return true;
         }
         let Number::Given(at) = self.number(tenant).await else { return false };
         tenant.marks.ended_again.fetch_max(at.0, Ordering::AcqRel);
-        for key in keys {
-            let pass = self.gates.fence(&key, at);
+        for due in keys {
+            let pass = self.gates.fence(&due.key, at);
             let _turn = pass.turn.lock().await;
-            let mut is_told = true;
             for index in (0..self.levels.len()).rev() {
-                match self.remove_from(index, &key, at).await {
-                    Ok(_) => self.debts(index).settle(&key, Sequence::MAX),
-                    Err(_) => is_told = false,
-                }
+                // What a tier is not told it owes from now on, under the number.
+                let _ = self.remove_from(index, &due.key, at).await;
             }
-            if is_told {
-                tenant.marks.settle_key(&key);
-                // What the bus does not take stays in its line.
-                let _ = self.tell_key(tenant, &key, at).await;
-            }
+            self.unnumbered.settle(&due);
+            // What the bus does not take stays in its line.
+            let _ = self.tell_key(tenant, &due.key, at).await;
         }
         true
     }
@@ -350,4 +321,31 @@ fn not_confirmed() -> Error {
 
 fn no_number() -> Error {
     Error::new(ErrorKind::Unavailable, "the store of epochs gave no number a moment ago")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_owed_until_its_last_end_was_told() {
+        let marks = Marks::default();
+        assert!(marks.owe_groups(&[EpochTarget::Tenant]), "nothing was owed before");
+        let due = marks.due_groups();
+        assert!(!marks.owe_groups(&[EpochTarget::Tenant]));
+        marks.settle_groups(&due);
+        assert!(marks.owes_groups(), "it has ended anew since");
+        marks.settle_groups(&marks.due_groups());
+        assert!(!marks.owes_groups());
+    }
+
+    #[test]
+    fn too_many_groups_are_owed_as_the_whole_tenant() {
+        let marks = Marks::default();
+        for number in 0..=OWED_GROUPS_MAX {
+            marks.owe_groups(&[EpochTarget::Tag(format!("t{number}").into())]);
+        }
+        let due: Vec<_> = marks.due_groups().into_iter().map(|due| due.target).collect();
+        assert_eq!(due, [EpochTarget::Tenant]);
+    }
 }

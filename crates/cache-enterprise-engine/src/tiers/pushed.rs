@@ -21,7 +21,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         checked: u64,
     ) -> Option<(Arc<Entry<V>>, Merit)> {
         let stack = self.stack()?;
-        if !self.is_restored() || self.view.tenant.marks.owes_groups() {
+        if !self.is_restored() {
             return None;
         }
         // What cannot be used was counted, and is read below.
@@ -38,15 +38,13 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Whether what another process wrote under `at` is newer than all that this one knows to have
-    /// ended under the key. What it did itself while its store gave no number has one that may be
-    /// lower than those of its elders. So nothing is admitted while that is under way, then while
-    /// the levels owe it, nor from before the number under which it is ended again at last: each of
-    /// them begins before the one before it is over, so that they are asked in this order.
+    /// ended under the key. What it ended itself without a number is under way, then owed by the
+    /// levels, then ended again under a number: each begins before the one before it is over, so
+    /// that they are asked in this order.
     fn is_admitted(&self, stack: &Stack, pass: &Pass, at: Sequence) -> bool {
-        let tenant = &self.view.tenant;
-        let is_under_way = tenant.epochs.sequence().is_provisional(pass.own());
+        let is_placed = self.is_placed(pass, true);
         let admits = stack.admits_shared(pass, at);
-        let may_precede = is_under_way || tenant.marks.may_precede(at);
+        let may_precede = !is_placed || self.view.tenant.marks.may_precede(at);
         admits
             && (!may_precede
                 || mutant::breaks("a pushed value is no older than a write without a number"))

@@ -168,16 +168,18 @@ impl Stack {
     /// Raises and ends again what the store did not number; answers whether nothing is owed now.
     pub(super) async fn tell_owed(&self, tenant: &Arc<TenantState>) -> bool {
         let Some(store) = self.epochs() else { return true };
-        let owed = tenant.marks.owed_groups();
-        if !owed.is_empty() {
-            let Ok(at) = self.raise_now(&**store, tenant, &owed).await else { return false };
-            owed.iter().for_each(|target| tenant.epochs.raise(target, at));
+        let due = tenant.marks.due_groups();
+        if !due.is_empty() {
+            let targets: Vec<_> = due.iter().map(|due| due.target.clone()).collect();
+            let Ok(at) = self.raise_now(&**store, tenant, &targets).await else { return false };
+            targets.iter().for_each(|target| tenant.epochs.raise(target, at));
             // What the bus does not take stays in its line.
-            let raised = owed.iter().map(|target| (at, Change::Raised(target.clone())));
+            let raised = targets.into_iter().map(|target| (at, Change::Raised(target)));
             let _ = self.tell(tenant, raised.collect()).await;
-            tenant.marks.settle_groups(&owed);
+            tenant.marks.settle_groups(&due);
         }
-        self.end_unnumbered(tenant).await && tenant.marks.owes_nothing()
+        let has_number = self.end_unnumbered(tenant).await;
+        has_number && !tenant.marks.owes_groups() && !self.unnumbered.owes_of(tenant.id)
     }
 
     /// Asks the store again for what it did not take or give, until nothing is owed.

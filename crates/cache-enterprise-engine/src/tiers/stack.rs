@@ -21,6 +21,7 @@ use super::gate::{Gates, Pass};
 use super::lease::Held;
 use super::tell::Shown;
 use super::tier::WritePolicy;
+use super::unnumbered::{KEYS_MAX, Unnumbered};
 use super::{Level, Pipeline};
 use crate::bus::Broadcast;
 use crate::shared::TenantState;
@@ -40,6 +41,7 @@ pub(crate) struct Stack {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) behind: Vec<Option<Behind>>,
     debts: Vec<Debts>,
+    pub(super) unnumbered: Unnumbered,
     epochs: Option<KeptEpochs>,
     pub(super) broadcast: Option<Arc<Broadcast>>,
     /// Whether tiers of this process alone are told apart from before it heard the others.
@@ -105,6 +107,7 @@ impl Stack {
                 runtime: parts.runtime,
                 behind,
                 debts,
+                unnumbered: Unnumbered::new(KEYS_MAX),
                 epochs: parts.epochs,
                 broadcast: parts.broadcast,
                 is_start_known: AtomicBool::new(false),
@@ -133,6 +136,16 @@ impl Stack {
 
     pub(crate) fn debts(&self, index: usize) -> &Debts {
         &self.debts[index]
+    }
+
+    /// How many keys the level at `index` holds older bytes of, for all that is known.
+    pub(super) fn owed(&self, index: usize) -> u64 {
+        self.debts[index].len() + self.unnumbered.len()
+    }
+
+    /// Whether the level at `index` was not told of something about `key`.
+    pub(super) fn owes(&self, index: usize, key: &StoredKey) -> bool {
+        self.unnumbered.owes(key) || self.debts[index].owes(key)
     }
 
     /// Bytes of `key` from the level at `index`. A failure is an event and a counter besides.
@@ -184,9 +197,14 @@ impl Stack {
     /// Whether bytes of `version` that the level at `index` gave may be believed.
     pub(crate) fn admits(&self, index: usize, pass: &Pass, version: Sequence) -> bool {
         (pass.admits(version) || mutant::breaks("bytes from before a removal are a miss"))
-            && (self.debts[index].admits(pass.key(), version)
+            && (self.knows(index, pass.key(), version)
                 || mutant::breaks("what a tier was not told is a miss there"))
             && (!self.is_in_doubt(index) || mutant::breaks("private tiers are doubted too"))
+    }
+
+    /// Whether the level at `index` was told of everything about `key` up to `version`.
+    pub(super) fn knows(&self, index: usize, key: &StoredKey, version: Sequence) -> bool {
+        !self.unnumbered.owes(key) && self.debts[index].admits(key, version)
     }
 
     /// Whether bytes of `version` may be believed that any level gave which others write.

@@ -88,7 +88,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(crate) fn owing_levels(&self, key: &K) -> Vec<CacheLevel> {
         let Some(stack) = self.stack() else { return Vec::new() };
         let Ok(stored) = self.view.space.key(key) else { return Vec::new() };
-        let owes = |index: &usize| stack.debts(*index).owes(&stored);
+        let owes = |index: &usize| stack.owes(*index, &stored);
         let owing = (0..stack.levels.len()).filter(owes);
         owing.filter_map(|index| CacheLevel::numbered(stack.levels[index].number)).collect()
     }

@@ -1,12 +1,15 @@
 //! A store of epochs that gives no numbers costs a process its tiers and no correctness.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
 
 use cache_enterprise_core::{ErrorKind, secs, tag};
+use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::chaos::Mode;
 use cache_enterprise_testkit::coherence::Link;
+use cache_enterprise_testkit::{ModelBackend, wait};
 
-use super::Fleet;
+use super::{Fleet, SPEC, builder};
 
 #[tokio::test(start_paused = true)]
 async fn a_removal_without_a_number_holds_everywhere() {
@@ -153,4 +156,30 @@ async fn what_ended_in_the_outage_is_ended_below_before_the_process_ends() {
     assert!(one.manager.shutdown(secs(5)).await.is_clean());
     let next = fleet.process().await;
     assert_eq!(next.get(1).await, None, "the older value does not come back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_in_a_named_backend_is_ended_there() {
+    let fleet = Fleet::new();
+    let epochs = fleet.epochs.another();
+    let built = builder(fleet.clock.clone())
+        .l2(fleet.shared_tier(&epochs))
+        .backend("attic", Arc::new(ModelBackend::new(fleet.clock.clone())))
+        .codec(MessagePack);
+    let manager = built.build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    let attic = manager.backend("attic").unwrap().open(&SPEC).unwrap();
+    attic.set(&2, 20_u64).strict().into_future().await.unwrap();
+    assert_eq!(attic.get(&2).await.unwrap().map(|value| *value), Some(20));
+    epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    cache.remove(&1).await;
+    attic.remove(&2).await;
+    epochs.set(Mode::Healthy);
+    fleet.clock.advance(secs(2));
+    wait::until_async("both are ended under numbers", async || {
+        manager.tier_stats().iter().all(|tier| tier.debts == 0)
+    })
+    .await;
+    attic.set(&2, 21_u64).strict().into_future().await.unwrap();
+    assert_eq!(attic.get(&2).await.unwrap().map(|value| *value), Some(21));
 }
