@@ -314,10 +314,11 @@ impl Stack {
             return Vec::new();
         }
         let all: Vec<usize> = jobs.iter().map(|(index, _)| *index).collect();
+        // Stable: of jobs of one key, which have one number where a store gives it, the last stays.
         jobs.sort_by(|(_, left), (_, right)| left.pass.key().cmp(right.pass.key()));
         jobs.dedup_by(|later, kept| {
             let is_same = later.1.pass.key() == kept.1.pass.key();
-            if is_same && later.1.version > kept.1.version {
+            if is_same && later.1.version >= kept.1.version {
                 std::mem::swap(later, kept);
             }
             is_same
