@@ -142,7 +142,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// As [`remove_many`](Self::remove_many) without those who derive from the keys, and with the
-    /// error of a tier that was not told: until it is, what it still holds is a miss.
+    /// error of a tier that was not told, or of the store that gave no number: until it is told,
+    /// or told again under one, what it still holds is a miss.
     pub(crate) async fn try_remove_many<Q: Lookup<K>>(&self, keys: &[Q]) -> Result<u64> {
         let (held, told) = self.remove_many_alone(keys).await;
         told.map(|()| held)
@@ -168,6 +169,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 // A tier that failed was reported.
                 Err(error) => told = Err(error),
             }
+        }
+        if let Some(error) = number.failure() {
+            // It is done again under a number; until then what others wrote below may be newer.
+            told = told.and(Err(error.clone().operation("remove_many")));
         }
         self.tell_keys(keys, false);
         (held, told)

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use cache_enterprise_core::coherence::EpochTarget;
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, Cached, Lookup, Merit, Millis, Result, Sequence, SetOutcome, unsupported,
+    CacheKey, CacheLevel, Cached, Error, Lookup, Merit, Millis, Result, Sequence, SetOutcome,
+    unsupported,
 };
 
 use crate::access::Access;
@@ -36,6 +37,10 @@ impl Number {
     pub(crate) const OWN: Self = Self;
 
     pub(crate) fn taken(&self) -> Option<Sequence> {
+        None
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Error> {
         None
     }
 }

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use cache_enterprise_core::{ErrorKind, secs, tag};
+use cache_enterprise_core::{CacheLevel, ErrorKind, secs, tag};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::chaos::Mode;
 use cache_enterprise_testkit::coherence::Link;
@@ -182,4 +182,24 @@ async fn what_ended_in_a_named_backend_is_ended_there() {
     .await;
     attic.set(&2, 21_u64).strict().into_future().await.unwrap();
     assert_eq!(attic.get(&2).await.unwrap().map(|value| *value), Some(21));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_ended_without_a_number_are_reported() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    one.set(1, 10).await;
+    one.set(2, 20).await;
+    assert_eq!(other.get(1).await, Some(10));
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    let mut ended = one.manager.invalidations();
+    ended.key(&one.cache, &1);
+    let receipt = ended.apply().await;
+    assert_eq!(receipt.levels, [CacheLevel::L1], "what others wrote below may be newer");
+    assert_eq!(receipt.strict().unwrap_err().kind(), ErrorKind::Unavailable);
+    let report = one.cache.bulk_delete(&[2]).await;
+    let failed: Vec<_> = report.failed().map(|(key, error)| (*key, error.kind())).collect();
+    assert_eq!(failed, [(2, ErrorKind::Unavailable)]);
+    assert_eq!((one.get(1).await, one.get(2).await), (None, None), "here both have ended");
+    other.heard("and so have copies elsewhere", || other.peek(1).is_none()).await;
 }
