@@ -1,12 +1,15 @@
 //! Which levels a value reaches, and how often it is encoded and decoded on the way.
 
-use cache_enterprise_core::{Clock, mins};
+use std::sync::atomic::Ordering;
+
+use cache_enterprise_core::{Clock, SetOutcome, mins, secs};
 use cache_enterprise_engine::{CacheSpec, Source, Tier, WritePolicy};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_strategies::admission::PromoteByHeat;
-use cache_enterprise_testkit::Seed;
 use cache_enterprise_testkit::chaos::ChaosCodec;
+use cache_enterprise_testkit::{Seed, wait};
 
+use crate::scripted::Mode;
 use crate::{builder, get, set, tier};
 
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
@@ -62,6 +65,40 @@ async fn a_tier_that_is_written_around_fills_from_below_and_keeps_nothing_old() 
     assert_eq!(upper.len(), 0, "what the write replaced is gone");
     cache.drop_level1();
     assert_eq!(get(&cache, 1).await, Some(8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_was_overtaken_is_told_to_a_tier_that_is_written_around() {
+    let clock = Clock::manual();
+    let (upper, lower) = (tier("upper"), tier("lower"));
+    let around = Tier::new(upper.clone()).bare().write(WritePolicy::Around);
+    let through = Tier::new(lower.clone()).bare();
+    let manager = builder(&clock).l2(around).l3(through).codec(MessagePack);
+    let cache = manager.build().await.unwrap().open(&SPEC).unwrap();
+    set(&cache, 1, 7).await;
+    cache.drop_level1();
+    assert_eq!((get(&cache, 1).await, upper.len()), (Some(7), 1));
+    lower.set(Mode::HoldPuts);
+    let setting = |value| {
+        let cache = cache.clone();
+        tokio::spawn(async move { set(&cache, 1, value).await })
+    };
+    let mut first = setting(8);
+    wait::until_async("it is on its way", async || lower.held.load(Ordering::SeqCst) == 1).await;
+    let second = setting(9);
+    let is_overtaken = async || cache.peek(&1).is_some_and(|value| *value == 9);
+    wait::until_async("it is overtaken", is_overtaken).await;
+    upper.set(Mode::HoldRemoves);
+    lower.set(Mode::Work);
+    lower.pass.add_permits(1);
+    let early = tokio::time::timeout(secs(1), &mut first).await;
+    assert!(early.is_err(), "it is not acknowledged before its elder has gone");
+    upper.pass.add_permits(1);
+    assert_eq!((first.await.unwrap(), upper.len()), (SetOutcome::Stored, 0));
+    upper.pass.add_permits(1);
+    second.await.unwrap();
+    cache.drop_level1();
+    assert_eq!(get(&cache, 1).await, Some(9));
 }
 
 #[tokio::test]
