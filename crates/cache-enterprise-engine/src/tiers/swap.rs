@@ -145,6 +145,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             Err(error) => {
                 // Whether it was stored is not known: what is older is not served here.
                 self.drop_other(&key, job.version);
+                stack.drop_others(index, stored, job.version).await;
                 Err(error)
             }
         }
@@ -227,7 +228,7 @@ impl Stack {
     }
 
     /// Takes what the other levels hold of a key away, where the one that decides has another
-    /// value.
+    /// value, or may have.
     async fn drop_others(&self, index: usize, key: &StoredKey, version: Sequence) {
         for other in (0..self.levels.len()).filter(|other| *other != index) {
             let pass = self.gates.enter(key);

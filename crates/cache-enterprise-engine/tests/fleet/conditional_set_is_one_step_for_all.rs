@@ -1,9 +1,67 @@
 //! `set_if_version` over a tier that several processes write.
 
-use cache_enterprise_core::{ErrorKind, Sequence};
-use cache_enterprise_engine::IfVersion;
+use std::sync::Arc;
 
-use crate::{Fleet, Process};
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_enterprise_core::{
+    Backend, Capabilities, Error, ErrorKind, OpContext, OpenedBackend, Put, PutOutcome, Result,
+    Sequence, StoredKey, Swapped,
+};
+use cache_enterprise_engine::{IfVersion, Tier};
+use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::ModelBackend;
+
+use crate::{Fleet, Process, SPEC, builder};
+
+/// Exchanges a value as it is asked to, and its reply is lost.
+#[derive(Debug)]
+struct LostReplies(ModelBackend);
+
+#[async_trait]
+impl Backend for LostReplies {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
+        self.0.get(key, ctx).await
+    }
+
+    async fn put(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        ctx: &OpContext,
+    ) -> Result<PutOutcome> {
+        self.0.put(key, value, how, ctx).await
+    }
+
+    async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool> {
+        self.0.remove(key, at, ctx).await
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        self.0.swap(key, value, how, expected, ctx).await?;
+        Err(Error::new(ErrorKind::Timeout, "the reply is lost"))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.close().await
+    }
+}
 
 async fn version(process: &Process) -> (Option<u64>, Sequence) {
     match process.cache.get_entry(&1).await.unwrap() {
@@ -83,4 +141,24 @@ async fn where_nobody_can_decide_for_all_it_is_refused() {
     let refused = process.cache.set_if_version(&1, 1_u64, Sequence::ZERO).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(process.get(1).await, None);
+}
+
+#[tokio::test]
+async fn one_whose_reply_was_lost_leaves_no_older_value_in_the_other_levels() {
+    let fleet = Fleet::new();
+    let one = fleet.process().await;
+    one.set(1, 1).await;
+    let source = OpenedBackend::new(Arc::new(LostReplies(fleet.tier.reopened())));
+    let decides = Tier::new(source.with_epochs(Arc::new(fleet.epochs.another()))).bare();
+    let disk = ModelBackend::new(fleet.clock.clone());
+    let own = Tier::new(Arc::new(disk.reopened())).bare();
+    let builder = builder(fleet.clock.clone()).l2(own).l3(decides).codec(MessagePack);
+    let manager = builder.bus(fleet.bus.another()).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    let seen = cache.get_entry(&1).await.unwrap().unwrap();
+    assert_eq!((*seen.value, disk.len()), (1, 1));
+    let lost = cache.set_if_version(&1, 2_u64, seen.version).await;
+    assert_eq!(lost.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(disk.len(), 0, "nobody knows whether it is still the newest");
+    assert_eq!(cache.get(&1).await.unwrap().map(|value| *value), Some(2));
 }
