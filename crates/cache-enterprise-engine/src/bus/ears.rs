@@ -83,10 +83,15 @@ impl Shared {
         for tenant in &tenants {
             tenant.epochs.verify_all();
         }
-        let newest = self.newest_of_all();
+        let above = self.above_all();
         if let Some(stack) = &self.stack {
-            stack.distrust_private(Sequence(newest.0.saturating_add(1)));
+            stack.distrust_private(above);
         }
+    }
+
+    /// A number above all that is known here, of whatever tenant.
+    fn above_all(&self) -> Sequence {
+        Sequence(self.newest_of_all().0.saturating_add(1))
     }
 
     async fn hear(self: &Arc<Self>, broadcast: &Broadcast, frame: &[u8], values: &[u8]) {
@@ -146,7 +151,12 @@ impl Shared {
                 return None;
             }
         };
-        let at = tenant.as_ref().map_or(notice.at, |tenant| placed(tenant, notice.at));
+        let at = match &tenant {
+            Some(tenant) => placed(tenant, notice.at),
+            // A fence that private tiers keep: it must not be above what is written there later.
+            None if notice.at == Sequence::MAX => self.above_all(),
+            None => notice.at,
+        };
         let gate = self.stack.as_ref().map(|stack| {
             let is_open = mutant::breaks("a heard key closes its gate");
             stack.gates.heed(key, if is_open { Sequence::ZERO } else { at })

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_enterprise_core::coherence::{EpochRecord, EpochStore, EpochTarget, Sequence};
-use cache_enterprise_core::{OpenedBackend, Result, secs, tag};
-use cache_enterprise_engine::{Cache, CacheManager, Tier};
+use cache_enterprise_core::{ErrorKind, OpenedBackend, Result, secs, tag};
+use cache_enterprise_engine::{Cache, CacheManager, Source, Tier};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::ModelBackend;
+use cache_enterprise_testkit::chaos::Mode;
 use cache_enterprise_testkit::coherence::SharedEpochs;
 
 use super::{Fleet, SPEC, builder};
@@ -66,6 +67,33 @@ async fn with_a_bus_it_lets_go_of_what_it_hears() {
     one.cache.remove(&1).await;
     one.heard("the removal is heard", || disk.is_empty()).await;
     assert_eq!(read(&cache).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_hears_of_a_tenant_that_is_not_open_refuses_nothing_later() {
+    let fleet = Fleet::new();
+    let one = fleet.process().await;
+    let (manager, _, disk) = fleet.process_with_a_disk(true).await;
+    one.heard("it listens", || fleet.bus.listeners("fleet") > 1).await;
+    let told = one.manager.tenant("acme").unwrap().open(&SPEC).unwrap();
+    told.set(&1, 10_u64).strict().into_future().await.unwrap();
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    told.remove(&1).await;
+    let heard = || manager.bus_stats().unwrap().heard > 1;
+    one.heard("a removal that has no number", heard).await;
+    // It is counted before it is heeded.
+    tokio::task::yield_now().await;
+    let cache = manager.tenant("acme").unwrap().open(&SPEC).unwrap();
+    cache.set(&1, 11_u64).strict().into_future().await.unwrap();
+    assert_eq!(disk.len(), 1, "a value of later is stored");
+    let is_believed = || {
+        manager.tick();
+        !manager.bus_stats().unwrap().is_in_doubt
+    };
+    one.heard("the bus is no longer silent", is_believed).await;
+    cache.drop_level1();
+    let found = cache.get_entry(&1).await.unwrap().unwrap();
+    assert_eq!((*found.value, found.source), (11, Source::Tier(2)));
 }
 
 #[tokio::test(start_paused = true)]
