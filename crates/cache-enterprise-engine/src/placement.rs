@@ -172,8 +172,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             let mut lock = self.view.core.flights.lock(&borrowed);
             lock.detach(&borrowed);
             self.forget_absence(&borrowed);
-            let newer = self.store.peek(&borrowed);
-            if newer.is_some_and(|held| held.version() > at) {
+            let held = self.store.peek(&borrowed);
+            if held.is_some_and(|held| self.gives_way(how.number, at, held.version())) {
                 SetOutcome::Fenced
             } else {
                 self.store.remove(&borrowed, RemovalCause::Replaced, &mut leaving);

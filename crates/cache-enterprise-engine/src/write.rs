@@ -156,6 +156,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         number.taken().unwrap_or_else(|| self.view.tenant.epochs.sequence().take())
     }
 
+    /// Whether a set of `number`, which is `at`, is older than a value that level 1 holds. A number
+    /// that the store did not give may be lower than those of older values, which climbed or were
+    /// pushed since it was taken: it compares with others of its kind alone.
+    pub(crate) fn gives_way(&self, number: &Number, at: Sequence, held: Sequence) -> bool {
+        let is_comparable =
+            number.failure().is_none() || self.view.tenant.epochs.sequence().is_provisional(held);
+        held > at && is_comparable
+    }
+
     pub(crate) fn remove_level1<Q: Lookup<K> + ?Sized>(
         &self,
         key: &Q,
@@ -205,8 +214,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 lock.detach(&borrowed);
             }
             self.forget_absence(&borrowed);
-            let newer = self.store.peek(&borrowed);
-            if newer.is_some_and(|held| held.version() > at) {
+            let held = self.store.peek(&borrowed);
+            if held.is_some_and(|held| self.gives_way(how.number, at, held.version())) {
                 SetOutcome::Fenced
             } else {
                 self.note_name(&scoped.key);
@@ -436,5 +445,76 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let dates = Dates::lasting(now, None);
         let entry = Entry::new(value, epochs.sequence().newest(), epochs.changes(), dates);
         Cached::new(Arc::new(entry), now)
+    }
+}
+
+#[cfg(all(test, feature = "tiers"))]
+mod tests {
+    use cache_enterprise_core::{Capacity, Error, ErrorKind, mins};
+
+    use super::*;
+    use crate::{CacheManager, CacheSpec};
+
+    static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(mins(5));
+
+    fn cache() -> Cache<u64, u64> {
+        let manager = CacheManager::in_memory(Capacity::entries(100)).expect("room for some");
+        manager.open(&SPEC).expect("a plain spec")
+    }
+
+    fn provisional(cache: &Cache<u64, u64>) -> Number {
+        let error = Error::new(ErrorKind::Unavailable, "the store gave no number");
+        Number::Provisional(cache.view.tenant.epochs.sequence().take_provisional(), error)
+    }
+
+    /// A number of the store's, above all that are known here so far.
+    fn given(cache: &Cache<u64, u64>) -> Number {
+        let sequence = cache.view.tenant.epochs.sequence();
+        let at = Sequence(sequence.newest().0 + 1_000);
+        sequence.observe(at);
+        Number::Given(at)
+    }
+
+    /// Sets the key, in level 1 or below alone, and says what level 1 holds then.
+    fn write(
+        cache: &Cache<u64, u64>,
+        value: u64,
+        number: &Number,
+        is_hot: bool,
+    ) -> (SetOutcome, Option<u64>) {
+        let options = cache.view.core.options;
+        let how = How { options: &options, number, merit: Merit::NORMAL };
+        let outcome = cache.place_level1(1, value, Labels::default(), how, is_hot, |_, _| None);
+        (outcome, cache.peek(&1).map(|value| *value))
+    }
+
+    #[test]
+    fn a_set_without_a_number_gives_way_to_none_that_has_one() {
+        let cache = cache();
+        let (first, second) = (provisional(&cache), provisional(&cache));
+        // What climbs now is older, whatever number it was given elsewhere.
+        let climbed = given(&cache);
+        assert_eq!(write(&cache, 10, &climbed, true), (SetOutcome::Stored, Some(10)));
+        assert_eq!(write(&cache, 12, &second, true), (SetOutcome::Stored, Some(12)));
+        assert_eq!(write(&cache, 11, &first, true), (SetOutcome::Fenced, Some(12)));
+    }
+
+    #[test]
+    fn one_that_stays_below_takes_what_is_above_it_along() {
+        let cache = cache();
+        let number = provisional(&cache);
+        let climbed = given(&cache);
+        assert_eq!(write(&cache, 10, &climbed, true), (SetOutcome::Stored, Some(10)));
+        assert_eq!(write(&cache, 11, &number, false), (SetOutcome::Stored, None));
+    }
+
+    #[test]
+    fn a_set_with_a_number_gives_way_to_a_greater_one() {
+        let cache = cache();
+        let (early, late) = (given(&cache), given(&cache));
+        assert_eq!(write(&cache, 11, &late, true), (SetOutcome::Stored, Some(11)));
+        for is_hot in [true, false] {
+            assert_eq!(write(&cache, 10, &early, is_hot), (SetOutcome::Fenced, Some(11)));
+        }
     }
 }

@@ -548,21 +548,25 @@ impl SetBelow {
     /// Ends what is older than a set that found something newer in level 1. A load that began
     /// after the set had its number may have brought that, and nobody is told of loads: what tiers
     /// and other processes hold may still be what the set was to replace.
+    ///
+    /// # Errors
+    /// That of a tier, and why the set could not have been written to any.
     pub(super) async fn end_older(
         self,
         stack: &Arc<Stack>,
         tenant: &Arc<TenantState>,
     ) -> Result<()> {
-        let (pass, at) = match self {
-            Self::Put(job) => (job.pass, job.version),
-            Self::Drop(pass, at, _) => (pass, at),
+        let (pass, at, written) = match self {
+            Self::Put(job) => (job.pass, job.version, Ok(())),
+            Self::Drop(pass, at, error) => (pass, at, Err(error)),
         };
         // Even where a later write is on its way: it may be late or fail, and this set is
         // acknowledged now.
         if mutant::breaks("a set that was overtaken ends what is older") {
             return Ok(());
         }
-        stack.remove(tenant, pass, at).await.map(drop)
+        stack.remove(tenant, pass, at).await?;
+        written
     }
 }
 

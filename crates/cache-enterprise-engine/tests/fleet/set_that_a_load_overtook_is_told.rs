@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_enterprise_core::coherence::{EpochMark, EpochRecord, EpochStore, EpochTarget, Sequence};
-use cache_enterprise_core::{OpenedBackend, Result, SetOutcome};
+use cache_enterprise_core::{ErrorKind, OpenedBackend, Result, SetOutcome};
 use cache_enterprise_engine::{Cache, CacheManager, Tier};
 use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::Seed;
+use cache_enterprise_testkit::chaos::{ChaosCodec, CodecMode};
 use cache_enterprise_testkit::coherence::SharedEpochs;
 use tokio::sync::Semaphore;
 
@@ -67,8 +69,9 @@ impl EpochStore for SlowReplies {
 
 /// A process whose numbers come late.
 struct Late {
-    manager: CacheManager<MessagePack>,
+    manager: CacheManager<ChaosCodec<MessagePack>>,
     cache: Cache<u64, u64>,
+    codec: ChaosCodec<MessagePack>,
     epochs: SharedEpochs,
     replies: Arc<Semaphore>,
 }
@@ -79,10 +82,11 @@ impl Late {
         let slow = SlowReplies { inner: inner.clone(), replies: Arc::clone(&replies) };
         let source = OpenedBackend::new(Arc::new(fleet.tier.reopened()));
         let tier = Tier::new(source.with_epochs(Arc::new(slow))).bare();
-        let builder = builder(fleet.clock.clone()).l2(tier).codec(MessagePack);
+        let codec = ChaosCodec::new(MessagePack, Seed(7));
+        let builder = builder(fleet.clock.clone()).l2(tier).codec(codec.clone());
         let manager = builder.bus(fleet.bus.another()).build().await.unwrap();
         let cache = manager.open(&SPEC).unwrap();
-        Self { manager, cache, epochs: inner, replies }
+        Self { manager, cache, codec, epochs: inner, replies }
     }
 
     /// Lets `set` wait for its number until a load of the key, above that number, has landed.
@@ -128,4 +132,28 @@ async fn in_a_batch() {
     assert_eq!(late.overtake(&other, set).await, [SetOutcome::Fenced, SetOutcome::Stored]);
     other.heard("its older copy has ended", || other.peek(1).is_none()).await;
     assert_eq!((other.get(3).await, late.cache.peek(&1).map(|value| *value)), (Some(30), Some(12)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_value_that_no_tier_can_take() {
+    let fleet = Fleet::new();
+    let (late, other) = (Late::process(&fleet).await, fleet.process().await);
+    late.codec.set(CodecMode::FailEncode);
+    let cache = late.cache.clone();
+    let set = async move { cache.set(&1, 11_u64).strict().into_future().await };
+    let refused = late.overtake(&other, set).await.map_err(|error| error.kind());
+    assert_eq!(refused, Err(ErrorKind::Codec));
+    other.heard("its older copy has ended", || other.peek(1).is_none()).await;
+    assert_eq!(other.get(1).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_batch_with_a_value_that_no_tier_can_take() {
+    let fleet = Fleet::new();
+    let (late, other) = (Late::process(&fleet).await, fleet.process().await);
+    late.codec.set(CodecMode::FailEncode);
+    let cache = late.cache.clone();
+    let set = async move { cache.set_many([(1_u64, 11_u64)]).await };
+    assert_eq!(late.overtake(&other, set).await, [SetOutcome::StoredAbove]);
+    other.heard("its older copy has ended", || other.peek(1).is_none()).await;
 }
