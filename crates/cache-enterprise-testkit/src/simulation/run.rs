@@ -176,16 +176,14 @@ impl Run {
         if !world.is_alive(id) {
             return None;
         }
-        // A change that has no number of the store's has no place among those of others.
+        // A change that has no number of the store's has no place among those of others: only the
+        // process that made it can keep to it.
         let is_numbered = !numbering.is_dark && numbering == world.network.numbering(number);
         let is_calm = is_numbered && failures == world.network.failures(number);
         let outcome = match answer {
             Answer::Values(values) => Outcome::Values(seen(values, &given, &loader)),
             Answer::Done(is_told) if is_told && is_calm => Outcome::Done(Acknowledged::Everywhere),
             Answer::Done(_) if is_numbered => Outcome::Done(Acknowledged::Later),
-            Answer::Done(_) if world.shape.has_shared_tier() => {
-                Outcome::Done(Acknowledged::Nowhere)
-            }
             Answer::Done(_) => Outcome::Done(Acknowledged::Here),
             Answer::Failed => return None,
         };
