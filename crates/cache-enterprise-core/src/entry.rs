@@ -385,11 +385,14 @@ impl<V> Entry<V> {
 
     /// Ends [`watch`](Self::watch). What has idle expiry is looked at in full as before.
     pub fn unwatch(&self) {
-        let is_idle =
-            matches!(&self.carried, Carried::Boxed(boxed) if boxed.detail.idle_ms.is_some());
-        if !is_idle {
+        if !self.has_idle_expiry() {
             self.fresh.fetch_and(!MORE_BIT, Ordering::Relaxed);
         }
+    }
+
+    /// Whether it expires when it was not read for long, so that a read may move its end.
+    pub fn has_idle_expiry(&self) -> bool {
+        matches!(&self.carried, Carried::Boxed(boxed) if boxed.detail.idle_ms.is_some())
     }
 
     /// Notes a read, for idle expiry. Does nothing for entries without it.

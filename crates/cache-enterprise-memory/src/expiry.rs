@@ -61,8 +61,8 @@ pub(crate) trait Shelf {
     fn len(&self) -> usize;
     /// When the entry under this hash ends, if it is there and ends.
     fn end_of(&self, hash: u64) -> Option<End>;
-    /// Drops the entry under this hash if it has ended.
-    fn drop_ended(&mut self, hash: u64);
+    /// Drops the entry under this hash if it has ended. When one ends that has not.
+    fn drop_ended(&mut self, hash: u64) -> Option<End>;
 }
 
 impl Expiry {
@@ -144,11 +144,9 @@ fn fire(stripe: &Mutex<Stripe>, now: Millis, records_left: &mut usize, shelf: &m
             let Some(end) = shelf.end_of(hash) else { continue };
             // A date outside the slot was moved by a read, or is that of a later value, which has
             // a record of its own.
-            if end.at <= now {
-                shelf.drop_ended(hash);
-            } else if slot.holds(end.at) || end.moves {
-                kept.push((hash, end.at));
-            }
+            let end = if end.at <= now { shelf.drop_ended(hash) } else { Some(end) };
+            let belongs = |end: &End| end.at > now && (slot.holds(end.at) || end.moves);
+            kept.extend(end.filter(belongs).map(|end| (hash, end.at)));
         }
         let wheel = &mut stripe.lock().wheel;
         for (hash, end) in kept {
@@ -168,12 +166,14 @@ fn sift(stripe: &Mutex<Stripe>, sifting: &mut Sifting, most: usize, shelf: &impl
         let Some((slot, records)) = &mut sifting.in_hand else { break };
         let part = records.split_off(records.len().saturating_sub(most - looked_at));
         looked_at += part.len();
-        let live = part.into_iter().filter_map(|hash| Some((hash, shelf.end_of(hash)?.at)));
-        let live: Vec<_> = live.filter(|(_, end)| slot.holds(*end)).collect();
-        sifting.live += live.len();
+        let live = part.into_iter().filter_map(|hash| Some((hash, shelf.end_of(hash)?)));
+        // A date beyond the slot is that of a later value, which has a record of its own, or was
+        // moved by a read. One before it came up while its record was in hand.
+        let live: Vec<_> = live.filter(|(_, end)| slot.ends_after(end.at) || end.moves).collect();
+        sifting.live += live.iter().filter(|(_, end)| slot.holds(end.at)).count();
         let wheel = &mut stripe.lock().wheel;
         for (hash, end) in live {
-            wheel.schedule(hash, end);
+            wheel.schedule(hash, end.at);
         }
     }
     looked_at
@@ -216,20 +216,22 @@ impl Sifting {
 pub(crate) struct End {
     /// The first millisecond at which it is gone if nobody reads it before.
     pub(crate) at: Millis,
-    /// A read moves it: the entry has idle expiry.
+    /// A read may move it: the entry has idle expiry.
     pub(crate) moves: bool,
 }
 
 impl End {
     /// The end of `entry`; `None` for one that lasts for ever.
     pub(crate) fn of<V>(entry: &Arc<Entry<V>>) -> Option<Self> {
-        let dates = entry.dates();
-        let last = dates.expires.saturating_sub(1);
+        let (dates, moves) = (entry.dates(), entry.has_idle_expiry());
+        // Of a long life the one date is rounded down and the other is not.
+        let end = dates.expires.max(dates.fresh_until);
+        let last = end.saturating_sub(1);
         // An entry that is gone before its last millisecond ends by idleness.
         if last > dates.created && entry.freshness(last) == Freshness::Expired {
-            return Some(Self { at: first_expired(entry, last), moves: true });
+            return Some(Self { at: first_expired(entry, last), moves });
         }
-        (dates.expires != NEVER).then_some(Self { at: dates.expires, moves: false })
+        (end != NEVER).then_some(Self { at: end, moves })
     }
 }
 
@@ -265,8 +267,9 @@ mod tests {
             self.0.get(&hash).map(|at| End { at: *at, moves: false })
         }
 
-        fn drop_ended(&mut self, hash: u64) {
+        fn drop_ended(&mut self, hash: u64) -> Option<End> {
             self.0.remove(&hash);
+            None
         }
     }
 
@@ -291,6 +294,22 @@ mod tests {
             (0..5).for_each(|_| expiry.turn(300_000 + 3_600_000, &mut ends));
             assert!(ends.0.is_empty(), "a live record was sifted out");
         }
+    }
+
+    #[test]
+    fn what_comes_up_while_it_is_sifted_keeps_its_record() {
+        let stripe = Mutex::new(Stripe { wheel: Wheel::default(), sift_above: 0 });
+        let (mut ends, mut sifting) = (Ends::default(), Sifting::default());
+        assert!(stripe.lock().wheel.take_due(640, 1).is_none());
+        for hash in 0..100 {
+            ends.0.insert(hash, 700);
+            stripe.lock().wheel.schedule(hash, 700);
+        }
+        assert_eq!(sift(&stripe, &mut sifting, 16, &ends), 16);
+        // The tick passes, with the rest in hand.
+        while stripe.lock().wheel.take_due(704, BATCH).is_some() {}
+        sift(&stripe, &mut sifting, 1_000, &ends);
+        assert_eq!(stripe.lock().wheel.len(), 100 - 16);
     }
 
     #[test]

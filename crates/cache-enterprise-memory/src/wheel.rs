@@ -44,10 +44,14 @@ impl Slot {
 
     /// Whether a record for this date belongs here.
     pub(crate) fn holds(self, end: Millis) -> bool {
-        let tick = end >> TICK_SHIFT;
+        end >> TICK_SHIFT >= self.first_tick && self.ends_after(end)
+    }
+
+    /// Whether this date lies in what the slot spans, or before.
+    pub(crate) fn ends_after(self, end: Millis) -> bool {
         let ticks = 1_u64 << (SLOT_BITS * self.level as u32);
         let is_open = self.level == LEVELS - 1;
-        tick >= self.first_tick && (is_open || tick < self.first_tick + ticks)
+        is_open || end >> TICK_SHIFT < self.first_tick + ticks
     }
 }
 

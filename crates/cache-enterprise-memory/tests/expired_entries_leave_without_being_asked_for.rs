@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    Capacity, Dates, Detail, Entry, LocalStore, Scoped, ScopedRef, Sequence, days, hours, ms, secs,
+    Capacity, Dates, Detail, Entry, LocalStore, Scoped, ScopedRef, Sequence, days, hours, mins, ms,
+    secs,
 };
 use cache_enterprise_memory::{Leaving, Level1Store, StoreConfig};
 
@@ -43,7 +44,8 @@ fn turn_all(store: &Store, now: u64) -> usize {
 #[test]
 fn few_entries_leave_at_their_exact_millisecond() {
     for kind in one_of_each_kind() {
-        for ttl in [ms(1), ms(64), secs(5), hours(3), days(40), days(700)] {
+        let uneven = days(700) + ms(7);
+        for ttl in [ms(1), ms(64), secs(5), hours(3), days(40), days(700), uneven] {
             let (store, end) = (store(&kind), ttl.as_millis() as u64 + 12_345);
             put(&store, 1, 12_345, Some(ttl));
             put(&store, 2, 12_345, None);
@@ -76,13 +78,7 @@ fn a_later_value_outlives_the_date_of_an_earlier_one() {
 fn an_idle_entry_leaves_and_a_read_one_stays() {
     for kind in one_of_each_kind() {
         let store = store(&kind);
-        let idle = |key| {
-            let detail = Detail { idle_ms: Some(60_000), ..Detail::default() };
-            let entry = Entry::new(0, Sequence(1), 0, Dates::lasting(0, None)).with_detail(detail);
-            let entry = Arc::new(entry);
-            store.insert(Scoped { tenant: 0, key }, Arc::clone(&entry), &mut Leaving::default());
-            entry
-        };
+        let idle = |key| put_idle(&store, key, secs(60), None);
         let (read, _) = (idle(1), idle(2));
         for now in (0..600_000).step_by(1_000) {
             read.touch(now);
@@ -91,6 +87,50 @@ fn an_idle_entry_leaves_and_a_read_one_stays() {
         assert!(has(&store, 1) && !has(&store, 2));
         turn_all(&store, 600_000 + 60_000);
         assert!(!has(&store, 1));
+    }
+}
+
+/// An entry that leaves when it was not read for so long, whatever is left of its life.
+fn put_idle(store: &Store, key: u64, idle: Duration, ttl: Option<Duration>) -> Arc<Entry<u8>> {
+    let idle_ms = Some(idle.as_millis() as u64);
+    let detail = Detail { idle_ms, ..Detail::default() };
+    let entry = Entry::new(0, Sequence(1), 0, Dates::lasting(0, ttl)).with_detail(detail);
+    let entry = Arc::new(entry);
+    store.insert(Scoped { tenant: 0, key }, Arc::clone(&entry), &mut Leaving::default());
+    entry
+}
+
+#[test]
+fn an_idle_entry_that_is_read_to_the_end_of_its_life_leaves_then() {
+    for kind in one_of_each_kind() {
+        let store = store(&kind);
+        put_idle(&store, 1, secs(60), Some(secs(100))).touch(50_000);
+        turn_all(&store, 57_300);
+        turn_all(&store, 99_999);
+        assert!(has(&store, 1));
+        turn_all(&store, 100_000);
+        assert!(!has(&store, 1));
+        assert_eq!(store.stats().expirations, 1);
+    }
+}
+
+#[test]
+fn sifting_leaves_what_a_read_moved() {
+    for kind in one_of_each_kind() {
+        let mut config = StoreConfig::new(Capacity::entries(1_000_000));
+        config.shards = Some(1);
+        let store: Store = kind.open(config);
+        for key in 0..100 {
+            put_idle(&store, key, mins(10), None).touch(300_000);
+        }
+        for _ in 0..1_000 {
+            put(&store, 1_000, 300_000, Some(hours(1)));
+        }
+        turn_all(&store, 300_001);
+        turn_all(&store, 899_999);
+        assert_eq!(store.len(), 101);
+        turn_all(&store, 900_064);
+        assert_eq!(store.len(), 1);
     }
 }
 

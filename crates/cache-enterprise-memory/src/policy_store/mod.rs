@@ -438,15 +438,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Shelf for Turning<'_, K, V> {
         End::of(shard.entry(shard.find_hash(hash)?)?)
     }
 
-    fn drop_ended(&mut self, hash: u64) {
+    fn drop_ended(&mut self, hash: u64) -> Option<End> {
         let part = self.store.part(hash);
         let mut shard = part.shard.write();
-        let Some(slot) = shard.find_hash(hash) else { return };
-        let has_ended = |entry: &Arc<Entry<V>>| entry.freshness(self.now) == Freshness::Expired;
-        if shard.entry(slot).is_some_and(has_ended) {
-            shard.settle();
-            shard.take_out(slot, RemovalCause::Expired, &mut self.store.way(part, self.leaving));
+        let slot = shard.find_hash(hash)?;
+        let entry = shard.entry(slot)?;
+        if entry.freshness(self.now) != Freshness::Expired {
+            return End::of(entry);
         }
+        shard.settle();
+        shard.take_out(slot, RemovalCause::Expired, &mut self.store.way(part, self.leaving));
+        None
     }
 }
 

@@ -335,11 +335,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Shelf for Turning<'_, K, V> {
         End::of(&self.store.map.peek(&self.store.hashed(hash))?)
     }
 
-    fn drop_ended(&mut self, hash: u64) {
+    fn drop_ended(&mut self, hash: u64) -> Option<End> {
         let store = self.store;
         let has_ended = |entry: &Arc<Entry<V>>| entry.freshness(self.now) == Freshness::Expired;
-        if let Some((key, entry)) = store.map.remove_if(&store.hashed(hash), has_ended) {
-            store.door.depart(key, entry, RemovalCause::Expired, self.leaving);
+        match store.map.remove_if(&store.hashed(hash), has_ended) {
+            Some((key, entry)) => {
+                store.door.depart(key, entry, RemovalCause::Expired, self.leaving);
+                None
+            }
+            None => self.end_of(hash),
         }
     }
 }
