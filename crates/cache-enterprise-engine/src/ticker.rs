@@ -2,8 +2,10 @@
 //!
 //! It copies precise time into the coarse clocks each millisecond and lets managers do their
 //! small periodic work: expiry, overdue loads, deadlines. It starts with the first manager and
-//! ends with the last. Nothing that runs on it may block.
+//! ends with the last. Nothing that runs on it may block. What panics on it (the drop of a value,
+//! a waker, an observer) ends the turn of its own manager and no more.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -48,8 +50,41 @@ fn run() {
             members.extend(running.members.iter().filter_map(Weak::upgrade));
         }
         for member in members.drain(..) {
-            member.tick();
+            // The panic hook has told of it.
+            let _ = catch_unwind(AssertUnwindSafe(move || member.tick()));
         }
         std::thread::sleep(PERIOD);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache_enterprise_testkit::wait;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    struct Counted {
+        turns: AtomicU64,
+        panics: bool,
+    }
+
+    impl Tick for Counted {
+        fn tick(&self) {
+            self.turns.fetch_add(1, Ordering::Relaxed);
+            assert!(!self.panics, "a value's own");
+        }
+    }
+
+    #[test]
+    fn a_manager_that_panics_holds_up_no_other_and_goes_on_itself() {
+        let members = [true, false].map(|panics| {
+            let member = Arc::new(Counted { turns: AtomicU64::new(0), panics });
+            let weak = Arc::downgrade(&member);
+            register(weak).expect("a thread can be had");
+            member
+        });
+        wait::until("both have had their turns", || {
+            members.iter().all(|member| member.turns.load(Ordering::Relaxed) >= 3)
+        });
     }
 }
