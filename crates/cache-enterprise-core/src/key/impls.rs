@@ -23,7 +23,19 @@ macro_rules! by_display {
 by_display!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, bool, char);
 by_display!(NonZeroU8, NonZeroU16, NonZeroU32, NonZeroU64, NonZeroU128, NonZeroUsize);
 by_display!(NonZeroI8, NonZeroI16, NonZeroI32, NonZeroI64, NonZeroI128, NonZeroIsize);
-by_display!(IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr);
+by_display!(IpAddr, Ipv4Addr, Ipv6Addr);
+
+impl CacheKey for SocketAddr {
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        match self {
+            // The one part of an address that its text leaves out.
+            Self::V6(v6) if v6.flowinfo() != 0 => {
+                writer.display(&format_args!("{self}/{}", v6.flowinfo()));
+            }
+            _ => writer.display(self),
+        }
+    }
+}
 
 macro_rules! by_text {
     ($($type:ty => $heap:expr),* $(,)?) => {$(
@@ -129,6 +141,15 @@ mod tests {
         assert_eq!(text(&Some("none")), "some:none");
         assert_eq!(text(&IpAddr::from([127, 0, 0, 1])), "127.0.0.1");
         assert_eq!(text(&':'), "%3A");
+    }
+
+    #[test]
+    fn addresses_that_differ_have_texts_that_differ() {
+        let address =
+            |flow| SocketAddr::from(std::net::SocketAddrV6::new(Ipv6Addr::LOCALHOST, 80, flow, 0));
+        assert_eq!(text(&address(0)), "[%3A%3A1]%3A80");
+        assert_ne!(text(&address(1)), text(&address(0)));
+        assert_ne!(text(&address(1)), text(&address(2)));
     }
 
     type Nested = (Option<String>, (String, Option<u8>), Vec<u8>);
