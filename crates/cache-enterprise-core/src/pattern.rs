@@ -92,7 +92,7 @@ impl Pattern {
             };
             pattern.push_str(before);
             for char in value.chars() {
-                if matches!(char, '*' | '?' | '[' | ']' | '\\') {
+                if matches!(char, '*' | '?' | '[' | ']' | '\\' | '-' | '!' | '^') {
                     pattern.push('\\');
                 }
                 pattern.push(char);
@@ -156,6 +156,11 @@ fn class(chars: &mut std::str::Chars<'_>) -> Option<Token> {
         };
         let mut ahead = rest.clone();
         let to = match (ahead.next(), ahead.next()) {
+            (Some('-'), Some('\\')) => {
+                let to = ahead.next()?;
+                rest = ahead;
+                to
+            }
             (Some('-'), Some(to)) if to != ']' => {
                 rest = ahead;
                 to
@@ -175,6 +180,15 @@ mod tests {
 
     fn matches(pattern: &str, text: &str) -> bool {
         Pattern::new(pattern).unwrap().matches(text)
+    }
+
+    #[test]
+    fn what_is_quoted_in_a_class_stands_for_itself() {
+        let template = |value: &str| Pattern::template("[{c}]", &[("c", value)]).unwrap();
+        assert!(template("^a").matches("a") && template("^a").matches("^"));
+        assert!(!template("^a").matches("b") && !template("!a").matches("b"));
+        assert!(template("a-c").matches("-") && !template("a-c").matches("b"));
+        assert!(matches("[a-\\z]", "m") && !matches("[a-\\z]", "\\"));
     }
 
     #[test]
