@@ -180,11 +180,12 @@ impl Pipeline {
         let plain_len = body.plain_len as usize;
         let plain = self.inflate(key, &body)?;
         let value = format.codec.decode(&plain)?;
+        let expires = self.date(header.expires_wall_ms);
         let plan = StoredPlan {
             version: header.sequence,
             created: self.clock.at_wall(body.created_wall_ms),
-            fresh_until: self.date(body.fresh_until_wall_ms),
-            expires: self.date(header.expires_wall_ms),
+            fresh_until: self.date(body.fresh_until_wall_ms).min(expires),
+            expires,
             tags: body.tags,
             etag: body.etag,
             load_ms: u64::from(body.load_us.div_ceil(1_000)),
