@@ -47,6 +47,9 @@ enum Source {
 /// Wall time at which a manual clock starts: a fixed date, so that runs repeat.
 const MANUAL_WALL_START_MS: i64 = 1_800_000_000_000;
 
+/// Wall time is followed in steps of more than this.
+const WALL_SLACK_MS: u64 = 10;
+
 impl Clock {
     /// A clock that follows the machine. Its reading moves when [`tick`](Self::tick) is called.
     pub fn system() -> Self {
@@ -130,8 +133,20 @@ impl Clock {
         u64::try_from(offset).unwrap_or(0)
     }
 
-    /// Shifts wall time against the monotonic reading: a tier's server clock was measured, or a
-    /// test plays a jump of the machine's clock. Coarse readings are untouched.
+    /// Takes the machine's wall time over again: it may have been set since, or the machine slept.
+    /// Coarse readings are untouched, and so is a manual clock.
+    pub fn follow_wall(&self) {
+        let Source::System { origin, wall_at_origin } = &self.shared.source else { return };
+        let elapsed = i64::try_from(saturating_millis(origin.elapsed())).unwrap_or(i64::MAX);
+        let at_origin = system_wall_ms().saturating_sub(elapsed);
+        // What rounding to milliseconds makes of the same time is no news.
+        if wall_at_origin.load(Ordering::Relaxed).abs_diff(at_origin) > WALL_SLACK_MS {
+            wall_at_origin.store(at_origin, Ordering::Relaxed);
+        }
+    }
+
+    /// Shifts wall time against the monotonic reading: a test plays a jump of the machine's clock.
+    /// Coarse readings are untouched.
     pub fn shift_wall(&self, by_ms: i64) {
         self.wall_at_origin().fetch_add(by_ms, Ordering::Relaxed);
     }
@@ -208,5 +223,21 @@ mod tests {
         assert!(second >= first);
         clock.advance(Duration::from_secs(100));
         assert!(clock.now() < 100_000);
+    }
+
+    #[test]
+    fn wall_time_that_was_set_is_followed_and_rounding_is_not() {
+        let clock = Clock::system();
+        let before = clock.wall_of(0);
+        clock.follow_wall();
+        assert_eq!(clock.wall_of(0), before);
+        clock.shift_wall(600_000);
+        clock.follow_wall();
+        assert!(clock.wall_of(0).abs_diff(before) < 60_000);
+        let manual = Clock::manual();
+        manual.shift_wall(600_000);
+        let shifted = manual.wall_ms();
+        manual.follow_wall();
+        assert_eq!(manual.wall_ms(), shifted);
     }
 }

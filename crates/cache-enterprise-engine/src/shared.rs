@@ -409,6 +409,7 @@ impl Shared {
     }
 
     fn turn_rest(&self, now: Millis) {
+        self.clock.follow_wall();
         self.level1.turn(now);
         let tenants: Vec<_> = self.tenants.lock().values().cloned().collect();
         tenants.iter().for_each(|tenant| tenant.sweep_tags());
