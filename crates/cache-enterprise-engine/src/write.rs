@@ -323,7 +323,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let ttl = self.options(call).negative_ttl_or_default();
         if ttl.is_zero() {
-            return lead.land_empty(Landing::Absent);
+            // Not remembered, and an older value is no fallback all the same.
+            self.pass_landed(lead, || Landing::Absent);
+            return;
         }
         let dates = Dates::lasting(self.view.clock.now(), Some(ttl));
         let (version, checked) = (lead.started(), lead.checked());

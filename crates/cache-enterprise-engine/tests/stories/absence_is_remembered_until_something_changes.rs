@@ -91,3 +91,19 @@ fn a_tenant_that_asks_for_absent_keys_without_end_costs_another_nothing() {
     assert!(noisy.stats().absences.weight <= 2 * MIB, "its own part bounds it");
     assert!((0..1_000).all(|key| victim.contains(&key)));
 }
+
+#[test]
+fn a_life_of_zero_leaves_no_older_value_to_answer() {
+    static OFF: CacheSpec<u64, u64> = CacheSpec::new("off_with_grace")
+        .ttl(secs(10))
+        .stale_for(mins(60))
+        .negative_ttl(std::time::Duration::ZERO);
+    let (manager, clock) = manager();
+    let cache = manager.open(&OFF).unwrap();
+    block_on(cache.set(&1, 9_u64).into_future());
+    clock.advance(secs(11));
+    assert!(asks_origin(&cache, 1));
+    let fails = cache.fetch(&1).detached(|_| async { Err::<u64, _>("down") });
+    assert_eq!(block_on(fails).unwrap_err().loader(), Some(&"down"));
+    assert!(cache.is_empty());
+}
