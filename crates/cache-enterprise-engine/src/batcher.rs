@@ -148,10 +148,10 @@ where
         Outcome { window, place, slot: None }.await
     }
 
-    /// Puts a key into the open window, or opens one.
+    /// Puts a key into the open window, or opens one. One whose task was lost is open no more.
     fn enter(&self, key: K) -> (Arc<Window<K, V, E>>, usize) {
         let mut open = self.open.lock();
-        let window = match &*open {
+        let window = match open.as_ref().filter(|window| !window.is_done()) {
             Some(window) => Arc::clone(window),
             None => {
                 let window = Arc::new(Window::new());
@@ -227,6 +227,10 @@ impl<K: CacheKey, V, E> Window<K, V, E> {
             state.task.take()
         };
         task.into_iter().for_each(Waker::wake);
+    }
+
+    fn is_done(&self) -> bool {
+        self.state.lock().done.is_some()
     }
 
     fn take_keys(&self) -> Vec<K> {

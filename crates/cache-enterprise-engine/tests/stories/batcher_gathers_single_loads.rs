@@ -128,3 +128,23 @@ fn a_panic_of_the_loader_is_told_to_all_and_the_next_window_works() {
     pass(&manager, &clock);
     assert_eq!(block_on(again).unwrap().as_deref(), Some(&10));
 }
+
+#[cfg(feature = "tiers")]
+#[test]
+fn a_window_that_was_lost_with_its_runtime_is_not_entered_again() {
+    let (manager, clock) = manager();
+    let (batcher, asked) = batcher(&manager);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut lost = Box::pin(batcher.load(&1));
+    {
+        let _inside = runtime.enter();
+        waits(&mut lost);
+    }
+    drop(runtime);
+    assert!(matches!(crate::ready(&mut lost), Err(LoadError::Panicked)));
+    let mut again = Box::pin(batcher.load(&1));
+    waits(&mut again);
+    pass(&manager, &clock);
+    assert_eq!(block_on(again).unwrap().as_deref(), Some(&10));
+    assert_eq!(*asked.lock(), [[1]]);
+}
