@@ -190,6 +190,10 @@ where
             drop(follow);
             match followed {
                 Followed::Landed(landing) => {
+                    if is_own {
+                        // However old the flight is, its loader began after this call.
+                        arrival.sequence = seat.flight.started();
+                    }
                     let answer =
                         cache.accept::<K, E>(&self.key, landing, &seat, arrival, &self.call);
                     let Some(answer) = answer else { continue };

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cache_enterprise_core::{Cached, mins, secs};
-use cache_enterprise_engine::{Cache, CacheSpec, LoadError, block_on};
+use cache_enterprise_engine::{Cache, CacheSpec, LoadContext, LoadError, block_on};
 use tokio::sync::oneshot;
 
 use crate::{manager, poll, ready, waits};
@@ -185,4 +185,19 @@ fn a_loader_that_asks_for_its_own_key_is_not_waited_for() {
         }
     }));
     assert_eq!(failed.unwrap_err().loader(), Some(&"recursive"));
+}
+
+#[test]
+fn an_owned_loader_that_led_an_older_load_is_believed() {
+    static PATHS: CacheSpec<u64, u64> = CacheSpec::new("paths").ttl(mins(5)).paths();
+    let (manager, _clock) = manager();
+    let cache = manager.open(&PATHS).unwrap();
+    let mut leader = Box::pin(cache.get_opt_with(&1, std::future::pending::<Option<u64>>));
+    waits(&mut leader);
+    block_on(async { cache.set(&2, 2_u64).await });
+    let absent = |cx: LoadContext<u64>| async move { Ok::<_, ()>(cx.absent()) };
+    let mut follower = Box::pin(cache.fetch(&1).detached(absent));
+    waits(&mut follower);
+    drop(leader);
+    assert!(matches!(block_on(follower), Err(LoadError::Absent)));
 }
