@@ -349,7 +349,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
     }
 
-    /// Lands each key by itself, and tells the tiers of all values together.
+    /// Lands each key by itself, and tells the tiers of all values together, and of all that are
+    /// gone.
     async fn land_many<E: Send + Sync + 'static>(
         &self,
         claims: Vec<Claim<'_, K, V>>,
@@ -359,7 +360,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         answers: &mut Answers<K, V, E>,
         call: &Call,
     ) {
-        let mut sealed = Vec::new();
+        let (mut sealed, mut gone) = (Vec::new(), Vec::new());
         for claim in claims {
             let index = claim.index;
             let failure = match batch.take(&answers.keys[index]) {
@@ -371,7 +372,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     continue;
                 }
                 Item::Absent => {
-                    self.land_absent(claim.lead, call);
+                    let at = claim.lead.started();
+                    if self.land_absent(claim.lead, call) {
+                        gone.push((at, answers.keys[index].clone()));
+                    }
                     answers.set(index, Answer::Absent);
                     continue;
                 }
@@ -379,6 +383,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Item::Failed(error) => Landing::Failed(error as Arc<dyn Any + Send + Sync>),
             };
             self.fail(claim, failure, answers, call);
+        }
+        if !gone.is_empty() {
+            let _ = Box::pin(self.in_time(call, self.drop_below_many(gone))).await;
         }
         if !sealed.is_empty() {
             // The values are in hand, and the tiers are told by a task of their own.

@@ -187,10 +187,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 let _ = Box::pin(self.in_time(call, fill)).await;
             }
             Left::Drop => {
-                if let Some(hold) = stale.and_then(|stale| stale.hold.as_ref()) {
-                    // The value is gone where it came from, and so it goes here.
-                    Box::pin(self.drop_below(hold, at)).await;
-                }
+                // The value is gone where it came from, and so it goes here.
+                let _ = Box::pin(self.in_time(call, self.drop_below(key, at))).await;
             }
         }
         answer
@@ -226,8 +224,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 return Left::after(self.land_renewed(key, lead, stale, begun, call));
             }
             (Raced::Done(Ok(Fetched::Absent)), _) => {
-                self.land_absent(lead, call);
-                return (Answer::Absent, Left::Drop);
+                let left = match self.land_absent(lead, call) {
+                    true => Left::Drop,
+                    false => Left::Nothing,
+                };
+                return (Answer::Absent, left);
             }
             (Raced::Done(Ok(Fetched::NotModified)), None) => {
                 (Landing::Broken(not_extended()), None)

@@ -112,9 +112,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         None
     }
 
-    pub(crate) async fn drop_below(&self, hold: &Hold, _: Sequence) {
-        match *hold {}
-    }
+    pub(crate) async fn drop_below<Q: Lookup<K> + ?Sized>(&self, _: &Q, _: Sequence) {}
+
+    pub(crate) async fn drop_below_many(&self, _: Vec<(Sequence, K)>) {}
 
     pub(crate) fn asks_for_turn(&self, _: &Call) -> bool {
         false

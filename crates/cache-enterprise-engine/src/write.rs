@@ -316,16 +316,19 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         passed.is_some()
     }
 
-    /// Lands the knowledge that there is no value.
-    pub(crate) fn land_absent(&self, lead: Lead<'_, K, V>, call: &Call) {
+    /// Lands the knowledge that there is no value. Says whether the tiers may hold one that is to
+    /// go: not where all were asked and held nothing, since what is told of them ends what other
+    /// processes know to be absent.
+    pub(crate) fn land_absent(&self, lead: Lead<'_, K, V>, call: &Call) -> bool {
         if !self.settled(call).is_stored {
-            return lead.land_empty(Landing::Absent);
+            lead.land_empty(Landing::Absent);
+            return false;
         }
+        let may_be_below = self.view.has_tiers() && !lead.found_nothing_below;
         let ttl = self.options(call).negative_ttl_or_default();
         if ttl.is_zero() {
             // Not remembered, and an older value is no fallback all the same.
-            self.pass_landed(lead, || Landing::Absent);
-            return;
+            return self.pass_landed(lead, || Landing::Absent) && may_be_below;
         }
         let dates = Dates::lasting(self.view.clock.now(), Some(ttl));
         let (version, checked) = (lead.started(), lead.checked());
@@ -333,7 +336,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let absences = self.view.holding.absences_or_new();
         let mut leaving = Leaving::<K, ()>::default();
         let mut gone = Leaving::<K, V>::default();
-        lead.land(
+        let landed = lead.land(
             || Landing::Absent,
             |key| {
                 let unit = self.view.core.holdings.unit();
@@ -350,6 +353,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             },
         );
         drop(gone);
+        landed.is_some() && may_be_below
     }
 
     /// Whether `key` was loaded before and found absent, and nothing has changed since.

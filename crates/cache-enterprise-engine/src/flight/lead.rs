@@ -18,6 +18,8 @@ pub(crate) struct Lead<'a, K: CacheKey, V> {
     pub(super) seat: Seat<V>,
     pub(super) is_polling: bool,
     pub(super) tells_of_panics: bool,
+    /// Whether every tier was asked since this lead began, and held nothing.
+    pub(crate) found_nothing_below: bool,
     has_landed: bool,
 }
 
@@ -25,7 +27,14 @@ impl<'a, K: CacheKey, V> Lead<'a, K, V> {
     /// Leads the flight until `ends` at the latest.
     pub(crate) fn new(flights: &'a Flights<K, V>, seat: Seat<V>, ends: Millis) -> Self {
         seat.flight.ends.store(ends, Ordering::Release);
-        Self { flights, seat, is_polling: false, tells_of_panics: true, has_landed: false }
+        Self {
+            flights,
+            seat,
+            is_polling: false,
+            tells_of_panics: true,
+            found_nothing_below: false,
+            has_landed: false,
+        }
     }
 
     /// The sequence noted when the flight started.

@@ -97,7 +97,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         let mut keyless = Vec::new();
         let mut wanted = Vec::with_capacity(claims.len());
-        for claim in claims {
+        for mut claim in claims {
+            claim.lead.found_nothing_below = true;
             match self.view.space.key(&keys[claim.index].to_key()) {
                 Ok(stored) => wanted.push(Wanted { claim, pass: stack.gates.enter(&stored) }),
                 Err(_) => keyless.push(claim),
@@ -128,6 +129,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             run_many(leads, stack.read_many_confirmed(level, &keys, &self.view.tenant)).await;
         let (mut unanswered, mut climbing) = (Vec::new(), Vec::new());
         for (mut want, read) in wanted.into_iter().zip(read) {
+            want.claim.lead.found_nothing_below &= matches!(read, Ok(None));
             let bytes = match read {
                 Ok(bytes) => bytes,
                 Err(error) => {

@@ -158,17 +158,24 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         };
         let pass = stack.gates.enter(&stored);
         let mut older: Option<Stale<V>> = None;
+        lead.found_nothing_below = true;
         for index in 0..stack.levels.len() {
             if !call.access.reads_number(stack.levels[index].number) {
+                lead.found_nothing_below = false;
                 continue;
             }
             let read = stack.read_confirmed(index, &stored, &self.view.tenant);
             let bytes = match lead.run(read).await {
                 Ok(Some(bytes)) => bytes,
                 Err(error) if is_fatal => return broken(lead, error),
+                Ok(None) => continue,
                 // The next level is asked; a failure was reported.
-                Ok(None) | Err(_) => continue,
+                Err(_) => {
+                    lead.found_nothing_below = false;
+                    continue;
+                }
             };
+            lead.found_nothing_below = false;
             match self.judge(stack, index, &pass, bytes) {
                 Found::Fresh(opened, bytes) if call.takes(opened.plan.created) => {
                     let answer = self.climb_from(lead, index, pass, opened, bytes, call).await;

@@ -7,7 +7,7 @@ use cache_enterprise_core::{
     CacheKey, CacheLevel, Lookup, Millis, NEVER, Result, Sequence, StoredKey,
 };
 
-use super::below::{Hold, Sealed};
+use super::below::Sealed;
 use super::forms::Forms;
 use super::lease::Held;
 use super::stack::{Job, Stack, joined};
@@ -56,11 +56,24 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Removes what the tiers hold of a value that its origin has no more.
-    pub(crate) async fn drop_below(&self, hold: &Hold, at: Sequence) {
+    pub(crate) async fn drop_below<Q: Lookup<K> + ?Sized>(&self, key: &Q, at: Sequence) {
         let Some(stack) = self.stack() else { return };
-        let pass = stack.gates.enter(hold.pass().key());
-        // A tier that failed was reported; what it still holds is past its life.
-        let _ = stack.remove(&self.view.tenant, pass, at).await;
+        let Ok(stored) = self.view.space.key(&key.to_key()) else { return };
+        // A tier that failed was reported; until it is told, what it still holds is a miss.
+        let _ = stack.remove(&self.view.tenant, stack.gates.enter(&stored), at).await;
+    }
+
+    /// As [`drop_below`](Self::drop_below) for several keys, those of one number together.
+    pub(crate) async fn drop_below_many(&self, mut gone: Vec<(Sequence, K)>) {
+        let Some(stack) = self.stack() else { return };
+        gone.sort_by_key(|(at, _)| *at);
+        for gone in gone.chunk_by(|(left, _), (right, _)| left == right) {
+            let at = gone[0].0;
+            let stored = gone.iter().filter_map(|(_, key)| self.view.space.key(key).ok());
+            let passes = stored.map(|stored| stack.gates.enter(&stored)).collect();
+            stack.reserve(&self.view.tenant, at).await;
+            let _ = stack.remove_many(&self.view.tenant, passes, at).await;
+        }
     }
 }
 

@@ -42,6 +42,7 @@ mod soft_end_is_seen_in_every_tier;
 mod stale_bytes_answer_only_within_their_grace;
 mod tenant_without_its_epochs_is_cold_never_stale;
 mod tenants_share_a_tier_and_no_entry;
+mod value_gone_at_its_origin_is_gone_below;
 mod values_climb_and_travel_as_told;
 mod warm_up_loads_ahead_within_its_limits;
 mod writes_behind_are_not_lost;
