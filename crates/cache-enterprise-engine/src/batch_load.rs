@@ -19,6 +19,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use cache_enterprise_core::{CacheKey, Error};
+use hashbrown::HashMap;
 
 use crate::HeldMany;
 use crate::batch_answer::{Batch, BatchAnswer, BatchValue, Item, KeyOutcome, Loaded, Missing};
@@ -60,6 +61,19 @@ impl<K: CacheKey, V, E: Send + Sync + 'static> Answers<K, V, E> {
 
     fn unanswered(&self) -> Vec<usize> {
         (0..self.keys.len()).filter(|&index| self.outcomes[index].is_none()).collect()
+    }
+
+    /// Takes the places out of `left` whose key has an earlier one there, and gives each with that.
+    fn take_twins(&self, left: &mut Vec<usize>) -> Vec<(usize, usize)> {
+        let (mut firsts, mut twins) = (HashMap::with_capacity(left.len()), Vec::new());
+        left.retain(|&index| {
+            let first = *firsts.entry(&self.keys[index]).or_insert(index);
+            if first != index {
+                twins.push((index, first));
+            }
+            first == index
+        });
+        twins
     }
 
     fn set(&mut self, index: usize, answer: Answer<V>) {
@@ -146,14 +160,20 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 None => self.is_known_absent(key).then_some(Ok(None)),
             };
         }
-        let missing = answers.unanswered();
+        let mut missing = answers.unanswered();
         if !missing.is_empty() {
+            self.view.core.counts.misses.add(missing.len() as u64);
+            missing.iter().for_each(|&index| self.note_demand(&answers.keys[index]));
+            let twins = answers.take_twins(&mut missing);
             Box::pin(self.climb_many(missing, load, &mut answers)).await;
+            for (index, first) in twins {
+                answers.outcomes[index] = answers.outcomes[first].clone();
+            }
         }
         answers.into_loaded()
     }
 
-    /// The cold half: answers every key of `left`.
+    /// The cold half: answers every key of `left`, which are different ones.
     async fn climb_many<F, Fut, A>(
         &self,
         mut left: Vec<usize>,
@@ -165,8 +185,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         A: BatchAnswer<K, V>,
     {
         let call = self.timed(self.call(Want::Option));
-        self.view.core.counts.misses.add(left.len() as u64);
-        left.iter().for_each(|&index| self.note_demand(&answers.keys[index]));
         if self.view.has_tiers()
             && let Raced::TimedOut = Box::pin(self.in_time(&call, self.prepare_below())).await
         {

@@ -57,6 +57,25 @@ fn a_key_that_is_named_twice_is_loaded_once() {
 }
 
 #[test]
+fn a_key_that_is_named_twice_is_asked_for_once_though_it_stays_unknown() {
+    let (manager, _clock) = manager();
+    let cache = manager.open(&SPEC).unwrap();
+    let asked = RefCell::<Vec<Vec<u64>>>::default();
+    let load = |missing: Missing<u64>| {
+        asked.borrow_mut().push(missing.to_vec());
+        async {
+            let mut batch: Batch<u64, u64, String> = Batch::new();
+            batch.partial();
+            batch
+        }
+    };
+    let loaded = block_on(cache.get_many_with([1_u64, 1], load));
+    let errors: Vec<_> = loaded.errors().collect();
+    assert!(matches!(errors[..], [(1, LoadError::Omitted), (1, LoadError::Omitted)]));
+    assert_eq!(*asked.borrow(), [[1]]);
+}
+
+#[test]
 fn nothing_is_asked_for_no_keys() {
     let (manager, _clock) = manager();
     let cache = manager.open(&SPEC).unwrap();
