@@ -477,7 +477,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Waits for the keys that others load; gives back those that must be joined anew.
     async fn follow_many<F, Fut, A>(
         &self,
-        mut others: Vec<Other<V>>,
+        others: Vec<Other<V>>,
         arrival: Arrival,
         load: &mut F,
         answers: &mut Answers<K, V, A::Error>,
@@ -488,17 +488,19 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Fut: Future<Output = A>,
         A: BatchAnswer<K, V>,
     {
-        let mut again = Vec::new();
-        while !others.is_empty() {
-            let follow = FollowMany::new(others.iter().map(|other| &other.seat.flight));
-            let Raced::Done(ended) = self.in_time(call, follow).await else {
-                self.give_up_many(others.iter().map(|other| other.index), answers, call);
+        let (mut again, mut waiting) = (Vec::new(), others.len());
+        // One for all rounds: a load that nobody waits for between two of them may be cancelled.
+        let mut follow = FollowMany::new(others.iter().map(|other| &other.seat.flight));
+        let mut others: Vec<_> = others.into_iter().map(Some).collect();
+        while waiting > 0 {
+            let Raced::Done(ended) = self.in_time(call, &mut follow).await else {
+                self.give_up_many(others.iter().flatten().map(|other| other.index), answers, call);
                 break;
             };
+            waiting -= ended.len();
             let (mut heirs, mut alone) = (Vec::new(), Vec::new());
-            // From the back, so that what takes an ended one's place was looked at already.
-            for (place, followed) in ended.into_iter().rev() {
-                let Other { index, seat } = others.swap_remove(place);
+            for (place, followed) in ended {
+                let Other { index, seat } = others[place].take().expect("a flight ends once");
                 match followed {
                     Followed::Rejoin | Followed::Offered(_) => again.push(index),
                     Followed::Alone => alone.push(index),
@@ -511,6 +513,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                         }
                     }
                 }
+            }
+            if !heirs.is_empty() || !alone.is_empty() {
+                follow.stand_aside();
             }
             if !heirs.is_empty() {
                 Box::pin(self.lead_many(heirs, load, answers, call)).await;

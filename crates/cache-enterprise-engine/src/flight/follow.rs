@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use cache_enterprise_core::sync::atomic::Ordering;
 
-use super::{Flight, Landing, Phase, recursion};
+use super::{Flight, Landing, Phase, State, recursion};
 use crate::read::Stale;
 use crate::waits::Wait;
 
@@ -57,6 +57,30 @@ impl<V> Follow<V> {
     pub(crate) fn keep_load(&self) {
         self.flight.state.lock().is_kept = true;
     }
+
+    /// Leaves the lead to others until it is polled again, and still waits.
+    pub(crate) fn stand_aside(&mut self) {
+        let next = {
+            let mut state = self.flight.state.lock();
+            leave_row(&self.flight, &mut state, self.slot.take())
+        };
+        next.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Takes a follower out of the row of those who may lead. One that was woken to lead passes that
+/// on: gives whom to wake instead.
+fn leave_row<V>(flight: &Flight<V>, state: &mut State<V>, slot: Option<usize>) -> Option<Waker> {
+    let place = slot.and_then(|slot| state.followers.get_mut(slot))?;
+    let was_chosen = place.take().is_none();
+    if !was_chosen || !matches!(state.phase, Phase::Vacant) {
+        return None;
+    }
+    let next = state.followers.iter_mut().find_map(Option::take);
+    if next.is_none() {
+        flight.note_due();
+    }
+    next
 }
 
 impl<V> Future for Follow<V> {
@@ -109,15 +133,7 @@ impl<V> Drop for Follow<V> {
                 self.flight.is_deserted.store(true, Ordering::Release);
                 wakers[0] = state.deserted.take();
             }
-            let place = self.slot.take().and_then(|slot| state.followers.get_mut(slot));
-            let was_chosen = place.is_some_and(|waker| waker.take().is_none());
-            // A follower that was woken to lead and leaves instead passes the lead on.
-            if was_chosen && matches!(state.phase, Phase::Vacant) {
-                wakers[1] = state.followers.iter_mut().find_map(Option::take);
-                if wakers[1].is_none() {
-                    self.flight.note_due();
-                }
-            }
+            wakers[1] = leave_row(&self.flight, &mut state, self.slot.take());
         }
         wakers.into_iter().flatten().for_each(Waker::wake);
     }

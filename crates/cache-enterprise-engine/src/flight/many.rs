@@ -89,8 +89,8 @@ impl<K: CacheKey, V: Send + Sync + 'static, F: Future> Future for RunMany<'_, '_
     }
 }
 
-/// Waiting for the first of several flights. Whoever drops it passes on the leads it was chosen
-/// for.
+/// Waiting for the next of several flights, until all have ended. Whoever drops it passes on the
+/// leads it was chosen for.
 pub(crate) struct FollowMany<V> {
     follows: Vec<Option<Follow<V>>>,
 }
@@ -102,10 +102,16 @@ impl<V> FollowMany<V> {
     {
         Self { follows: flights.map(|flight| Some(Follow::new(Arc::clone(flight)))).collect() }
     }
+
+    /// Leaves the leads to others until it is polled again, and still wants the loads.
+    pub(crate) fn stand_aside(&mut self) {
+        self.follows.iter_mut().flatten().for_each(Follow::stand_aside);
+    }
 }
 
 impl<V> Future for FollowMany<V> {
-    /// The places of the flights that have ended by now, in ascending order, and what they gave.
+    /// The places of the flights that have ended since the last time, in ascending order, and what
+    /// they gave.
     type Output = Vec<(usize, Followed<V>)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -1,15 +1,17 @@
 //! `get_many_with`: one loader call for what is missing, and an outcome for every key.
 
 use std::cell::{Cell, RefCell};
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 
 use cache_enterprise_core::{Clock, Event, Observer, mins, ms, secs, tag};
 use cache_enterprise_engine::{
     Batch, Cache, CacheManager, CacheSpec, LoadError, Loaded, Missing, Options, block_on,
 };
 use parking_lot::Mutex;
-use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::{manager, poll, ready, waits};
@@ -187,6 +189,71 @@ fn keys_in_flight_elsewhere_are_waited_for_and_not_asked_for_again() {
     assert_eq!(*ready(&mut single), 7);
     assert_eq!(found(ready(&mut batch)), [Some(10), Some(7), Some(30)]);
     assert_eq!(*asked.borrow(), [vec![1, 3]]);
+}
+
+#[cfg(feature = "tiers")]
+#[tokio::test]
+async fn a_load_that_it_alone_waits_for_is_not_cancelled_while_other_keys_end() {
+    let (manager, _clock) = manager();
+    let cache = manager.open(&SPEC).unwrap();
+    let (first, one) = oneshot::channel::<u64>();
+    let mut single = Box::pin(cache.get_with(&1, || async { one.await.unwrap() }));
+    waits(&mut single);
+    let (second, two) = oneshot::channel::<u64>();
+    let owned = cache.fetch(&2).on_no_waiters(cache_enterprise_engine::OnNoWaiters::Cancel);
+    let mut owned = Box::pin(owned.detached(|_| two));
+    waits(&mut owned);
+    let load = |_| -> std::future::Ready<Vec<(u64, u64)>> { unreachable!("others load both") };
+    let mut batch = Box::pin(cache.get_many_with([1_u64, 2], load));
+    waits(&mut batch);
+    drop(owned);
+    first.send(7).unwrap();
+    assert_eq!(*ready(&mut single), 7);
+    waits(&mut batch);
+    tokio::task::yield_now().await;
+    second.send(8).expect("the load is wanted");
+    assert_eq!(found(batch.await), [Some(7), Some(8)]);
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_batch_that_loads_what_it_was_left_lets_others_lead_the_rest() {
+    let (manager, _clock) = manager();
+    let cache = manager.open(&SPEC).unwrap();
+    let mut first = Box::pin(cache.get_with(&1, std::future::pending::<u64>));
+    let mut second = Box::pin(cache.get_with(&2, std::future::pending::<u64>));
+    waits(&mut first);
+    waits(&mut second);
+    let (answer, origin) = oneshot::channel::<()>();
+    let mut origin = Some(origin);
+    let load = |missing: Missing<u64>| {
+        let origin = origin.take().unwrap();
+        async move {
+            origin.await.unwrap();
+            tenfold(&missing)
+        }
+    };
+    let mut batch = Box::pin(cache.get_many_with([1_u64, 2], load));
+    waits(&mut batch);
+    let woken = Arc::new(Woken::default());
+    let mut single = Box::pin(cache.get_with(&2, || async { 7_u64 }));
+    let waker = Waker::from(Arc::clone(&woken));
+    assert!(single.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(first);
+    waits(&mut batch);
+    drop(second);
+    assert!(woken.0.load(Ordering::Relaxed), "the batch, which came first, has a key to load");
+    assert_eq!(*ready(&mut single), 7);
+    answer.send(()).unwrap();
+    assert_eq!(found(ready(&mut batch)), [Some(10), Some(7)]);
 }
 
 #[test]
