@@ -175,6 +175,11 @@ impl<'a> Change<'a> {
             }
             // Somebody may have had a newer token: it went with the item.
             Wish::Put { .. } => Step::Done(Done::Put(PutOutcome::Fenced)),
+            // What is older may be on its way while nothing stands: it is refused all the same.
+            Wish::Refuse { version, .. } if version > Sequence::ZERO => {
+                self.pending = Done::Put(PutOutcome::Refused);
+                Step::Add(self.tombstone(version, None))
+            }
             Wish::Refuse { .. } => Step::Done(Done::Put(PutOutcome::Refused)),
             Wish::Swap { ref value, how, expected: Sequence::ZERO } => {
                 self.pending = Done::Swapped(Swapped::Stored);

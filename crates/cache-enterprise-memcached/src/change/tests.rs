@@ -116,11 +116,22 @@ fn an_item_of_another_key_or_of_another_program_is_replaced() {
 fn a_server_with_a_smaller_limit_refuses_and_keeps_nothing_older() {
     let mut server = Server { item_bytes_max: Some(item::HEAD_BYTES), ..Server::default() };
     assert_eq!(server.run(put(1)), Done::Put(PutOutcome::Refused));
-    assert_eq!(server.head(), None);
+    assert_eq!(server.head(), Some(Head::removed(Sequence(1))));
     server.store(&Item { bytes: item::seal(Head::removed(Sequence(3)), "", b""), expiry: 0 });
     assert_eq!(server.run(put(2)), Done::Put(PutOutcome::Fenced));
     assert_eq!(server.run(put(4)), Done::Put(PutOutcome::Refused));
     assert_eq!(server.head(), Some(Head::removed(Sequence(4))));
+}
+
+#[test]
+fn a_refused_value_that_meets_nothing_fences_what_is_older() {
+    let mut server = Server::default();
+    let refuse = |version| Wish::Refuse { version: Sequence(version), token: None };
+    assert_eq!(server.run(refuse(0)), Done::Put(PutOutcome::Refused));
+    assert_eq!(server.head(), None);
+    assert_eq!(server.run(refuse(5)), Done::Put(PutOutcome::Refused));
+    assert_eq!(server.run(put(4)), Done::Put(PutOutcome::Fenced));
+    assert_eq!(server.run(put(5)), Done::Put(PutOutcome::Stored));
 }
 
 #[test]
@@ -279,7 +290,8 @@ proptest! {
         }
         let stored = |(wish, (_, step)): (&Wish, &(Change<'_>, Step))| match (wish, step) {
             (Wish::Put { how, .. }, Step::Done(Done::Put(PutOutcome::Stored))) => how.version,
-                (Wish::Swap { how, .. }, Step::Done(Done::Swapped(Swapped::Stored))) => how.version,
+            (Wish::Swap { how, .. }, Step::Done(Done::Swapped(Swapped::Stored))) => how.version,
+            (Wish::Refuse { version, .. }, Step::Done(Done::Put(PutOutcome::Refused))) => *version,
             (Wish::Remove { at }, Step::Done(_)) => *at,
             _ => Sequence::ZERO,
         };
