@@ -195,17 +195,15 @@ impl DiskBackend {
     fn put_now(&self, key: &StoredKey, value: &[u8], how: Put) -> Result<PutOutcome> {
         let hash = hash_of(key);
         let now = self.upkeep.clock.tick();
-        let lock = self.marks.lock(key, hash);
+        let mut lock = self.marks.lock(key, hash);
         let stored = self.find_replaced("put", key)?.map(|(head, _)| head);
         let newest = stored.map_or(Sequence::ZERO, |head| head.version).max(lock.removed_at(now));
         if how.version < newest {
             return Ok(PutOutcome::Fenced);
         }
         if value.len() > self.upkeep.sizes.value {
-            if stored.is_some_and(|head| head.kind == Kind::Value) {
-                let removed = record::seal(hash, Head::removed(how.version), b"");
-                self.insert("put", key, removed)?;
-            }
+            lock.remember(how.version, now);
+            self.bury("put", key, stored, how.version)?;
             return Ok(PutOutcome::Refused);
         }
         self.insert("put", key, record::seal(hash, self.head_of(how), value))?;
@@ -255,15 +253,26 @@ impl DiskBackend {
             }
             found => found?.map(|(head, _)| head),
         };
-        let known = stored.map_or(Sequence::ZERO, |head| head.version);
-        let version = known.max(at);
+        let version = stored.map_or(Sequence::ZERO, |head| head.version).max(at);
         lock.remember(version, now);
-        // Written where it hides a value, and where a store after a restart must be refused.
-        let is_value = stored.is_some_and(|head| head.kind == Kind::Value);
-        if is_value || version > known {
-            self.insert("remove", key, record::seal(hash, Head::removed(version), b""))?;
-        }
+        self.bury("remove", key, stored, version)?;
         Ok(stored.is_some_and(|head| head.is_live(|| self.upkeep.wall_ms())))
+    }
+
+    /// Writes a removal where it hides a value, and where a store after a restart must be refused.
+    fn bury(
+        &self,
+        operation: &'static str,
+        key: &StoredKey,
+        stored: Option<Head>,
+        version: Sequence,
+    ) -> Result<()> {
+        let is_value = stored.is_some_and(|head| head.kind == Kind::Value);
+        if is_value || version > stored.map_or(Sequence::ZERO, |head| head.version) {
+            let removed = record::seal(hash_of(key), Head::removed(version), b"");
+            self.insert(operation, key, removed)?;
+        }
+        Ok(())
     }
 
     fn touch_now(&self, key: &StoredKey, ttl: Duration) -> Result<bool> {
