@@ -4,6 +4,7 @@ mod front;
 mod generation;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs;
 use std::ops::Bound;
 use std::path::Path;
 
@@ -26,7 +27,8 @@ pub(crate) struct Shelves {
 
 impl Shelves {
     /// Opens what lies under `root`, or starts empty. A front that was full at a crash is left
-    /// in `draining`; the upkeep copies it.
+    /// in `draining`; the upkeep copies it. An older one was copied and could not be removed: what
+    /// came after it lies in generations, which it would hide. It is removed now.
     pub(crate) fn open(root: &Path, cache_bytes: u64) -> fjall::Result<Self> {
         let store = Store::new(root, cache_bytes);
         let generations = VecDeque::from(store.open_all()?);
@@ -35,11 +37,14 @@ impl Shelves {
             Some(number) => Front::open(Front::path_of(root, number), number)?,
             None => Front::create(root, 1)?,
         };
-        let draining = match numbers.pop() {
-            Some(number) => Some(Front::open(Front::path_of(root, number), number)?),
-            None => None,
-        };
-        debug_assert!(numbers.is_empty(), "a front is made only when none is being copied");
+        let mut draining = None;
+        for number in numbers {
+            let path = Front::path_of(root, number);
+            match number + 1 == front.number() {
+                true => draining = Some(Front::open(path, number)?),
+                false => fs::remove_dir_all(path)?,
+            }
+        }
         Ok(Self { store, front, draining, generations })
     }
 
@@ -148,4 +153,25 @@ pub(crate) fn page(
         border = keys.last().cloned();
     }
     Ok(Page { keys, next: border })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_front_that_was_copied_and_could_not_be_removed_does_not_come_back() {
+        for (left, draining) in [(&[1, 5][..], None), (&[1, 2, 4, 5], Some(4))] {
+            let folder = tempfile::tempdir().unwrap();
+            for number in left {
+                drop(Front::create(folder.path(), *number).unwrap());
+            }
+            let shelves = Shelves::open(folder.path(), 1 << 20).unwrap();
+            assert_eq!(shelves.front.number(), 5);
+            assert_eq!(shelves.draining.as_ref().map(Front::number), draining);
+            let numbers: Vec<u64> = draining.into_iter().chain([5]).collect();
+            assert_eq!(Front::list(folder.path()).unwrap(), numbers);
+        }
+    }
 }
