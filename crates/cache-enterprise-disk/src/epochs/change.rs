@@ -20,6 +20,11 @@ impl Scope {
     pub(super) fn tenant(manager: &str, tenant: &str) -> Self {
         Self { manager: manager.into(), tenant: Some(tenant.into()) }
     }
+
+    /// Whether it is the manager itself or one of its tenants.
+    pub(super) fn is_of(&self, manager: &str) -> bool {
+        self.manager == manager
+    }
 }
 
 /// Numbers that a scope has reached. Applying it takes the greater of each.

@@ -129,8 +129,16 @@ impl EpochLog {
         let mut known = self.known.lock();
         let whole = Scope::manager(manager);
         let scope = Scope::tenant(manager, tenant);
+        let soft = EpochTarget::Everything.soft();
+        let (is_hard, is_soft) =
+            (targets.contains(&EpochTarget::Everything), targets.contains(&soft));
         let given = |scope: &Scope| known.states.get(scope).map(|state| state.sequence);
-        let newest = above.max(given(&whole).unwrap_or_default());
+        let reached = match is_hard || is_soft {
+            // It ends what tenants stored that this process has not opened, too.
+            true => known.reached(manager),
+            false => given(&whole).unwrap_or_default(),
+        };
+        let newest = above.max(reached);
         let (newest, floor) = match given(&scope) {
             Some(own) => (newest.max(own), Sequence::ZERO),
             // As in `load`: a tenant without a record starts above everything.
@@ -140,9 +148,6 @@ impl EpochLog {
             }
         };
         let number = Sequence(newest.0 + 1);
-        let soft = EpochTarget::Everything.soft();
-        let (is_hard, is_soft) =
-            (targets.contains(&EpochTarget::Everything), targets.contains(&soft));
         if is_hard || is_soft {
             // Also for tenants that are loaded later.
             known.commit(Change {
@@ -169,6 +174,12 @@ impl EpochLog {
 }
 
 impl Known {
+    /// The greatest number of a manager and of its tenants. Cost: a look at every scope.
+    fn reached(&self, manager: &str) -> Sequence {
+        let own = self.states.iter().filter(|(scope, _)| scope.is_of(manager));
+        own.map(|(_, state)| state.sequence).max().unwrap_or_default()
+    }
+
     /// Stores a change durably, then takes it over.
     fn commit(&mut self, change: Change) -> Result<()> {
         self.log.append(&change)?;

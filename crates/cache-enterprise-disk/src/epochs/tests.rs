@@ -43,6 +43,23 @@ fn everything_reaches_tenants_that_are_loaded_later() {
 }
 
 #[test]
+fn everything_is_raised_above_what_every_tenant_of_the_manager_has_reached() {
+    for everything in [EpochTarget::Everything, EpochTarget::Everything.soft()] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        let first = log.load("m", "early", Sequence::ZERO).unwrap().sequence;
+        let reserved = |ahead| Sequence(first.0 + ahead);
+        log.reserve("m", "other", reserved(1_000)).unwrap();
+        log.reserve("another manager", "other", reserved(1_000_000)).unwrap();
+        let at =
+            log.raise("m", "early", std::slice::from_ref(&everything), Sequence::ZERO).unwrap();
+        assert!(at > reserved(1_000) && at < reserved(1_000_000), "{everything:?}");
+        let tenant = log.raise("m", "other", &[EpochTarget::Tenant], Sequence::ZERO).unwrap();
+        assert_eq!(tenant, Sequence(at.0 + 1), "one tenant needs no more");
+    }
+}
+
+#[test]
 fn a_frame_cut_short_is_forgotten_and_damage_before_it_starts_every_tenant_cold() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());
