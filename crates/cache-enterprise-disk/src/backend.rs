@@ -320,7 +320,7 @@ impl DiskBackend {
             // A panic in it was printed when it happened; there is nobody to tell.
             let _ = thread.join();
         }
-        drop(upkeep.shelves.write().take());
+        upkeep.close();
         drop(lock);
     }
 }

@@ -135,6 +135,13 @@ impl Upkeep {
         self.wake.notify_one();
     }
 
+    /// Lets go of the shelves, then wakes those who wait for room: they see that it is closed, as
+    /// does who enlists from now on.
+    pub(crate) fn close(&self) {
+        drop(self.shelves.write().take());
+        self.room.notify_waiters();
+    }
+
     /// Waits while copying is a whole front behind.
     pub(crate) async fn room(&self, operation: &'static str) -> Result<()> {
         while !self.has_room(operation)? {
@@ -395,5 +402,29 @@ fn survive(
             (false, Kind::Value) => Some(seal(KeyHash::of(key), Head::removed(head.version), b"")),
         },
         _ => Some(record),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn a_writer_that_waits_for_room_is_told_of_the_close() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelves = Shelves::open(folder.path(), MIB).unwrap();
+        let sizes = Sizes { front: 0, ..Sizes::of(16 * MIB) };
+        let upkeep = Upkeep::new(folder.path().into(), Clock::manual(), sizes, shelves);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut waiting = pin!(upkeep.room("put"));
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        upkeep.close();
+        let Poll::Ready(told) = waiting.as_mut().poll(&mut context) else {
+            panic!("it waits for somebody who is gone");
+        };
+        assert_eq!(told.unwrap_err().kind(), ErrorKind::Closed);
     }
 }
