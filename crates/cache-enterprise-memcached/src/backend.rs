@@ -139,6 +139,9 @@ impl MemcachedBackend {
         how: Put,
         expected: Sequence,
     ) -> Result<Swapped> {
+        if self.protocol == Protocol::Ascii {
+            return Err(unsupported(NAME, "swap"));
+        }
         if value.len() > value_bytes_max(&self.limits) {
             self.check_open()?;
             return Ok(Swapped::Refused);
@@ -258,7 +261,9 @@ impl Backend for MemcachedBackend {
             expiry: true,
             fence: true,
             touch: true,
-            swap: true,
+            // By the text protocol the client does not tell whether an `add` was refused: a swap
+            // that was stored, and replaced since, would be answered as one that was not.
+            swap: self.protocol != Protocol::Ascii,
             scan: false,
             clear_prefix: false,
             durable: false,

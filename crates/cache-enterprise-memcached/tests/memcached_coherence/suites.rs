@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::coherence::{EpochStore, Lease, Sequence};
-use cache_enterprise_core::{Clock, ErrorKind, KeySpace, secs};
+use cache_enterprise_core::{Backend, Clock, ErrorKind, KeySpace, OpContext, Put, secs};
 use cache_enterprise_memcached::{Memcached, Protocol};
 use cache_enterprise_testkit::conformance::{epoch_store, lease};
 use cache_enterprise_testkit::servers::MemcachedServer;
@@ -70,6 +70,18 @@ async fn only_the_meta_protocol_keeps_epochs() {
         epoch_store_is_refused(&*backend).await;
     }
     assert!(client(&server).is_shared());
+}
+
+#[tokio::test]
+async fn the_text_protocol_swaps_nothing() {
+    let server = MemcachedServer::start();
+    let backend = super::client_by(&server, Protocol::Ascii);
+    assert!(!backend.capabilities().swap);
+    let key = KeySpace::new("shop", "acme", "users").unwrap().key(&7_u8).unwrap();
+    let (how, call) = (Put::default(), OpContext::default());
+    let refused = backend.swap(&key, "Ada".into(), how, Sequence::ZERO, &call).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unsupported);
+    assert!(client(&server).capabilities().swap);
 }
 
 #[tokio::test]
