@@ -107,15 +107,18 @@ impl Record {
         self.note(whole.field(), number);
     }
 
-    /// Folds what is too old, or too much for so many bytes, into the floor.
+    /// Folds what is too old, too much for so many bytes, or too long to be written, into the
+    /// floor, with all that was raised before.
     pub(super) fn fold(&mut self, owner: Owner<'_>, bytes_max: usize) {
         let oldest = self.newest.0.saturating_sub(LONGEST_LIFE_US);
         let target_bytes = |(field, _): &(String, Sequence)| 10 + field.len();
         let mut bytes = head_bytes(owner) + self.targets.iter().map(target_bytes).sum::<usize>();
+        let is_too_long = |(field, _): &(String, Sequence)| u16::try_from(field.len()).is_err();
+        let too_long = self.targets.iter().rposition(is_too_long);
         let mut folded = 0;
         for target in &self.targets {
-            let is_text = u16::try_from(target.0.len()).is_ok();
-            if bytes <= bytes_max && target.1.0 >= oldest && is_text {
+            let is_before = too_long.is_some_and(|place| folded <= place);
+            if bytes <= bytes_max && target.1.0 >= oldest && !is_before {
                 break;
             }
             bytes -= target_bytes(target);
@@ -281,6 +284,18 @@ mod tests {
         record.raise([&tag_named(&"long".repeat(50_000))], Sequence(1_002));
         record.fold(ACME, RECORD_BYTES_MAX);
         assert_eq!((record.floor, record.epochs().count()), (Sequence(1_002), 0));
+    }
+
+    #[test]
+    fn a_target_too_long_to_be_written_folds_with_what_was_raised_before_it() {
+        let mut record = Record::born(7, Sequence::ZERO);
+        record.raise([&tag_named("a")], Sequence(1));
+        record.raise([&tag_named(&"l".repeat(70_000))], Sequence(2));
+        record.raise([&tag_named("b")], Sequence(3));
+        record.fold(ACME, RECORD_BYTES_MAX);
+        assert_eq!(record.floor, Sequence(2));
+        assert!(record.epochs().eq([(tag_named("b"), Sequence(3))]));
+        assert_eq!(Record::decode(ACME, &record.encode(ACME)), Some(record));
     }
 
     #[test]
