@@ -131,7 +131,21 @@ fn read_frames(bytes: &[u8]) -> (Vec<Change>, u64, bool) {
         changes.push(change);
         at = start + length;
     }
-    (changes, at as u64, false)
+    (changes, at as u64, holds_frame(&bytes[at..]))
+}
+
+/// Whether a whole frame begins anywhere in what looks like one that a crash cut short. Then it is
+/// the length before it that was damaged: nothing is written after a frame that is not whole.
+fn holds_frame(rest: &[u8]) -> bool {
+    (1..rest.len()).any(|at| {
+        let Some((length, checksum)) = frame_head(&rest[at..]) else { return false };
+        let start = at + FRAME_BYTES;
+        let body = rest.get(start..start.saturating_add(length));
+        // Decoded first: of what is no frame that looks at a few bytes, the checksum at all.
+        body.is_some_and(|body| {
+            Change::decode(body).is_some() && XxHash3_64::oneshot(body) == checksum
+        })
+    })
 }
 
 fn frame_head(bytes: &[u8]) -> Option<(usize, u64)> {

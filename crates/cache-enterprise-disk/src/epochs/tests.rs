@@ -2,6 +2,7 @@
 
 use super::*;
 use cache_enterprise_core::tag;
+use std::time::Duration;
 
 fn open(directory: &Path) -> EpochLog {
     EpochLog::open(directory, Clock::manual()).unwrap()
@@ -81,6 +82,25 @@ fn a_frame_cut_short_is_forgotten_and_damage_before_it_starts_every_tenant_cold(
     std::fs::write(&path, &flipped).unwrap();
     let record = open(folder.path()).load("m", "t", lost).unwrap();
     assert!(record.floor > kept && record.floor <= record.sequence);
+}
+
+#[test]
+fn a_frame_whose_length_was_damaged_is_no_end_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, path) = (open(folder.path()), folder.path().join("epochs.log"));
+    let mut newest = log.load("m", "t", Sequence::ZERO).unwrap().sequence;
+    let frame = std::fs::read(&path).unwrap().len();
+    for name in ["a", "b", "c"] {
+        newest = log.raise("m", "t", &[EpochTarget::Tag(tag!("{name}"))], newest).unwrap();
+    }
+    drop(log);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[frame + 3] ^= 0x40;
+    std::fs::write(&path, &bytes).unwrap();
+    let later = Clock::manual();
+    later.advance(Duration::from_secs(1));
+    let log = EpochLog::open(folder.path(), later).unwrap();
+    assert!(log.load("m", "t", Sequence::ZERO).unwrap().floor > newest);
 }
 
 #[test]
