@@ -5,7 +5,9 @@
 //! versions, so a change reads, decides, and swaps only if nobody else did meanwhile; else it
 //! begins again. Nothing is ever stored blindly, therefore a value that is older than what stands
 //! can replace it at no interleaving, and a removal leaves a tombstone that refuses older values
-//! as well. A put begins with `add`: it mostly follows a miss, where it ends in one exchange.
+//! as well. A put of a small value begins with `add`: it mostly follows a miss, where it ends in one
+//! exchange. A larger one looks first, because a server may unlink what stands under the key of an
+//! item that it has no room for.
 //!
 //! A lease lies in the item of its key, so that a put that must have the newest token compares it
 //! in the step that writes. Every other change leaves it as it is.
@@ -28,6 +30,8 @@ use crate::item::{self, Found, Head, Kind, Leased};
 
 /// Answers after which a change gives up: of each two lost ones another writer of the key has won.
 const ROUNDS_MAX: u32 = 512;
+/// Values up to this begin with `add`: no server is set up for smaller items.
+const ADD_FIRST_BYTES_MAX: usize = 16 * 1024;
 /// How long the newest token of a key is kept beyond its lease.
 const TOKEN_LIFE: Duration = mins(10);
 
@@ -141,6 +145,12 @@ impl<'a> Change<'a> {
 
     pub(crate) fn first(&mut self) -> Step {
         match self.wish {
+            // A server that takes no item of this size unlinks what stands there, were it newer.
+            Wish::Put { ref value, .. } | Wish::Swap { ref value, .. }
+                if value.len() > ADD_FIRST_BYTES_MAX =>
+            {
+                Step::Read
+            }
             // A put under a lease finds at least that.
             Wish::Put { token: None, .. } | Wish::Acquire { .. } => self.on_nothing(),
             Wish::Swap { expected: Sequence::ZERO, .. } => self.on_nothing(),

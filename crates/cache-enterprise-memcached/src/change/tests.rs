@@ -21,6 +21,7 @@ impl Server {
             Step::Add(item) | Step::Swap(item, _)
                 if self.item_bytes_max.is_some_and(|most| item.bytes.len() > most) =>
             {
+                self.item = None;
                 Answer::TooLarge
             }
             Step::Add(item) => {
@@ -84,6 +85,11 @@ fn put(version: u64) -> Wish {
     put_with(version, None)
 }
 
+/// A value that is put after a look.
+fn large() -> Bytes {
+    vec![7; ADD_FIRST_BYTES_MAX + 1].into()
+}
+
 #[test]
 fn a_put_after_a_miss_takes_one_step_and_over_a_value_three() {
     let mut server = Server::default();
@@ -115,6 +121,7 @@ fn an_item_of_another_key_or_of_another_program_is_replaced() {
 #[test]
 fn a_server_with_a_smaller_limit_refuses_and_keeps_nothing_older() {
     let mut server = Server { item_bytes_max: Some(item::HEAD_BYTES), ..Server::default() };
+    let put = |version| Wish::Put { value: large(), how: at(version), token: None };
     assert_eq!(server.run(put(1)), Done::Put(PutOutcome::Refused));
     assert_eq!(server.head(), Some(Head::removed(Sequence(1))));
     server.store(&Item { bytes: item::seal(Head::removed(Sequence(3)), "", b""), expiry: 0 });
@@ -132,6 +139,19 @@ fn a_refused_value_that_meets_nothing_fences_what_is_older() {
     assert_eq!(server.run(refuse(5)), Done::Put(PutOutcome::Refused));
     assert_eq!(server.run(put(4)), Done::Put(PutOutcome::Fenced));
     assert_eq!(server.run(put(5)), Done::Put(PutOutcome::Stored));
+}
+
+/// A server that has no room for an item unlinks what stands under its key all the same.
+#[test]
+fn a_removal_outlasts_a_value_that_is_too_large_for_the_server() {
+    let mut server = Server { item_bytes_max: Some(ADD_FIRST_BYTES_MAX), ..Server::default() };
+    assert_eq!(server.run(Wish::Remove { at: Sequence(9) }), Done::Was(false));
+    let older = Wish::Put { value: large(), how: at(5), token: None };
+    assert_eq!(server.run(older), Done::Put(PutOutcome::Fenced));
+    assert_eq!(server.head(), Some(Head::removed(Sequence(9))));
+    let swap = Wish::Swap { value: large(), how: at(5), expected: Sequence::ZERO };
+    assert_eq!(server.run(swap), Done::Swapped(Swapped::Fenced));
+    assert_eq!(server.head(), Some(Head::removed(Sequence(9))));
 }
 
 #[test]

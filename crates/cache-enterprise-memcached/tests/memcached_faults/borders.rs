@@ -44,6 +44,22 @@ async fn a_server_with_a_smaller_limit_refuses_and_keeps_nothing_older() {
     }
 }
 
+/// By the meta protocol the server unlinks what stands under the key of an item that is too large.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_outlasts_a_value_that_is_too_large_for_the_server() {
+    for protocol in PROTOCOLS {
+        let server = MemcachedServer::options().item_size_max("512k").start();
+        let backend = open(&server.address(), protocol);
+        let (key, call) = (key("user"), OpContext::default());
+        backend.remove(&key, Sequence(9), &call).await.unwrap();
+        let how = Put { version: Sequence(5), ..Put::default() };
+        for older in [value_of(&key, 700 * 1024), "small".into()] {
+            let outcome = backend.put(&key, older, how, &call).await.unwrap();
+            assert_eq!(outcome, PutOutcome::Fenced, "{protocol:?}");
+        }
+    }
+}
+
 /// Over 30 days a number is a date for memcached: a life of 31 days would end in 1970.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lives_around_thirty_days_are_lives_and_not_dates() {
