@@ -30,7 +30,7 @@ impl CacheKey for SocketAddr {
         match self {
             // The one part of an address that its text leaves out.
             Self::V6(v6) if v6.flowinfo() != 0 => {
-                writer.display(&format_args!("{self}/{}", v6.flowinfo()));
+                writer.display(format_args!("{self}/{}", v6.flowinfo()));
             }
             _ => writer.display(self),
         }
