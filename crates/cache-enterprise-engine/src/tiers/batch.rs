@@ -18,8 +18,9 @@ use cache_enterprise_core::{
 use cache_enterprise_resilience::by_node;
 use futures_util::future::join_all;
 
-use super::below::{Found, Hold, SetBelow};
+use super::below::{Hold, SetBelow};
 use super::gate::Pass;
+use super::judge::Found;
 use super::lease_many::HeldMany;
 use super::stack::{Job, Stack, joined};
 use super::tier::WritePolicy;

@@ -7,7 +7,8 @@
 //! store's, `tell` says to other processes what became of it. `fill` brings loads to the tiers,
 //! `lease` and `lease_many` let one process load, `guards` puts the wrappers around a backend,
 //! `restore` takes over what a tenant's last process left, `numbers` asks the store that all
-//! processes share, `inspect` shows what lies in a tier and whether it may be served.
+//! processes share, `judge` says whether what a level gave may be believed, `inspect` shows what
+//! lies in a tier and whether it may be served.
 
 mod adaptive;
 mod advice;
@@ -24,6 +25,7 @@ mod forms;
 mod gate;
 mod guards;
 mod inspect;
+mod judge;
 mod lease;
 mod lease_many;
 mod life;

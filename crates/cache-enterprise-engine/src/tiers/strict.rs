@@ -2,7 +2,7 @@
 
 use cache_enterprise_core::{CacheKey, Cached, Lookup, OpContext, Result};
 
-use super::below::Found;
+use super::judge::Found;
 use crate::cache::Cache;
 use crate::read::Want;
 

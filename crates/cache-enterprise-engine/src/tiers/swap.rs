@@ -7,8 +7,8 @@ use cache_enterprise_core::{
     CacheKey, Cached, Entry, Merit, OpContext, Result, Sequence, StoredKey, Swapped, unsupported,
 };
 
-use super::below::Found;
 use super::gate::Pass;
+use super::judge::Found;
 use super::pipeline::format_of;
 use super::stack::{Job, Stack, joined};
 use crate::cache::Cache;
