@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, IntoFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -224,6 +225,21 @@ impl Wake for Woken {
     }
 }
 
+/// What a loader is on its way to.
+type Answering = Pin<Box<dyn Future<Output = Vec<(u64, u64)>> + Send>>;
+
+/// A loader that answers its one call when it is told to.
+fn answered_after(origin: oneshot::Receiver<()>) -> impl FnMut(Missing<u64>) -> Answering {
+    let mut origin = Some(origin);
+    move |missing| {
+        let origin = origin.take().expect("it is called once");
+        Box::pin(async move {
+            origin.await.expect("somebody answers");
+            tenfold(&missing)
+        })
+    }
+}
+
 #[test]
 fn a_batch_that_loads_what_it_was_left_lets_others_lead_the_rest() {
     let (manager, _clock) = manager();
@@ -233,14 +249,7 @@ fn a_batch_that_loads_what_it_was_left_lets_others_lead_the_rest() {
     waits(&mut first);
     waits(&mut second);
     let (answer, origin) = oneshot::channel::<()>();
-    let mut origin = Some(origin);
-    let load = |missing: Missing<u64>| {
-        let origin = origin.take().unwrap();
-        async move {
-            origin.await.unwrap();
-            tenfold(&missing)
-        }
-    };
+    let load = answered_after(origin);
     let mut batch = Box::pin(cache.get_many_with([1_u64, 2], load));
     waits(&mut batch);
     let woken = Arc::new(Woken::default());
@@ -285,14 +294,7 @@ fn a_batch_that_is_woken_and_not_polled_loses_its_keys() {
     let (manager, clock) = manager();
     let cache = manager.open(&SPEC).unwrap();
     let (answer, origin) = oneshot::channel::<()>();
-    let mut origin = Some(origin);
-    let load = |missing: Missing<u64>| {
-        let origin = origin.take().unwrap();
-        async move {
-            origin.await.unwrap();
-            tenfold(&missing)
-        }
-    };
+    let load = answered_after(origin);
     let mut slow = Box::pin(cache.get_many_with([1_u64, 2], load));
     waits(&mut slow);
     let mut single = Box::pin(cache.get_with(&2, || async { 7_u64 }));
@@ -419,14 +421,7 @@ fn a_key_that_is_removed_or_set_during_the_load_keeps_what_came_later() {
     let (manager, _clock) = manager();
     let cache = manager.open(&SPEC).unwrap();
     let (answer, origin) = oneshot::channel::<()>();
-    let mut origin = Some(origin);
-    let load = |missing: Missing<u64>| {
-        let origin = origin.take().unwrap();
-        async move {
-            origin.await.unwrap();
-            tenfold(&missing)
-        }
-    };
+    let load = answered_after(origin);
     let mut batch = Box::pin(cache.get_many_with(1_u64..=4, load));
     waits(&mut batch);
     block_on(cache.remove(&1));
