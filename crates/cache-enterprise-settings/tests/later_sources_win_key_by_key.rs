@@ -94,7 +94,7 @@ fn variables_of_others_and_of_tests_are_left_alone() {
 }
 
 #[test]
-fn times_of_the_requirements_are_seconds() {
+fn times_without_a_unit_are_seconds() {
     let json = r#"{"PERFORMANCE_CONFIG": {"read_timeout": 5, "write_timeout": 0.25}}"#;
     let settings = Settings::builder().text(Format::Json, json).build().unwrap();
     assert_eq!((settings.timeouts().read, settings.timeouts().write), (secs(5), ms(250)));

@@ -1,4 +1,5 @@
-//! The requirements' own names, as thin types over the manager.
+//! Other names for the same things, as thin types over the manager: for programs that write
+//! their levels as data and ask for parts by what they do.
 
 mod invalidation;
 mod strategies;
@@ -106,7 +107,7 @@ impl std::fmt::Display for Amount {
     }
 }
 
-/// The requirements' cache of several levels: a manager and nothing else, to which it
+/// A cache of several levels that are written as data: a manager and nothing else, to which it
 /// dereferences.
 ///
 /// ```
@@ -140,7 +141,7 @@ impl DistributedCache {
         Ok(Self { manager })
     }
 
-    /// The manager, for everything that is not in the requirements' example.
+    /// The manager, for everything else.
     pub fn manager(&self) -> &CacheManager<AnySerde> {
         &self.manager
     }
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_the_requirements_is_read_as_it_stands() {
+    fn levels_are_read_as_they_are_written() {
         let levels = levels(
             r#"[{"type":"memory","size":"100MB","ttl":60},
                 {"type":"redis","cluster":["redis1","redis2"]},

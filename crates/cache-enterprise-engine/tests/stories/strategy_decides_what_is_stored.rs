@@ -14,7 +14,7 @@ use cache_enterprise_strategies::{CacheStrategy, Composite, StrategyContext, Wit
 
 use crate::manager;
 
-/// The requirements' example: caches what is marked as important; sessions live half an hour, all
+/// A shop's rules: caches what is marked as important; sessions live half an hour, all
 /// else an hour.
 #[derive(Debug, Default)]
 struct BusinessLogic {

@@ -37,8 +37,8 @@ pub struct Composite {
     members: Vec<(Arc<dyn PolicyFactory>, f64)>,
 }
 
-/// What users of the requirements' names mean by several strategies: the rules of the business
-/// before what requests show.
+/// What is meant where several strategies are asked for and none is named: the rules of the
+/// business before what requests show.
 impl Default for Composite {
     fn default() -> Self {
         let members: [Arc<dyn PolicyFactory>; 2] =

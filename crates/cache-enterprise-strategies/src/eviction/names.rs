@@ -6,7 +6,7 @@ use cache_enterprise_core::{Error, PolicyFactory, Result};
 
 use super::{Composite, all};
 
-/// Other spellings of names, as users of other libraries and the requirements write them.
+/// Other spellings of names, as users of other libraries write them.
 const ALIASES: [(&str, &str); 7] = [
     ("twoq", "2q"),
     ("s3fifo", "s3-fifo"),

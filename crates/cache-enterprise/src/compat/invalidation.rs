@@ -1,12 +1,12 @@
-//! Invalidation under the requirements' own names.
+//! Invalidation under names of its own.
 
 use std::ops::Deref;
 
 use cache_enterprise_core::{Capacity, MIB, MemoryOnly, Result, Tag};
 use cache_enterprise_engine::{CacheManager, Invalidate, Pattern, Sweep};
 
-/// The requirements' engine of invalidation: a manager and nothing else, to which it
-/// dereferences. What it invalidates ends at every level, and in every process where the manager
+/// A manager that is asked for invalidation first, and nothing else: it dereferences to the
+/// manager. What it invalidates ends at every level, and in every process where the manager
 /// has a bus or a shared tier; cascades follow by themselves.
 ///
 /// ```
@@ -33,7 +33,7 @@ pub struct InvalidationEngine<C = MemoryOnly> {
     manager: CacheManager<C>,
 }
 
-/// The same engine under the other name that the requirements give it.
+/// The same engine under another name.
 pub type InvalidationService<C = MemoryOnly> = InvalidationEngine<C>;
 
 impl InvalidationEngine {

@@ -1,4 +1,4 @@
-//! Strategies under the requirements' names.
+//! Strategies under names of their own.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ pub use cache_enterprise_strategies::eviction::{
     Adaptive as AdaptiveStrategy, Learned as MLPredictiveStrategy,
 };
 
-/// The requirements' switches of strategies, over the builder's own. Registering one of the
+/// Switches of strategies that take plain numbers, over the builder's own. Registering one of the
 /// program's own is [`register_strategy`](ManagerBuilder::register_strategy), of the builder and of
 /// the manager; placing by heat is `set_multi_level`, of both caches and the manager.
 ///
@@ -51,7 +51,7 @@ impl<C, T> EnableStrategies for ManagerBuilder<C, T> {
     }
 }
 
-/// The requirements' learning strategy of level 1, over [`Memory::strategy`].
+/// The learning strategy of level 1 from plain numbers, over [`Memory::strategy`].
 ///
 /// ```
 /// use cache_enterprise::compat::EnableMlOptimization;

@@ -6,7 +6,7 @@ use cache_enterprise_serializers::AnySerde;
 
 use super::built_in;
 
-/// The requirements' `CacheManager(backend="redis")`: level 1 of 64 MiB and one backend below it.
+/// A manager by the name of one backend: level 1 of 64 MiB and that backend below it.
 pub trait WithBackend: Sized {
     /// A manager named `cache` on the backend that is registered under `name`, with its own
     /// options, the usual codec and no compression. `memory` is level 1 alone, of `max_size`.

@@ -1,4 +1,4 @@
-//! The requirements' ways to ask for levels, each on real servers.
+//! Each way to ask for levels, on real servers.
 
 use cache_enterprise::compat::{DistributedCache, LevelSpec};
 use cache_enterprise::core::{BackendConfig, BackendOption, CacheLevel};
