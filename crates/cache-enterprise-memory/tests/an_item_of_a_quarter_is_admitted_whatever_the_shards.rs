@@ -63,6 +63,43 @@ fn an_item_of_a_quarter_is_admitted_into_a_full_store_whatever_the_shards() {
 }
 
 #[test]
+fn an_item_of_a_quarter_takes_the_room_of_hundreds_of_thousands_of_small_ones() {
+    const TOTAL: u64 = 1_200_000;
+    for kind in named(&["fifo"]) {
+        let mut config = StoreConfig::new(Capacity::bytes(TOTAL));
+        (config.shards, config.estimated_items) = (Some(16), Some(400_000));
+        let store: Store = kind.open(config);
+        // The small ones are the oldest, so that they are what leaves.
+        for key in 0..400_000 {
+            put(&store, 1_000 + key, 1, Priority::Normal);
+        }
+        for key in 0..8_000 {
+            put(&store, 1_000_000 + key, 100, Priority::Normal);
+        }
+        assert_eq!(store.stats().weight, TOTAL);
+        assert_eq!(put(&store, 1, TOTAL / 4, Priority::Normal), SetOutcome::Stored);
+        assert!(store.stats().evictions > 280_000, "{}", store.stats().evictions);
+        assert!(store.stats().weight > TOTAL - 1_000, "{}", store.stats().weight);
+    }
+}
+
+#[test]
+fn free_room_is_not_made_again_in_other_shards() {
+    for kind in named(&["fifo"]) {
+        for key in 0..20 {
+            let mut config = StoreConfig::new(Capacity::bytes(1_000));
+            (config.shards, config.estimated_items) = (Some(16), Some(1_000));
+            let store: Store = kind.open(config);
+            for other in 0..960 {
+                put(&store, 1_000 + other, 1, Priority::Normal);
+            }
+            assert_eq!(put(&store, key, 50, Priority::Normal), SetOutcome::Stored);
+            assert_eq!(store.stats().evictions, 10);
+        }
+    }
+}
+
+#[test]
 fn a_heavier_item_is_refused_and_nothing_older_stays() {
     for (kind, shards) in each_kind(&[None, Some(64)]) {
         let store = store(&kind, shards);

@@ -23,8 +23,9 @@ use crate::config::StoreConfig;
 use crate::expiry::{End, Expiry, Shelf};
 use crate::leaving::{Exit, Leaving};
 
-/// Rounds of making room before an entry is refused.
-const ROOM_ROUNDS_MAX: usize = 4_096;
+/// Rounds of making room that bring an entry no closer to going in before it is refused: others took
+/// what was freed.
+const IDLE_ROUNDS_MAX: usize = 4_096;
 
 /// Entries evicted from one shard before its lock is let go.
 const BATCH: usize = 64;
@@ -242,7 +243,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
 
     fn put(&self, mut newcomer: Newcomer<K, V>, leaving: &mut Leaving<K, V>) -> SetOutcome {
         let part = self.part(newcomer.hash);
-        for _ in 0..ROOM_ROUNDS_MAX {
+        let (mut least, mut idle) = (u64::MAX, 0);
+        while idle < IDLE_ROUNDS_MAX {
             let put = part.shard.write().put(newcomer, &mut self.way(part, leaving));
             let short;
             (newcomer, short) = match put {
@@ -253,9 +255,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
                 }
                 Put::Short(newcomer, short) => (newcomer, short),
             };
-            if !self.evict_anywhere(short, leaving) {
+            if short > 0 && !self.evict_anywhere(short, leaving) {
                 break;
             }
+            idle = if short < least { 0 } else { idle + 1 };
+            least = least.min(short);
         }
         self.refuse(newcomer, leaving)
     }

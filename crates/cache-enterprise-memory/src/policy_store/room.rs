@@ -81,6 +81,11 @@ impl Room {
         self.pinned.fetch_sub(weight, Ordering::Relaxed);
     }
 
+    /// What is left of the total.
+    pub(super) fn free(&self) -> u64 {
+        self.total().saturating_sub(self.used())
+    }
+
     /// What has to leave after the total became smaller.
     pub(super) fn excess(&self) -> u64 {
         self.used().saturating_sub(self.total())

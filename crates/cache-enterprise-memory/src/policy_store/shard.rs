@@ -235,7 +235,7 @@ impl<K, V> Shard<K, V> {
             let kept = way.room.share(way.shards) / 4 * KEPT_QUARTERS;
             let evictable = way.gauge.evictable();
             if evictable == 0 || way.shards > 1 && evictable < kept {
-                return Put::Short(newcomer, missing);
+                return Put::Short(newcomer, missing.saturating_sub(way.room.free()));
             }
             // For an entry that is there already only its growth needs room: it is not refused.
             let asking = if held.is_some() { None } else { candidate.as_ref() };
