@@ -2,11 +2,12 @@
 //! what speaks for it, and decide from then on.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cache_enterprise_core::{
-    Capacity, Dates, Entry, LocalStore, Merit, Priority, Scoped, ScopedRef, Sequence, SetOutcome,
-    StoreStats,
+    Candidate, Capacity, Dates, Entry, EvictionPolicy, HitMarks, LocalStore, Merit, PolicyFactory,
+    PolicyShape, Priority, Recording, RemovalCause, Scoped, ScopedRef, Sequence, SetOutcome, Slot,
+    StoreStats, Verdict,
 };
 use cache_enterprise_memory::{Leaving, Level1Store, StoreConfig};
 use cache_enterprise_strategies::eviction;
@@ -88,6 +89,67 @@ fn hits_count_for_the_new_policy_from_then_on() {
         assert!(is_held(&store, 0), "{from} to {to}: it was asked for after the exchange");
         assert!(!is_held(&store, 1), "{from} to {to}: what was asked for before it is forgotten");
     }
+}
+
+/// Gives policies that hold what they were last told, and changes the capacity while it makes them.
+#[derive(Debug)]
+struct Resizing {
+    store: Arc<Store>,
+    told: Arc<Mutex<Vec<u64>>>,
+}
+
+#[derive(Debug)]
+struct Told {
+    shard: usize,
+    told: Arc<Mutex<Vec<u64>>>,
+}
+
+impl PolicyFactory for Resizing {
+    fn name(&self) -> &str {
+        "resizing"
+    }
+
+    fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
+        let mut told = self.told.lock().unwrap();
+        told.push(shape.capacity);
+        Box::new(Told { shard: told.len() - 1, told: Arc::clone(&self.told) })
+    }
+
+    fn create_all(&self, shapes: &[PolicyShape]) -> Vec<Box<dyn EvictionPolicy>> {
+        let made = shapes.iter().map(|shape| self.create(shape)).collect();
+        self.store.resize(ENTRIES / 2, &mut Leaving::default());
+        made
+    }
+}
+
+impl EvictionPolicy for Told {
+    fn recording(&self) -> Recording {
+        Recording::Nothing
+    }
+
+    fn victim(&mut self, _: Option<&Candidate>, _: &dyn HitMarks) -> Verdict {
+        Verdict::Refuse
+    }
+
+    fn insert(&mut self, _: Slot, _: &Candidate) {}
+
+    fn remove(&mut self, _: Slot, _: RemovalCause) {}
+
+    fn resize(&mut self, capacity: u64) {
+        self.told.lock().unwrap()[self.shard] = capacity;
+    }
+}
+
+#[test]
+fn a_capacity_that_changes_while_policies_are_made_is_told_to_them() {
+    let mut config = StoreConfig::new(Capacity::entries(ENTRIES));
+    config.shards = Some(4);
+    let store = Arc::new(Store::new(config, Some(&*eviction::resolve("lru").unwrap())));
+    let told = Arc::default();
+    let factory = Resizing { store: Arc::clone(&store), told: Arc::clone(&told) };
+    store.exchange(&factory).unwrap();
+    let share = (ENTRIES / 2).div_ceil(4);
+    assert_eq!(*told.lock().unwrap(), [share; 4]);
 }
 
 #[test]

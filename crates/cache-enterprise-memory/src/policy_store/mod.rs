@@ -157,9 +157,16 @@ impl<K: CacheKey, V: Send + Sync + 'static> PolicyStore<K, V> {
     /// time, for a pass over its entries.
     pub fn exchange(&self, factory: &dyn PolicyFactory) {
         let mut name = self.strategy.write();
-        let policies = policies(factory, self.room.total(), self.parts.len(), self.entries);
+        let (total, shards) = (self.room.total(), self.parts.len());
+        let policies = policies(factory, total, shards, self.entries);
         for (part, policy) in self.parts.iter().zip(policies) {
-            part.shard.write().exchange(policy, &self.room);
+            let mut shard = part.shard.write();
+            shard.exchange(policy, &self.room);
+            // A `resize` since they were made may have told only the policy that was here before.
+            let now = self.room.total();
+            if now != total {
+                shard.resize(share_of(now, shards));
+            }
         }
         *name = factory.name().into();
     }
