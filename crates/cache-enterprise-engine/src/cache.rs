@@ -19,7 +19,7 @@ use crate::heed::Ending;
 use crate::holding::{Holding, Holdings};
 use crate::limiter::Limits;
 use crate::names::Names;
-use crate::options::Options;
+use crate::options::{Life, Options};
 use crate::path::Paths;
 use crate::route::{self, Route};
 use crate::shared::{Shared, TenantState};
@@ -112,8 +112,10 @@ pub(crate) struct CacheCore<K: CacheKey, V: Send + Sync + 'static> {
     /// How often keys were asked for, once a write was placed by it.
     pub(crate) sketch: OnceLock<Sketch>,
     pub(crate) spec_options: Options,
-    /// Spec over manager.
+    /// Spec over manager, but for the life: options of a call have one only where it was named.
     pub(crate) options: Options,
+    /// The life where nobody named one.
+    pub(crate) life: Life,
     pub(crate) weigh: Option<fn(&V) -> usize>,
     pub(crate) schema: u64,
     /// Who decides which values are stored and for how long, if somebody does.

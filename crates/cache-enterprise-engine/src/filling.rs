@@ -21,7 +21,7 @@ use cache_enterprise_strategies::{CacheStrategy, StrategyContext};
 use crate::cache::Cache;
 use crate::facade::AnyValue;
 use crate::manager::CacheManager;
-use crate::options::{Life, Options};
+use crate::options::Options;
 use crate::weight::value_bytes;
 
 /// What a writer or a loader says of a value, for a strategy to hear.
@@ -147,7 +147,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         });
         let mut context = self
             .context_of(key, &key_text, value)
-            .configured(options.ttl.and_then(Life::duration))
+            .configured(options.ttl.unwrap_or(self.view.core.life).duration())
             .attributes(&attributes);
         if let Some(data_type) = said.and_then(|said| said.data_type.as_deref()) {
             context = context.data_type(data_type);
@@ -162,7 +162,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         // A life that the call or its loader named stands.
         let is_named = match value_is_untyped::<V>() {
             true => said.is_some_and(|said| said.is_life_named),
-            false => options.ttl != self.view.core.options.ttl,
+            false => options.ttl.is_some(),
         };
         let ttl = if is_named { None } else { strategy.ttl(&context) };
         Some(Advice { is_kept, ttl, merit: merit_by(strategy, &context) })
@@ -268,7 +268,7 @@ fn revealed<V: Send + Sync + 'static>(value: &V) -> Option<&(dyn Any + Send + Sy
 }
 
 /// Whether this is the facade's cache.
-fn value_is_untyped<V: 'static>() -> bool {
+pub(crate) fn value_is_untyped<V: 'static>() -> bool {
     TypeId::of::<V>() == TypeId::of::<AnyValue>()
 }
 

@@ -21,6 +21,7 @@ use crate::holding::Holdings;
 use crate::invalidate::{Invalidate, Target};
 use crate::limiter::Limits;
 use crate::names::Names;
+use crate::options::Options;
 use crate::route::{Route, name_in};
 use crate::shared::{Registered, Shared, TenantState};
 use crate::spec::CacheSpec;
@@ -179,10 +180,10 @@ impl<C> CacheManager<C> {
             });
         }
         let options = spec.options().over(self.shared.options);
-        if options.ttl.is_none() {
+        let Some(life) = options.ttl else {
             let text = "a cache needs a life: give its spec `.ttl(..)` or `.forever()`";
             return Err(Error::config(text).with("cache", spec.name()));
-        }
+        };
         let strategy = self.strategy_of(spec.name(), spec.strategy_name())?;
         // A backend alone keeps nothing in level 1, so that its caches take no fixed part of it.
         let is_alone = self.route.as_ref().is_some_and(|route| route.has_tiers());
@@ -199,7 +200,8 @@ impl<C> CacheManager<C> {
             failures: Failures::default(),
             sketch: OnceLock::new(),
             spec_options: *spec.options(),
-            options,
+            options: Options { ttl: None, ..options },
+            life,
             weigh: spec.weigher(),
             strategy,
             is_same: spec.comparison(),

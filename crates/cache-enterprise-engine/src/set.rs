@@ -12,7 +12,7 @@ use cache_enterprise_core::{
 };
 
 use crate::cache::Cache;
-use crate::filling::{Advice, Said};
+use crate::filling::{Advice, Said, value_is_untyped};
 use crate::options::{Life, Options};
 use crate::placement::Placed;
 use crate::write::Labels;
@@ -221,8 +221,8 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
             None => Merit::NORMAL,
         };
         match self.options.ttl {
-            Some(_) => Ok(Some(merit)),
-            None => Err(lifeless()),
+            None if value_is_untyped::<V>() => Err(lifeless()),
+            _ => Ok(Some(merit)),
         }
     }
 

@@ -157,7 +157,7 @@ impl Tune {
             knobs.push(Knob::choice(STRATEGY, choices, 0)?);
         }
         if let Some((min, max)) = self.ttl {
-            let Some(Life::For(ttl)) = subject.life() else {
+            let Life::For(ttl) = subject.life() else {
                 return refused("entries of this cache live for ever: no life can be tuned");
             };
             let seconds = [min, max, ttl].map(|time| time.as_secs_f64());

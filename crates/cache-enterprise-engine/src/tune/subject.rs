@@ -21,6 +21,9 @@ pub(crate) trait Subject: Send + Sync {
 
     fn options(&self) -> &Options;
 
+    /// The life that its spec or its manager gives entries.
+    fn own_life(&self) -> Life;
+
     /// The numbers of the store that is tuned.
     fn stats(&self) -> StoreStats;
 
@@ -44,9 +47,8 @@ pub(crate) trait Subject: Send + Sync {
     fn unmark(&self);
 
     /// The life that the cache gives entries now.
-    fn life(&self) -> Option<Life> {
-        let tuned = self.watch().life();
-        tuned.map(Life::For).or(self.options().ttl)
+    fn life(&self) -> Life {
+        self.watch().life().map_or(self.own_life(), Life::For)
     }
 }
 
@@ -75,6 +77,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Subject for OfCache<K, V> {
 
     fn options(&self) -> &Options {
         &self.core.options
+    }
+
+    fn own_life(&self) -> Life {
+        self.core.life
     }
 
     fn stats(&self) -> StoreStats {

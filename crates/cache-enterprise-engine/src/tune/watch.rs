@@ -13,7 +13,7 @@ use equivalent::Equivalent;
 
 use super::ear::{Ear, Facts, Sample};
 use crate::cache::{Cache, Leaving};
-use crate::options::{Life, Options};
+use crate::options::Options;
 use crate::strategy::Policies;
 
 /// What there is about tuning at a store: who listens, and what was changed.
@@ -168,13 +168,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.store.insert_with(key, entry, merit, leaving)
     }
 
-    /// The fresh life under these options: what was tuned, where it is that of the cache.
+    /// The fresh life under these options: what was tuned or is the cache's, where none was named.
     pub(crate) fn life_under(&self, options: &Options) -> Option<Duration> {
-        if options.ttl == self.view.core.options.ttl
-            && let Some(tuned) = self.watch().life()
-        {
-            return Some(tuned);
+        match options.ttl {
+            Some(named) => named.duration(),
+            None => self.watch().life().or(self.view.core.life.duration()),
         }
-        options.ttl.and_then(Life::duration)
     }
 }

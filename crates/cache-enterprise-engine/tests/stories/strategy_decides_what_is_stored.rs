@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use cache_enterprise_core::{Capacity, Clock, ErrorKind, SetOutcome, mins, secs};
 use cache_enterprise_engine::{
-    Cache, CacheManager, CacheSpec, Fetched, LoadContext, Loader, Loading, Options, block_on,
+    Cache, CacheManager, CacheSpec, Compute, Fetched, LoadContext, Loader, Loading, Options,
+    block_on,
 };
 use cache_enterprise_strategies::lifetime::AdaptiveTtl;
 use cache_enterprise_strategies::{CacheStrategy, Composite, StrategyContext, WithLifetime};
@@ -87,6 +88,54 @@ fn a_hit_asks_nobody_and_a_life_that_the_call_names_stands() {
     });
     clock.advance(secs(10));
     assert!(!cache.contains("track:7"));
+}
+
+#[test]
+fn a_life_that_is_named_stands_where_it_is_that_of_the_cache_too() {
+    /// Two hours for all.
+    #[derive(Debug)]
+    struct Hours;
+
+    impl CacheStrategy for Hours {
+        fn ttl(&self, _: &StrategyContext<'_>) -> Option<Duration> {
+            Some(mins(120))
+        }
+    }
+
+    static NAMED: CacheSpec<u64, u64> = CacheSpec::new("named").ttl(mins(5)).fill_strategy("hours");
+    let (manager, _clock) = manager();
+    manager.register_strategy("hours", Arc::new(Hours)).unwrap();
+    let cache = manager.open(&NAMED).unwrap();
+    let load = |ttl: Option<Duration>| {
+        move |cx: LoadContext<u64>| async move {
+            ttl.inspect(|ttl| cx.ttl(*ttl));
+            Ok::<_, ()>(Fetched::Value(1))
+        }
+    };
+    block_on(async {
+        let named = async |way: &str, is_named: bool| {
+            let life = if is_named { "300s" } else { "7200s" };
+            assert_eq!(self::life(&cache), life, "{way}");
+            cache.remove(&1).await;
+        };
+        cache.set(&1, 1_u64).await;
+        named("set", false).await;
+        cache.set(&1, 1_u64).ttl(mins(5)).await;
+        named("set", true).await;
+        cache.bulk_set([(1_u64, 1_u64)], None).await;
+        named("bulk", false).await;
+        cache.bulk_set([(1_u64, 1_u64)], Some(mins(5))).await;
+        named("bulk", true).await;
+        cache.fetch(&1).detached(load(None)).await.unwrap();
+        named("load", false).await;
+        cache.fetch(&1).ttl(mins(5)).detached(load(None)).await.unwrap();
+        named("load by its call", true).await;
+        cache.fetch(&1).detached(load(Some(mins(5)))).await.unwrap();
+        named("load by its loader", true).await;
+        let entry = cache.entry(&1).ttl(mins(5));
+        entry.and_compute_with(|_| async { Compute::Put(2) }).await.unwrap();
+        named("computation", true).await;
+    });
 }
 
 #[test]

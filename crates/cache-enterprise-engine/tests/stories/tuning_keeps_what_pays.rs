@@ -209,6 +209,8 @@ fn a_life_that_pays_is_kept_within_its_bounds_whoever_decides_over_level_1() {
         assert_eq!(life(&cache).as_deref(), Some("105s"));
         block_on(async { cache.set(&7, 7_u64).ttl(secs(5)).await });
         assert_eq!(life(&cache).as_deref(), Some("5s"), "a life that the call names stands");
+        block_on(async { cache.set(&7, 7_u64).ttl(secs(50)).await });
+        assert_eq!(life(&cache).as_deref(), Some("50s"), "that of the cache as well");
         tuning.undo().unwrap();
         block_on(async { cache.set(&7, 7_u64).await });
         assert_eq!(life(&cache).as_deref(), Some("50s"));
