@@ -73,10 +73,12 @@ impl Default for SeriesLimits {
 #[derive(Clone, Debug)]
 pub struct SeriesDetector {
     limits: SeriesLimits,
-    /// What each phase lies above the level.
+    /// What each phase lies above the level; not a number where all of it was missing so far.
     phases: Vec<f64>,
     level: f64,
     seen: u64,
+    /// Measurements of the first season that were not missing.
+    first: u32,
     rests: Quantile,
     deviations: Quantile,
     drift: f64,
@@ -95,9 +97,10 @@ impl SeriesDetector {
         bounds::within("warm_up", limits.warm_up, 16..=65_536)?;
         Ok(Self {
             limits,
-            phases: vec![0.0; limits.season],
+            phases: vec![f64::NAN; limits.season],
             level: 0.0,
             seen: 0,
+            first: 0,
             rests: Quantile::new(SPREAD_ROOM),
             deviations: Quantile::new(SPREAD_ROOM),
             drift: 0.0,
@@ -111,16 +114,16 @@ impl SeriesDetector {
         let seasons = (self.seen / self.limits.season as u64) as usize;
         let phase = (self.seen % self.limits.season as u64) as usize;
         self.seen += 1;
+        if seasons == 0 {
+            self.begin(phase, value);
+            return None;
+        }
         if !value.is_finite() {
             return None;
         }
-        if seasons == 0 {
-            // The first season is taken as it comes.
-            self.level += (value - self.level) / (phase + 1) as f64;
-            self.phases[phase] = value;
-            if phase + 1 == self.limits.season {
-                self.phases.iter_mut().for_each(|first| *first -= self.level);
-            }
+        if self.phases[phase].is_nan() {
+            // The first of its phase is taken as it comes too.
+            self.phases[phase] = value - self.level;
             return None;
         }
         let rest = value - self.level - self.phases[phase];
@@ -143,6 +146,22 @@ impl SeriesDetector {
         let score = self.scores.place(raw);
         self.scores.keep(raw.min(KEPT_MAX));
         (self.scores.len() > self.limits.warm_up).then_some(score)
+    }
+
+    /// The first season is taken as it comes; it is the first of which anything is known.
+    fn begin(&mut self, phase: usize, value: f64) {
+        if value.is_finite() {
+            self.first += 1;
+            self.level += (value - self.level) / f64::from(self.first);
+            self.phases[phase] = value;
+        }
+        if phase + 1 < self.limits.season {
+            return;
+        }
+        match self.first {
+            0 => self.seen = 0,
+            _ => self.phases.iter_mut().for_each(|first| *first -= self.level),
+        }
     }
 
     /// A rest in deviations, and as much of it as may teach.
@@ -197,6 +216,38 @@ mod tests {
             scores.push(detector.observe(value).unwrap());
         }
         assert!(scores[4] > 0.99 && scores[20] < 0.99, "{scores:?}");
+    }
+
+    #[test]
+    fn what_is_missing_in_the_first_season_raises_no_alarm_later() {
+        let limits = SeriesLimits { season: 24, ..SeriesLimits::default() };
+        let is_missing: [fn(u32) -> bool; 4] = [
+            |hour| hour == 3,
+            |hour| hour == 23,
+            |hour| hour < 24,
+            |hour| hour < 24 && hour % 2 == 0,
+        ];
+        for (case, is_missing) in is_missing.iter().enumerate() {
+            let mut detector = SeriesDetector::new(limits).unwrap();
+            let mut alarms = [0; 24];
+            for hour in 0..24 * 40 {
+                let value = 100.0 + hash_of(hour);
+                let value = if is_missing(hour) { f64::NAN } else { value };
+                let is_alarm = detector.observe(value).is_some_and(|score| score > 0.99);
+                alarms[hour as usize % 24] += u32::from(is_alarm);
+            }
+            assert!((detector.level - 100.5).abs() < 0.5, "{case}: {}", detector.level);
+            assert!(alarms.iter().all(|alarms| *alarms <= 3), "{case}: {alarms:?}");
+        }
+    }
+
+    #[test]
+    fn a_series_without_seasons_begins_with_what_is_not_missing() {
+        let mut detector = SeriesDetector::new(SeriesLimits::default()).unwrap();
+        for value in [f64::NAN, f64::INFINITY, 100.0] {
+            assert_eq!(detector.observe(value), None);
+        }
+        assert_eq!(detector.level, 100.0);
     }
 
     fn hash_of(hour: u32) -> f64 {
