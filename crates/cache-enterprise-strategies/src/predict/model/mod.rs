@@ -196,7 +196,8 @@ pub trait PredictionModel: fmt::Debug + Send {
 }
 
 /// The keys worth warming first: by expected load time saved per byte, as long as `bytes_max` is
-/// not exceeded. What nobody measured counts as one microsecond and one byte, like for all.
+/// not exceeded. What nobody measured counts as one microsecond and one byte, like for all. What
+/// scores below zero comes after all that does not; what loads slowly and weighs little is nearest.
 ///
 /// ```
 /// use std::time::Duration;
@@ -218,7 +219,9 @@ pub trait PredictionModel: fmt::Debug + Send {
 /// ```
 pub fn worth_warming(mut ranked: Vec<Ranked>, bytes_max: u64) -> Vec<Ranked> {
     let worth = |ranked: &Ranked| {
-        ranked.score * ranked.load_time.as_micros().max(1) as f64 / ranked.bytes.max(1) as f64
+        let saved = ranked.load_time.as_micros().max(1) as f64 / ranked.bytes.max(1) as f64;
+        // The better of two below zero is the smaller number: a product would turn them round.
+        if ranked.score < 0.0 { ranked.score / saved } else { ranked.score * saved }
     };
     ranked.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then_with(|| a.key.cmp(&b.key)));
     let mut left = bytes_max;
@@ -237,6 +240,31 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn scores_below_zero_are_warmed_in_the_same_order_as_those_above() {
+        let ranked = |key: &str, score, bytes, micros| Ranked {
+            key: key.into(),
+            score,
+            bytes,
+            load_time: Duration::from_micros(micros),
+        };
+        for scores in [[3.0, 2.0, 1.0], [-1.0, -2.0, -3.0], [1.0, 0.0, -1.0]] {
+            let alike = [("c", scores[2]), ("a", scores[0]), ("b", scores[1])];
+            let alike = alike.map(|(key, score)| ranked(key, score, 100, 500));
+            let plan = worth_warming(alike.into(), 1_000);
+            let keys: Vec<_> = plan.iter().map(|ranked| &*ranked.key).collect();
+            assert_eq!(keys, ["a", "b", "c"], "{scores:?}");
+        }
+        for score in [2.0, -2.0] {
+            let heavy = ranked("heavy", score, 1_000, 500);
+            let light = ranked("light", score, 10, 500);
+            let slow = ranked("slow", score, 10, 5_000);
+            let plan = worth_warming(vec![heavy, light, slow], 10_000);
+            let keys: Vec<_> = plan.iter().map(|ranked| &*ranked.key).collect();
+            assert_eq!(keys, ["slow", "light", "heavy"], "{score}");
+        }
+    }
 
     #[test]
     fn contexts_are_checked() {
