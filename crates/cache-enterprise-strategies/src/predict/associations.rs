@@ -218,6 +218,10 @@ impl Associations {
                 if late.times[0].wrapping_sub(early.times[0]) > self.limits.window {
                     break;
                 }
+                // A key that comes often is ready more than once.
+                if early.hash == late.hash {
+                    continue;
+                }
                 match self.direction(early, late) {
                     Some(true) => self.associate(early.hash, late.hash),
                     Some(false) => self.associate(late.hash, early.hash),
@@ -303,6 +307,21 @@ mod tests {
         let mut guesses = Vec::new();
         associations.predict(&mut guesses);
         guesses.iter().map(|guess| guess.hash).collect()
+    }
+
+    #[test]
+    fn a_key_is_not_associated_with_itself() {
+        let limits = AssociationLimits { window: 100, ..small() };
+        let mut associations = Associations::new(limits).unwrap();
+        let mut noise = 1_000_000;
+        for _ in 0..200 {
+            associations.observe(7);
+            assert!(!guesses(&associations).contains(&7));
+            for _ in 0..30 {
+                noise += 1;
+                associations.observe(noise);
+            }
+        }
     }
 
     #[test]
