@@ -126,9 +126,13 @@ fn the_better_model_takes_over_and_a_person_can_go_back() {
 
     assert_eq!(registry.roll_back(NAME).unwrap(), 1);
     assert_eq!(registry.report(NAME).unwrap().champion.kind, "indifferent");
-    // It is not undone at the next request, but by as much evidence as the first time.
-    assert_eq!(teach(&registry, 6_000..6_500, 0), []);
-    assert_eq!(teach(&registry, 6_500..8_000, 0), [ModelEvent::Promoted { from: 1, to: 2 }]);
+    // Evidence does not undo what a person decided, until a person lets it in again.
+    assert_eq!(teach(&registry, 6_000..12_000, 0), []);
+    assert_eq!(registry.roll_back(NAME).unwrap(), 2);
+    assert_eq!(registry.roll_back(NAME).unwrap(), 1);
+    assert_eq!(registry.register(NAME, counts()).unwrap(), 3);
+    let events = teach(&registry, 12_000..18_000, 0);
+    assert_eq!(events, [ModelEvent::Promoted { from: 1, to: 3 }]);
 }
 
 #[test]

@@ -135,8 +135,11 @@ struct Version {
 struct Named {
     champion: Version,
     challenger: Option<Version>,
-    /// After a promotion or a rollback both are scored anew for this long before the next.
+    /// Requests learned when the next promotion may come: after one, or a rollback, both are
+    /// compared for a while.
     settled_until: u64,
+    /// The version that a person rolled back: evidence does not promote it.
+    barred: Option<u32>,
     learned: u64,
     last_number: u32,
     recent: Vec<Box<str>>,
@@ -198,6 +201,7 @@ impl ModelRegistry {
             champion: Version { number: 1, model, score: 0.5, scored: 0 },
             challenger: None,
             settled_until: 0,
+            barred: None,
             learned: 0,
             last_number: 1,
             recent: Vec::new(),
@@ -236,16 +240,21 @@ impl ModelRegistry {
     /// Makes the challenger champion and the champion challenger, whatever their scores, such as
     /// after a promotion that a person wants undone. Gives the version of the champion.
     ///
+    /// The one that was champion stays challenger whatever its score, until it is rolled back to
+    /// or another is [registered](Self::register) in its place.
+    ///
     /// # Errors
     /// When there is no model of this name or it has no challenger.
     pub fn roll_back(&self, name: &str) -> Result<u32> {
         let named = self.named(name)?;
         let mut named = named.lock();
+        let from = named.champion.number;
         if named.swap(&self.rules).is_none() {
             return Err(
                 Error::invalid("there is no other version to go back to").with("model", name)
             );
         }
+        named.barred = Some(from);
         Ok(named.champion.number)
     }
 
@@ -331,7 +340,8 @@ impl Named {
         let challenger = self.challenger.as_ref()?;
         let is_known = challenger.scored >= rules.min_data_points;
         let is_better = challenger.score > self.champion.score + rules.margin;
-        if !is_known || !is_better || self.learned < self.settled_until {
+        let is_barred = self.barred == Some(challenger.number);
+        if is_barred || !is_known || !is_better || self.learned < self.settled_until {
             return None;
         }
         let from = self.champion.number;
