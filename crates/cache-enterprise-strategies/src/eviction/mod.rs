@@ -104,3 +104,19 @@ pub fn all() -> Vec<Arc<dyn PolicyFactory>> {
         Arc::new(Learned::default()),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use cache_enterprise_core::{Candidate, PolicyShape, Slot};
+
+    use super::*;
+
+    #[test]
+    fn what_is_expected_takes_no_memory_before_it_comes() {
+        for factory in all() {
+            let mut policy = factory.create(&PolicyShape::new(u64::MAX, usize::MAX, 1));
+            policy.arrive(&Candidate::new(7, 1));
+            policy.insert(Slot(0), &Candidate::new(7, 1));
+        }
+    }
+}

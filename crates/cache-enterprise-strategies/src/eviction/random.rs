@@ -26,7 +26,8 @@ impl PolicyFactory for Random {
     }
 
     fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
-        let slots = Vec::with_capacity(shape.entries);
+        // What a user expects is no reason to take all of memory before anything is in it.
+        let slots = Vec::with_capacity(shape.entries.min(1 << 16));
         Box::new(Bag { slots, places: Vec::new(), dice: Dice::new(shape.seed) })
     }
 }

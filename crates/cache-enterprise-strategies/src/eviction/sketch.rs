@@ -10,6 +10,9 @@ type Block = [u64; 8];
 const COUNT_MAX: u64 = 15;
 /// The low three bits of each counter.
 const HALVED: u64 = 0x7777_7777_7777_7777;
+/// Entries for which there is room at once: what a user expects beyond is no reason to take all of
+/// memory before anything is in it.
+const ENTRIES_FIRST: usize = 1 << 22;
 
 /// A count-min sketch: each key has four counters of its block, shared with other keys; the least
 /// of them bounds its count from above. When ten counts have come for each entry, all are halved,
@@ -25,10 +28,10 @@ pub(super) struct Sketch {
 }
 
 impl Sketch {
-    /// For a cache of so many entries.
+    /// For a cache that expects so many entries.
     pub(super) fn new(entries: usize) -> Self {
         let mut sketch = Self { blocks: Vec::new(), counted: 0, counted_max: 0 };
-        sketch.make_room(entries);
+        sketch.make_room(entries.min(ENTRIES_FIRST));
         sketch
     }
 
@@ -112,6 +115,18 @@ mod tests {
             .filter(|(estimate, count)| estimate > count)
             .count();
         assert!(over < 100, "{over} of 1000 keys are counted too high");
+    }
+
+    #[test]
+    fn what_is_expected_takes_no_memory_before_it_comes() {
+        let mut sketch = Sketch::new(usize::MAX);
+        assert!(sketch.blocks.len() * size_of::<Block>() <= 64 << 20);
+        assert!(sketch.counted_max <= ENTRIES_FIRST * 10);
+        let as_before = Sketch::new(ENTRIES_FIRST);
+        assert_eq!(sketch.blocks.len(), as_before.blocks.len());
+        sketch.make_room(2 * ENTRIES_FIRST);
+        assert_eq!(sketch.blocks.len(), 2 * as_before.blocks.len());
+        assert_eq!(sketch.counted_max, 20 * ENTRIES_FIRST);
     }
 
     #[test]
