@@ -105,7 +105,10 @@ impl PolicyFactory for Composite {
         let mut councils: Vec<Vec<Member>> = shapes.iter().map(|_| Vec::new()).collect();
         for ((factory, votes), at) in self.members.iter().zip(0..) {
             let shapes: Vec<_> = shapes.iter().map(|shape| seeded(shape, at)).collect();
-            for (members, policy) in councils.iter_mut().zip(factory.create_all(&shapes)) {
+            let mut made = factory.create_all(&shapes).into_iter();
+            for (members, shape) in councils.iter_mut().zip(&shapes) {
+                // A factory that gives too few is asked for one at a time.
+                let policy = made.next().unwrap_or_else(|| factory.create(shape));
                 members.push(Member::new(policy, *votes));
             }
         }
@@ -260,5 +263,46 @@ impl EvictionPolicy for Council {
         let accounts = self.members.iter().filter_map(|member| member.policy.account(slot));
         let accounts: Vec<_> = accounts.collect();
         (!accounts.is_empty()).then(|| accounts.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_enterprise_core::Slot;
+
+    use super::super::Lru;
+    use super::*;
+
+    /// Makes one policy, however many are asked for.
+    #[derive(Debug)]
+    struct Single;
+
+    impl PolicyFactory for Single {
+        fn name(&self) -> &str {
+            "single"
+        }
+
+        fn create(&self, shape: &PolicyShape) -> Box<dyn EvictionPolicy> {
+            Lru.create(shape)
+        }
+
+        fn create_all(&self, shapes: &[PolicyShape]) -> Vec<Box<dyn EvictionPolicy>> {
+            shapes.iter().take(1).map(|shape| self.create(shape)).collect()
+        }
+    }
+
+    #[test]
+    fn a_member_that_gives_too_few_policies_is_asked_for_one_at_a_time() -> Result<()> {
+        let composite = Composite::new([Arc::new(Single) as Arc<dyn PolicyFactory>])?;
+        let shapes = [1, 2, 3].map(|seed| PolicyShape::new(100, 100, seed));
+        let councils = composite.create_all(&shapes);
+        assert_eq!(councils.len(), 3);
+        for mut council in councils {
+            let newcomer = Candidate::new(7, 1);
+            council.insert(Slot(0), &newcomer);
+            let marks = Marks { max: 1, counts: Vec::new() };
+            assert_eq!(council.victim(Some(&newcomer), &marks), Verdict::Evict(Slot(0)));
+        }
+        Ok(())
     }
 }
