@@ -73,7 +73,7 @@ impl Knob {
         Ok(Self { tried: Some(1 << at), ..knob })
     }
 
-    /// Turned in whole numbers only.
+    /// Turned in whole numbers only; where none lies between the bounds it is not turned.
     #[must_use]
     pub fn whole(mut self) -> Self {
         self.is_whole = true;
@@ -134,10 +134,14 @@ impl Knob {
         if !self.is_whole {
             return to;
         }
+        let (lowest, highest) = (self.min.ceil(), self.max.floor());
+        if lowest > highest {
+            return self.value;
+        }
         // At least one, or a small step would never leave a whole number.
         let least = self.value + self.step.signum();
         let whole = if self.step > 0.0 { to.round().max(least) } else { to.round().min(least) };
-        whole.clamp(self.min.ceil(), self.max.floor())
+        whole.clamp(lowest, highest)
     }
 
     /// What lay this way was no better: the other way, more carefully.
@@ -231,6 +235,15 @@ mod tests {
         assert!(knob.rests() && knob.next().is_none(), "a step of none is to stand still");
         for (count, at) in [(0, 0), (1, 0), (65, 0), (3, 3)] {
             assert!(Knob::choice("strategy", count, at).is_err(), "{at} of {count}");
+        }
+    }
+
+    #[test]
+    fn a_whole_knob_without_a_whole_number_stands_still() {
+        for step in [0.1, -0.1] {
+            let mut knob = Knob::new("k", 0.2, 0.8, 0.5).unwrap().whole();
+            knob.start(step);
+            assert_eq!(knob.next(), None);
         }
     }
 
