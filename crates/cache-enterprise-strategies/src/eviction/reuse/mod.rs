@@ -104,6 +104,8 @@ pub(super) struct ReusePolicy {
     rival: Option<Box<Rival>>,
     /// Entries that fit: as expected when made or resized, and as found since room was missing.
     entries: usize,
+    /// Entries for each unit of capacity, by the same.
+    density: f64,
     capacity: u64,
     /// The weight of what is resident.
     weight: u64,
@@ -164,6 +166,7 @@ impl ReusePolicy {
             told: false,
             rival: is_small.then(Box::default),
             entries,
+            density: entries as f64 / shape.capacity.max(1) as f64,
             capacity: shape.capacity,
             weight: 0,
             full: false,
@@ -188,6 +191,8 @@ impl ReusePolicy {
     fn hand_in(&mut self) {
         if self.full && self.residents.len() > 0 {
             self.entries = self.residents.len();
+            // By their own weight: in a tiny capacity a heavy one may stand beyond it.
+            self.density = self.entries as f64 / self.weight.max(1) as f64;
         }
         let report = Report {
             shard: self.shard,
@@ -373,8 +378,7 @@ impl EvictionPolicy for ReusePolicy {
     }
 
     fn resize(&mut self, capacity: u64) {
-        let share = capacity as f64 / self.capacity.max(1) as f64;
-        self.entries = ((self.entries as f64 * share) as usize).max(1);
+        self.entries = ((self.density * capacity as f64) as usize).max(1);
         self.capacity = capacity;
         self.due = self.since;
         self.history.resize(history_most(&self.settings, self.entries), self.now());

@@ -89,6 +89,27 @@ fn factories() -> [Box<dyn PolicyFactory>; 2] {
     [Box::new(Adaptive::default()), Box::new(Learned::default())]
 }
 
+#[test]
+fn a_capacity_that_was_tiny_for_a_while_leaves_no_trace_in_what_is_expected() {
+    let (capacity, entries) = (1 << 30, 1 << 20);
+    let shape = PolicyShape::new(capacity, entries, 11);
+    let mut policy = ReusePolicy::alone(learned(), &shape, Arc::default());
+    for tiny in [1, 0, 700] {
+        policy.resize(tiny);
+        assert_eq!(policy.entries, ((tiny >> 10) as usize).max(1));
+        policy.resize(capacity);
+        assert_eq!(policy.entries, entries, "after {tiny}");
+    }
+    // One heavy entry in next to nothing says nothing of how many fit where there is much.
+    policy.resize(1);
+    policy.arrive(&Candidate::new(1, 4_096));
+    policy.insert(Slot(0), &Candidate::new(1, 4_096));
+    policy.victim(Some(&Candidate::new(2, 1)), &NoMarks);
+    policy.hand_in();
+    policy.resize(capacity);
+    assert_eq!(policy.entries, (capacity / 4_096) as usize);
+}
+
 fn misses(factory: &dyn PolicyFactory, capacity: u64, keys: impl Iterator<Item = u64>) -> usize {
     let shape = PolicyShape::new(capacity, capacity as usize, 11);
     let mut shard = Shard::new(factory.create(&shape), capacity);
