@@ -228,6 +228,17 @@ impl ReusePolicy {
         past.used(self.now());
     }
 
+    /// The past of a key that arrived, also where another arrived since, while a store made room in
+    /// other shards; that one's past is remembered for it.
+    fn recall(&mut self, name: Name) -> Past {
+        match self.newcomer.take() {
+            Some((arrived, past)) if arrived == name => return past,
+            Some((other, past)) => self.history.put(other, past, self.now()),
+            None => {}
+        }
+        self.history.take(name).unwrap_or(Past::new(self.now()))
+    }
+
     fn worth(&self, past: Past, factor: f32) -> f32 {
         if self.rival.as_ref().is_some_and(|rival| rival.leads()) {
             return factor / (past.age(self.now()) as f32 + 1.0);
@@ -324,7 +335,10 @@ impl EvictionPolicy for ReusePolicy {
             let resident = self.residents.at(place);
             lowest.offer(resident.slot, self.worth(resident.past, resident.factor));
         }
-        if let (Some(candidate), Some((name, past))) = (newcomer, self.newcomer) {
+        if let (Some(candidate), Some(_)) = (newcomer, self.newcomer) {
+            let name = Name::new(candidate.hash, self.seed);
+            let past = self.recall(name);
+            self.newcomer = Some((name, past));
             let factor = self.factor(candidate);
             if self.worth(past, factor) < lowest.worths[0] {
                 self.newcomer = None;
@@ -339,8 +353,7 @@ impl EvictionPolicy for ReusePolicy {
 
     fn insert(&mut self, slot: Slot, newcomer: &Candidate) {
         let name = Name::new(newcomer.hash, self.seed);
-        let arrived = self.newcomer.take().filter(|(arrived, _)| *arrived == name);
-        let past = arrived.map_or(Past::new(self.now()), |(_, past)| past);
+        let past = self.recall(name);
         let factor = self.factor(newcomer);
         self.take_out(slot);
         let weight = weight_of(newcomer);

@@ -110,6 +110,35 @@ fn a_capacity_that_was_tiny_for_a_while_leaves_no_trace_in_what_is_expected() {
     assert_eq!(policy.entries, (capacity / 4_096) as usize);
 }
 
+#[test]
+fn a_newcomer_is_judged_by_its_own_past_though_another_came_since() {
+    let shape = PolicyShape::new(100, 100, 11);
+    let mut policy = ReusePolicy::alone(learned(), &shape, Arc::default());
+    let [first, second] = [1, 2].map(|key| Candidate::new(spread(key), 1));
+    let past_of = |policy: &ReusePolicy, slot| policy.residents.of(slot).map(|held| held.past);
+    // The first was used three times before it left.
+    policy.arrive(&first);
+    policy.insert(Slot(0), &first);
+    (0..2).for_each(|_| policy.hit(Slot(0)));
+    policy.remove(Slot(0), RemovalCause::Evicted);
+    policy.arrive(&first);
+    let known = policy.newcomer.map(|(_, past)| past);
+    // Other shards make room for it; meanwhile the second comes and goes in.
+    policy.arrive(&second);
+    policy.insert(Slot(1), &second);
+    policy.insert(Slot(2), &first);
+    assert_eq!(past_of(&policy, Slot(2)), known);
+    // And where the second waits as well, the one is not taken for the other.
+    policy.remove(Slot(2), RemovalCause::Evicted);
+    policy.arrive(&first);
+    let known = policy.newcomer;
+    policy.arrive(&Candidate::new(spread(3), 1));
+    policy.victim(Some(&first), &NoMarks);
+    let name = Name::new(first.hash, shape.seed);
+    let past = policy.newcomer.map_or_else(|| policy.history.take(name), |(_, past)| Some(past));
+    assert_eq!(past, known.map(|(_, past)| past));
+}
+
 fn misses(factory: &dyn PolicyFactory, capacity: u64, keys: impl Iterator<Item = u64>) -> usize {
     let shape = PolicyShape::new(capacity, capacity as usize, 11);
     let mut shard = Shard::new(factory.create(&shape), capacity);
