@@ -97,6 +97,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> SmartCache<K, V> {
     /// it. The model is scored on the request before it learns from it. Costs microseconds and a
     /// lock; a request path may tell it of a sample.
     ///
+    /// What the value weighs is told where level 1 holds it, what loading it took is not: level 1
+    /// does not keep that. Who knows it tells [`models`](Self::models) of the request instead, with
+    /// [`Access::load_time`].
+    ///
     /// # Errors
     /// When no model has this name, or the context cannot be used.
     pub fn learn<Q: Lookup<K> + ?Sized>(
@@ -113,8 +117,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> SmartCache<K, V> {
         self.models.learn(model, &access)
     }
 
-    /// Loads the keys that a model ranks highest in this context, those first whose loads save the
-    /// most a byte, on the usual way.
+    /// Loads the keys that a model ranks highest in this context on the usual way, those first that
+    /// are likeliest a byte, and save most load time a byte where the model was told of it.
     ///
     /// # Errors
     /// When no model has this name, or the context cannot be used. A load that fails is counted.
