@@ -81,6 +81,10 @@ impl<R: BufRead> CsvReader<R> {
     pub fn report(&self) -> &Report {
         self.text.report()
     }
+
+    pub(crate) fn refuse(&mut self, reason: &'static str) {
+        self.text.refuse(reason);
+    }
 }
 
 impl<R: BufRead> Iterator for CsvReader<R> {

@@ -28,6 +28,11 @@ impl<R: BufRead> Lines<R> {
         Self { input, buffer: Vec::new(), number: 0 }
     }
 
+    /// Number of the line that was read last.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The next line that is not blank, or `None` at the end.
     pub(crate) fn next_filled(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {

@@ -38,7 +38,11 @@ pub struct Requests {
     reader: Reader,
     /// The first request, read by `open` so that a file without any is refused there.
     first: Option<Request>,
+    judge: Option<Judge>,
 }
+
+/// Says why a request cannot be used, in words that do not show it.
+type Judge = fn(&Request) -> Result<(), &'static str>;
 
 enum Reader {
     Trace(TraceReader<BufReader<File>>),
@@ -125,23 +129,54 @@ pub fn open_as(path: impl AsRef<Path>, format: Format) -> Result<Requests, Trace
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn scan(path: impl AsRef<Path>) -> Result<Report, TraceError> {
-    let mut requests = open(path)?;
-    for request in requests.by_ref() {
-        request?;
-    }
-    requests.report().check()?;
-    Ok(requests.report().clone())
+    open(path)?.scan()
 }
 
 impl Requests {
     fn new(reader: Reader) -> Result<Self, TraceError> {
-        let mut requests = Self { reader, first: None };
+        let mut requests = Self { reader, first: None, judge: None };
         match requests.next() {
             Some(first) => requests.first = Some(first?),
             // An end without a request: nothing there, or nothing but skipped lines.
             None => requests.report().check()?,
         }
         Ok(requests)
+    }
+
+    /// The same requests without those that `judge` finds a fault with. These count as skipped
+    /// lines, or records of a trace, and the fault as the reason.
+    ///
+    /// ```
+    /// use cache_enterprise_workload as workload;
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let path = directory.path().join("visits.csv");
+    /// std::fs::write(&path, "key,size\n/home,512\n/film,4000000\n")?;
+    ///
+    /// let is_small = |request: &workload::Request| match request.size {
+    ///     0..1_000_000 => Ok(()),
+    ///     _ => Err("the object is too large"),
+    /// };
+    /// let mut requests = workload::open(&path)?.only(is_small);
+    /// assert_eq!(requests.by_ref().count(), 1);
+    /// assert_eq!((requests.report().read, requests.report().skipped), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn only(self, judge: fn(&Request) -> Result<(), &'static str>) -> Self {
+        Self { judge: Some(judge), ..self }
+    }
+
+    /// Reads what is left, keeps nothing, and says how many requests there were; see [`scan`].
+    ///
+    /// # Errors
+    /// What the reader says, and as [`Report::check`].
+    pub fn scan(mut self) -> Result<Report, TraceError> {
+        for request in self.by_ref() {
+            request?;
+        }
+        self.report().check()?;
+        Ok(self.report().clone())
     }
 
     /// The format that was recognised or asked for.
@@ -168,13 +203,18 @@ impl Iterator for Requests {
     type Item = Result<Request, TraceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(first) = self.first.take() {
-            return Some(Ok(first));
-        }
-        match &mut self.reader {
-            Reader::Trace(reader) => reader.next(),
-            Reader::AccessLog(reader) => reader.next(),
-            Reader::Csv(reader) => reader.next(),
+        loop {
+            let request = match self.first.take() {
+                Some(first) => first,
+                None => match self.reader.next()? {
+                    Ok(request) => request,
+                    Err(error) => return Some(Err(error)),
+                },
+            };
+            match self.judge.map_or(Ok(()), |judge| judge(&request)) {
+                Ok(()) => return Some(Ok(request)),
+                Err(reason) => self.reader.refuse(reason),
+            }
         }
     }
 }
@@ -195,6 +235,22 @@ impl Reader {
 
     fn csv(path: &Path, input: Input) -> Result<Self, TraceError> {
         Ok(Self::Csv(CsvReader::new(input, path)?))
+    }
+
+    fn next(&mut self) -> Option<Result<Request, TraceError>> {
+        match self {
+            Self::Trace(reader) => reader.next(),
+            Self::AccessLog(reader) => reader.next(),
+            Self::Csv(reader) => reader.next(),
+        }
+    }
+
+    fn refuse(&mut self, reason: &'static str) {
+        match self {
+            Self::Trace(reader) => reader.refuse(reason),
+            Self::AccessLog(reader) => reader.refuse(reason),
+            Self::Csv(reader) => reader.refuse(reason),
+        }
     }
 }
 

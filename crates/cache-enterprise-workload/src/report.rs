@@ -57,6 +57,12 @@ impl Report {
         self.first_skipped.get_or_insert(SkippedLine { line, reason });
     }
 
+    /// Takes a request that was read back, as a skipped line.
+    pub(crate) fn refuse(&mut self, line: u64, reason: &'static str) {
+        self.read -= 1;
+        self.skip(line, reason);
+    }
+
     /// Lines that should have held a request.
     pub fn lines(&self) -> u64 {
         self.read + self.skipped

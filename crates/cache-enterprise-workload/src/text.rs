@@ -42,6 +42,11 @@ impl<R: BufRead, F: LineFormat> TextReader<R, F> {
         &self.report
     }
 
+    /// Counts the line of the request that was given out last as skipped.
+    pub(crate) fn refuse(&mut self, reason: &'static str) {
+        self.report.refuse(self.lines.number(), reason);
+    }
+
     pub(crate) fn next(&mut self) -> Option<Result<Request, TraceError>> {
         if self.failed {
             return None;

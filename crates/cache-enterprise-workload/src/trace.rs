@@ -81,13 +81,18 @@ impl<R: BufRead> TraceReader<R> {
         &self.report
     }
 
+    /// Counts the record that was given out last as skipped.
+    pub(crate) fn refuse(&mut self, reason: &'static str) {
+        self.report.refuse(self.report.lines(), reason);
+    }
+
     fn next_record(&mut self) -> Result<Option<Request>, TraceError> {
         let mut record = [0; RECORD_BYTES];
         let mut filled = 0;
         while filled < RECORD_BYTES {
             match self.input.read(&mut record[filled..]) {
                 Ok(0) if filled > 0 => return Err(self.truncated(filled)),
-                Ok(0) if self.report.read == 0 => {
+                Ok(0) if self.report.lines() == 0 => {
                     return Err(TraceError::Empty { path: self.report.path.clone() });
                 }
                 Ok(0) => return Ok(None),
@@ -101,13 +106,13 @@ impl<R: BufRead> TraceReader<R> {
     }
 
     fn offset(&self, filled: usize) -> u64 {
-        self.report.read * RECORD_BYTES as u64 + filled as u64
+        self.report.lines() * RECORD_BYTES as u64 + filled as u64
     }
 
     fn truncated(&self, filled: usize) -> TraceError {
         TraceError::Truncated {
             path: self.report.path.clone(),
-            records: self.report.read,
+            records: self.report.lines(),
             offset: self.offset(filled),
         }
     }

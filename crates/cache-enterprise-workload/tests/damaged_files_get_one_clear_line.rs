@@ -69,6 +69,23 @@ fn empty_files_hold_no_requests() {
 }
 
 #[test]
+fn a_refused_request_is_a_skipped_line_with_its_number() {
+    let files = Files::new();
+    let is_small = |request: &Request| if request.size < 9 { Ok(()) } else { Err("too large") };
+    let csv = format!("key,size\nx,9\n\ny\nz,9\n{}", "k,1\n".repeat(17));
+    let mut requests = workload::open(files.with("a.csv", csv)).unwrap().only(is_small);
+    assert_eq!(requests.by_ref().count(), 17);
+    let report = requests.report();
+    assert_eq!((report.read, report.skipped), (17, 3), "two refused, one without a size");
+    let first = report.first_skipped.unwrap();
+    assert_eq!((first.line, first.reason), (2, "too large"));
+
+    let none = workload::open(files.with("a.ctr.zst", trace(3))).unwrap().only(|_| Err("no"));
+    let message = none.scan().unwrap_err().to_string();
+    assert!(message.contains("3 of 3 lines") && message.ends_with("line 1: no"), "{message}");
+}
+
+#[test]
 fn a_trace_cut_inside_its_last_record_says_where() {
     let files = Files::new();
     let plain = zstd::decode_all(&trace(3)[..]).unwrap();
