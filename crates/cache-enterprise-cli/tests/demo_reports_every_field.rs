@@ -132,6 +132,24 @@ fn an_access_log_is_replayed_and_its_skipped_lines_are_reported() {
 }
 
 #[test]
+fn what_no_cache_stores_is_skipped_as_a_line_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("visits.csv");
+    let mut lines: Vec<_> = (0..400).map(|i| format!("/page/{},acme", i % 40)).collect();
+    lines.insert(200, format!("/page/1,{}", "t".repeat(129)));
+    lines.insert(100, format!("/{},acme", "x".repeat(9_000)));
+    fs::write(&path, format!("key,tenant\n{}\n", lines.join("\n"))).unwrap();
+    let output = replay(&path);
+    let report = json(&output);
+    assert_whole(&report);
+    assert_eq!(number(&report, "/operations"), 400);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let skipped =
+        "file: 400 requests, 2 lines skipped (the first is line 102: the key is over 8 KiB";
+    assert!(text.contains(skipped), "{text}");
+}
+
+#[test]
 fn sizes_and_tenants_of_a_csv_are_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("visits.csv");

@@ -19,6 +19,9 @@ use crate::failure::Failure;
 /// Longest life of an entry on somebody's server.
 pub(crate) const LIFE_ON_SERVERS: Duration = mins(5);
 
+/// As long as the name of any run is: of managers, the first part of every stored key.
+pub(crate) const NAME_LONGEST: &str = "demo-000000000000";
+
 /// The levels below memory, as they can be opened time and again.
 #[derive(Debug)]
 pub(crate) struct Levels {
@@ -286,6 +289,6 @@ mod tests {
     #[test]
     fn runs_have_names_of_their_own() {
         assert_ne!(run_name(), run_name());
-        assert_eq!(run_name().len(), "demo-".len() + 12);
+        assert_eq!(run_name().len(), NAME_LONGEST.len());
     }
 }

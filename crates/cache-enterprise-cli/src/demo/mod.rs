@@ -2,7 +2,7 @@
 //! that are named.
 //!
 //! ```text
-//! requests   what is asked: the catalogue, or a recorded file
+//! requests   what is asked: the catalogue, or a recorded file (recording: without what no cache stores)
 //! levels     what lies below memory: a disk, or Redis and memcached
 //! world      the cache over these levels, and the origin
 //! load       the callers; their answers are checked and timed (item, latency)
@@ -19,6 +19,7 @@ mod load;
 mod origin;
 mod outage;
 mod progress;
+mod recording;
 mod report;
 mod requests;
 mod restart;
@@ -30,12 +31,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_enterprise_workload as workload;
-
 use crate::args::DemoArgs;
 use crate::failure::Failure;
 use crate::say;
 use levels::Levels;
+use recording::Recording;
 use report::Report;
 use requests::Plan;
 use world::World;
@@ -77,9 +77,9 @@ fn plan(args: &DemoArgs) -> Result<Plan, Failure> {
     match &args.trace {
         None => Plan::catalogue(args.seed).map_err(|error| Failure::input(error.to_string())),
         Some(path) => {
-            let scanned =
-                workload::scan(path).map_err(|error| Failure::input(error.to_string()))?;
-            Plan::recorded(args.seed, scanned).map_err(|error| Failure::input(error.to_string()))
+            let recording =
+                Recording::read(path).map_err(|error| Failure::input(error.to_string()))?;
+            Plan::recorded(args.seed, recording).map_err(|error| Failure::input(error.to_string()))
         }
     }
 }
@@ -88,7 +88,7 @@ async fn play(args: &DemoArgs, plan: Plan, directory: PathBuf) -> Result<Report,
     let origin_latency = Duration::from_millis(args.origin_ms());
     let levels = Arc::new(Levels::reach(args, directory).await?);
     let world = World::open(args, plan, origin_latency, &levels).await?;
-    let recorded = world.plan.recorded.clone();
+    let recorded = world.plan.recorded.as_ref().map(|recording| recording.report.clone());
     let stampede = stampede::run(&world).await?;
     let (load, outage) = load::run(&world, args).await?;
     let restart = restart::run(world, args, load.recent.clone()).await?;

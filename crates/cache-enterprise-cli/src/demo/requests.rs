@@ -1,15 +1,15 @@
 //! What is asked of the cache: generated, or recorded in a file.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cache_enterprise_workload::{
-    self as workload, Catalogue, CatalogueConfig, OperationKind, Operations, ParameterError,
-    Request, RequestKey, Requests, TraceError,
+    Catalogue, CatalogueConfig, Operation, OperationKind, Operations, ParameterError, Request,
+    RequestKey, Requests, TraceError,
 };
 
 use super::item::{Item, ItemKey};
+use super::recording::Recording;
 
 /// Largest value of a replay. What was recorded larger is asked for with this size: values stay
 /// within what a level takes, and a log of downloads does not become one of compressing.
@@ -34,7 +34,7 @@ pub(crate) struct Ask {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     catalogue: Catalogue,
-    pub(crate) recorded: Option<workload::Report>,
+    pub(crate) recorded: Option<Recording>,
 }
 
 impl Plan {
@@ -43,16 +43,16 @@ impl Plan {
         Ok(Self { catalogue, recorded: None })
     }
 
-    /// Replays the file of `scanned`. Values have the recorded sizes up to [`BODY_BYTES_MAX`];
+    /// Replays `recording`. Values have the recorded sizes up to [`BODY_BYTES_MAX`];
     /// where none was recorded, 64 to 1024 bytes by the catalogue's law.
-    pub(crate) fn recorded(seed: u64, scanned: workload::Report) -> Result<Self, ParameterError> {
+    pub(crate) fn recorded(seed: u64, recording: Recording) -> Result<Self, ParameterError> {
         let config = CatalogueConfig { sizes: 64..=1024, ..CatalogueConfig::seeded(seed) };
-        Ok(Self { catalogue: Catalogue::new(config)?, recorded: Some(scanned) })
+        Ok(Self { catalogue: Catalogue::new(config)?, recorded: Some(recording) })
     }
 
     /// Requests of the load; `None` has no end.
     pub(crate) fn total(&self) -> Option<u64> {
-        self.recorded.as_ref().map(|scanned| scanned.read)
+        self.recorded.as_ref().map(|recording| recording.report.read)
     }
 
     /// The text that the origin gives for an item.
@@ -87,16 +87,16 @@ impl Plan {
 
     /// The streams of `callers` callers.
     pub(crate) fn streams(&self, callers: u64) -> Result<Vec<Stream>, TraceError> {
-        let Some(scanned) = &self.recorded else {
+        let Some(recording) = &self.recorded else {
             let stream = |number| Stream::Catalogue(Box::new(self.catalogue.operations(number)));
             return Ok((0..callers).map(stream).collect());
         };
-        let feed = Arc::new(Feed::open(scanned.path.clone())?);
+        let feed = Arc::new(Feed::open(recording.clone())?);
         Ok((0..callers).map(|_| Stream::Recorded(Arc::clone(&feed))).collect())
     }
 
     /// An ask of the catalogue's operations.
-    fn ask_of(&self, operation: workload::Operation) -> Ask {
+    fn ask_of(&self, operation: Operation) -> Ask {
         let tenant = Arc::clone(&self.catalogue.tenants()[operation.tenant].name);
         let request = Request { tenant: Some(tenant), ..Request::new(operation.key.into()) };
         Ask { is_write: operation.kind == OperationKind::Write, ..Ask::of(request, true) }
@@ -145,7 +145,7 @@ impl Stream {
 /// handing it from a reader's thread to a caller's would.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    path: PathBuf,
+    recording: Recording,
     state: Mutex<FeedState>,
 }
 
@@ -156,9 +156,9 @@ struct FeedState {
 }
 
 impl Feed {
-    fn open(path: PathBuf) -> Result<Self, TraceError> {
-        let requests = workload::open(&path)?;
-        Ok(Self { path, state: Mutex::new(FeedState { requests, is_over: false }) })
+    fn open(recording: Recording) -> Result<Self, TraceError> {
+        let requests = recording.open()?;
+        Ok(Self { recording, state: Mutex::new(FeedState { requests, is_over: false }) })
     }
 
     fn next(&self, goes_on: &AtomicBool) -> Result<Option<Ask>, TraceError> {
@@ -173,7 +173,7 @@ impl Feed {
         if !goes_on.load(Ordering::Acquire) {
             return Ok(None);
         }
-        state.requests = workload::open(&self.path)?;
+        state.requests = self.recording.open()?;
         state.requests.next().map(|request| Ok(Ask::of(request?, false))).transpose()
     }
 }
@@ -188,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("requests.csv");
         std::fs::write(&path, csv).unwrap();
-        let plan = Plan::recorded(42, workload::scan(&path).unwrap()).unwrap();
+        let plan = Plan::recorded(42, Recording::read(&path).unwrap()).unwrap();
         let mut stream = plan.streams(1).unwrap().remove(0);
         let once = AtomicBool::new(false);
         let asks = std::iter::from_fn(|| stream.next(&plan, &once).unwrap()).collect();
@@ -222,11 +222,25 @@ mod tests {
     }
 
     #[test]
+    fn what_no_cache_stores_is_skipped_at_every_reading() {
+        // Colons are escaped, so that the key is three times as long where it is stored.
+        let (colons, name) = (":".repeat(3_000), "t".repeat(129));
+        let good = "/b,acme\n/c,\n".repeat(10);
+        let (plan, asks) = recorded(&format!("key,tenant\n{colons},\n/a,{name}\n{good}"));
+        let scanned = plan.recorded.unwrap().report;
+        assert_eq!((scanned.read, scanned.skipped), (20, 2));
+        let first = scanned.first_skipped.unwrap();
+        assert_eq!((first.line, first.reason), (2, "the key is over 8 KiB as a cache stores it"));
+        let keys: Vec<_> = asks.iter().map(|ask| ask.key.0.to_string()).collect();
+        assert_eq!(keys, ["/b", "/c"].repeat(10));
+    }
+
+    #[test]
     fn a_file_that_starts_anew_stops_when_nobody_needs_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("requests.csv");
         std::fs::write(&path, "key\n1\n2\n3\n").unwrap();
-        let feed = Feed::open(path).unwrap();
+        let feed = Feed::open(Recording::read(&path).unwrap()).unwrap();
         let goes_on = AtomicBool::new(true);
         let is_counted = |feed: &Feed| feed.next(&goes_on).unwrap().map(|ask| ask.is_counted);
         let first: Vec<_> = (0..4).map(|_| is_counted(&feed)).collect();

@@ -15,7 +15,7 @@ use super::spoiler::Spoiler;
 use crate::args::DemoArgs;
 use crate::failure::Failure;
 
-static ITEMS: CacheSpec<ItemKey, Item> = CacheSpec::new("items").ttl(hours(1));
+pub(crate) static ITEMS: CacheSpec<ItemKey, Item> = CacheSpec::new("items").ttl(hours(1));
 
 type Items = Cache<ItemKey, Item>;
 
