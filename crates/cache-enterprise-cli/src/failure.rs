@@ -1,7 +1,10 @@
 //! Why a command did not do what was asked, and the exit code that says so.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::process::ExitCode;
+
+use cache_enterprise_workload::TraceError;
 
 /// One line for stderr and an exit code.
 #[derive(Debug)]
@@ -43,6 +46,21 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl From<TraceError> for Failure {
+    /// A file that cannot be opened or understood is input; one that the machine ceases to read
+    /// is not.
+    fn from(error: TraceError) -> Self {
+        let text = error.to_string();
+        match error {
+            TraceError::Io { action: "open", .. } => Self::input(text),
+            TraceError::Io { source, .. } if source.kind() != ErrorKind::IsADirectory => {
+                Self::broken(text)
+            }
+            _ => Self::input(text),
+        }
     }
 }
 

@@ -217,5 +217,7 @@ fn bad_files_get_one_clear_line_and_exit_code_2() {
         assert!(stderr.contains(expected) && stderr.contains(name), "{name}: {stderr}");
         assert!(output.stdout.is_empty(), "{name}");
     }
-    assert_eq!(replay(&folder.path().join("absent.log")).status.code(), Some(2));
+    for unreadable in [folder.path().join("absent.log"), folder.path().to_owned()] {
+        assert_eq!(replay(&unreadable).status.code(), Some(2));
+    }
 }

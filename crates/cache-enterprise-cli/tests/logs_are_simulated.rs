@@ -76,6 +76,8 @@ fn what_cannot_be_simulated_is_a_line() {
         (&["keys.csv", "--capacity", "8"][..], "carry no sizes"),
         (&["keys.csv", "--strategy", "lru,seive"], "nearest: sieve"),
         (&["empty.csv"], "empty.csv holds no requests"),
+        (&["keys.csv", "absent.csv"], "cannot open absent.csv"),
+        (&["."], "cannot read .: "),
         (&["keys.csv", "--entries", "0"], "0 is not in 1"),
         (&[], "<FILE>"),
     ] {

@@ -114,7 +114,7 @@ impl Tally {
 pub(crate) async fn run(world: &Arc<World>, args: &DemoArgs) -> Result<(Tally, Outage), Failure> {
     let gauge = Arc::new(Gauge::default());
     gauge.goes_on.store(true, Ordering::Release);
-    let streams = world.plan.streams(CALLERS).map_err(|e| Failure::input(e.to_string()))?;
+    let streams = world.plan.streams(CALLERS)?;
     let begun = Instant::now();
     let mut callers = JoinSet::new();
     for stream in streams {
@@ -182,8 +182,7 @@ async fn call(world: Arc<World>, gauge: Arc<Gauge>, mut stream: Stream) -> Resul
     let mut tally = Tally::new(&world);
     let mut round = 0_u64;
     while !gauge.is_over.load(Ordering::Acquire) {
-        let next = stream.next(&world.plan, &gauge.goes_on);
-        let Some(ask) = next.map_err(|error| Failure::input(error.to_string()))? else { break };
+        let Some(ask) = stream.next(&world.plan, &gauge.goes_on)? else { break };
         round += 1;
         if round.is_multiple_of(YIELD_EVERY) {
             tokio::task::yield_now().await;

@@ -77,8 +77,7 @@ fn plan(args: &DemoArgs) -> Result<Plan, Failure> {
     match &args.trace {
         None => Plan::catalogue(args.seed).map_err(|error| Failure::input(error.to_string())),
         Some(path) => {
-            let recording =
-                Recording::read(path).map_err(|error| Failure::input(error.to_string()))?;
+            let recording = Recording::read(path)?;
             Plan::recorded(args.seed, recording).map_err(|error| Failure::input(error.to_string()))
         }
     }

@@ -6,7 +6,6 @@ mod report;
 mod strategy;
 
 use cache_enterprise::core::MIB;
-use cache_enterprise_workload::TraceError;
 use cache_enterprise_workload::simulate::{Replay, Run, Unit, opt};
 
 use self::advice::Advice;
@@ -42,7 +41,7 @@ pub(crate) fn run(options: &SimulateArgs) -> Result<(), Failure> {
         [] => Strategy::all()?,
         names => Strategy::named(names)?,
     };
-    let replay = Replay::open_all(&options.files).map_err(|error| unreadable(&error))?;
+    let replay = Replay::open_all(&options.files)?;
     let room = room(options, &replay)?;
     let mut runs = Vec::new();
     for strategy in &strategies {
@@ -82,11 +81,4 @@ fn room(options: &SimulateArgs, replay: &Replay) -> Result<Room, Failure> {
         (None, None) => (replay.total_weight(unit) / DEFAULT_PART).max(1),
     };
     Ok(Room { capacity, unit })
-}
-
-fn unreadable(error: &TraceError) -> Failure {
-    match error {
-        TraceError::Io { .. } => Failure::broken(error.to_string()),
-        _ => Failure::input(error.to_string()),
-    }
 }
