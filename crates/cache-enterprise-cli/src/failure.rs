@@ -33,9 +33,9 @@ impl Failure {
         }
     }
 
-    /// The user interrupted: exit code 130, as a shell reports it.
-    pub(crate) fn interrupted() -> Self {
-        Self { text: "interrupted".into(), code: 130 }
+    /// The signal of this number ended the command: exit code 128 and that, as a shell reports it.
+    pub(crate) fn ended(text: &str, signal: u8) -> Self {
+        Self { text: text.into(), code: 128 + signal }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

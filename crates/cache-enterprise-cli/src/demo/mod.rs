@@ -10,6 +10,7 @@
 //! outage     a level fails, then hangs, while the load goes on (spoiler: by what means)
 //! restart    the same levels again, warm
 //! report     what a person or a program reads
+//! signals    what ends a demo before its time
 //! ```
 
 mod item;
@@ -23,6 +24,7 @@ mod recording;
 mod report;
 mod requests;
 mod restart;
+mod signals;
 mod spoiler;
 mod stampede;
 mod world;
@@ -38,26 +40,30 @@ use levels::Levels;
 use recording::Recording;
 use report::Report;
 use requests::Plan;
+use signals::Signals;
 use world::World;
 
 /// Name of level 1 in the report.
 const LEVEL_1: &str = "L1 memory";
 
-/// Runs the demo. The temporary directory goes whatever happens, an interrupt included.
+/// Runs the demo. The temporary directory goes whatever happens, a signal included.
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let plan = plan(args)?;
-    let directory = tempfile::Builder::new()
-        .prefix("cachectl-demo-")
-        .tempdir()
-        .map_err(|error| Failure::broken(format!("cannot make a temporary directory: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::broken(format!("cannot start a runtime: {error}")))?;
+    let signals = runtime.block_on(async { Signals::listen() });
+    let mut signals =
+        signals.map_err(|error| Failure::broken(format!("cannot listen for signals: {error}")))?;
+    let directory = tempfile::Builder::new()
+        .prefix("cachectl-demo-")
+        .tempdir()
+        .map_err(|error| Failure::broken(format!("cannot make a temporary directory: {error}")))?;
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = play(args, plan, directory.path().join("cache")) => ended,
-            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+            signal = signals.next() => Err(signal),
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
