@@ -29,6 +29,7 @@ mod spoiler;
 mod stampede;
 mod world;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,15 +68,31 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
-    directory.close().map_err(|error| {
-        Failure::broken(format!("cannot remove the temporary directory: {error}"))
-    })?;
-    let report = ended?;
-    say(report.text(args).as_bytes())?;
-    if args.json {
-        say(format!("{}\n", report.json()).as_bytes())?;
+    conclude(ended, directory.close(), |report| {
+        say(report.text(args).as_bytes())?;
+        if args.json {
+            say(format!("{}\n", report.json()).as_bytes())?;
+        }
+        report.verdict()
+    })
+}
+
+/// Tells what came of a demo. A directory that stays is worth a warning after the report, which
+/// it says nothing about.
+fn conclude<R>(
+    ended: Result<R, Failure>,
+    removed: io::Result<()>,
+    tell: impl FnOnce(R) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let told = ended.and_then(tell);
+    if let Err(error) = removed {
+        // Nobody is left to warn when stderr is closed.
+        let _ = writeln!(
+            io::stderr(),
+            "cachectl: warning: cannot remove the temporary directory: {error}"
+        );
     }
-    report.verdict()
+    told
 }
 
 /// Reads a recorded file once before anything runs, so that damage shows at once.
@@ -98,4 +115,30 @@ async fn play(args: &DemoArgs, plan: Plan, directory: PathBuf) -> Result<Report,
     let (load, outage) = load::run(&world, args).await?;
     let restart = restart::run(world, args, load.recent.clone()).await?;
     Ok(Report { levels, recorded, load, stampede, outage, restart })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_that_stays_withholds_neither_report_nor_verdict() {
+        let stays = || Err(io::Error::other("somebody is in it"));
+        let told = Cell::new(0);
+        let tell = |verdict: Result<(), Failure>| {
+            told.set(told.get() + 1);
+            verdict
+        };
+        assert!(conclude(Ok(Ok(())), stays(), tell).is_ok());
+        let wrong = conclude(Ok(Err(Failure::broken("2 answers were wrong"))), stays(), tell);
+        assert_eq!(
+            wrong.map_err(|failure| failure.to_string()),
+            Err("2 answers were wrong".into())
+        );
+        assert_eq!(told.get(), 2);
+        let ended = conclude(Err(Failure::ended("interrupted", 2)), stays(), tell);
+        assert_eq!(ended.map_err(|failure| failure.to_string()), Err("interrupted".into()));
+    }
 }
