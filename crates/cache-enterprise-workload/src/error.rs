@@ -24,7 +24,7 @@ pub enum TraceError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was attempted: `open`, `read` or `write`.
+        /// What was attempted, such as `open`, `read` or `write`.
         action: &'static str,
         /// What the system answered.
         source: io::Error,
@@ -87,6 +87,28 @@ pub enum TraceError {
 }
 
 impl TraceError {
+    /// The same error, told of the file at `path`: for whoever reads a copy of that file.
+    ///
+    /// ```
+    /// use cache_enterprise_workload::TraceError;
+    ///
+    /// let error = TraceError::Empty { path: "/tmp/copy".into() };
+    /// assert_eq!(error.about("visits.csv").to_string(), "visits.csv holds no requests");
+    /// ```
+    #[must_use]
+    pub fn about(mut self, path: impl Into<PathBuf>) -> Self {
+        let (Self::Io { path: file, .. }
+        | Self::Empty { path: file }
+        | Self::Truncated { path: file, .. }
+        | Self::Corrupt { path: file, .. }
+        | Self::Unrecognised { path: file, .. }
+        | Self::Header { path: file, .. }
+        | Self::TooLong { path: file }
+        | Self::TooManySkipped { path: file, .. }) = &mut self;
+        *file = path.into();
+        self
+    }
+
     /// What `action` on the file at `path` failed with; made for `map_err`.
     pub(crate) fn io(path: &Path, action: &'static str) -> impl Fn(io::Error) -> Self + Copy {
         move |source| Self::Io { path: path.to_owned(), action, source }
