@@ -124,7 +124,8 @@ pub(crate) struct DemoArgs {
         default_missing_value = "2", value_parser = value_parser!(u8).range(2..=3))]
     pub(crate) outage: Option<u8>,
     /// Replays real requests: a .ctr.zst trace, an access log, or CSV with a header
-    /// `key[,time,size,tenant]`.
+    /// `key[,time,size,tenant]`. A pipe is kept in the temporary directory, so that
+    /// `zcat access.log.gz | cachectl demo --trace /dev/stdin` works.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Milliseconds that the origin takes for a load. Default: 5, or 0 with --trace.

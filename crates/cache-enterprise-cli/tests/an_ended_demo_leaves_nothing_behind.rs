@@ -51,6 +51,17 @@ fn each_signal_removes_the_directory_and_is_told() {
     }
 }
 
+#[test]
+fn a_pipe_that_nobody_writes_into_can_be_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = start(demo(&["--trace", "/dev/stdin"]), folder.path());
+    let writer = demo.stdin.take();
+    signal(&mut demo, folder.path(), "INT");
+    let (ended, stderr) = end(demo, folder.path());
+    assert_eq!((ended, stderr.as_str()), (Some(130), "cachectl: interrupted\n"));
+    drop(writer);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_demo_under_nohup_goes_on() {

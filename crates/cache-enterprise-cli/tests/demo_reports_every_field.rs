@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -147,6 +148,27 @@ fn what_no_cache_stores_is_skipped_as_a_line_that_cannot_be_read() {
     let skipped =
         "file: 400 requests, 2 lines skipped (the first is line 102: the key is over 8 KiB";
     assert!(text.contains(skipped), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_replayed_like_a_file() {
+    let piped = |content: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cachectl"));
+        command.args(["demo", "--json", "--trace", "/dev/stdin"]).stdin(Stdio::piped());
+        let mut demo = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        demo.stdin.take().unwrap().write_all(content.as_bytes()).unwrap();
+        demo.wait_with_output().unwrap()
+    };
+    let output = piped(&format!("key\n{}", "/home\n/about\n".repeat(150)));
+    assert_eq!(number(&json(&output), "/operations"), 300);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("replay of /dev/stdin, ") && text.contains("\nfile: 300 req"), "{text}");
+
+    let refused = piped("");
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{stderr}");
+    assert_eq!(stderr, "cachectl: /dev/stdin holds no requests\n");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! that are named.
 //!
 //! ```text
-//! requests   what is asked: the catalogue, or a recorded file (recording: without what no cache stores)
+//! requests   what is asked: the catalogue, or a recorded file (recording: as one that can be read again)
 //! levels     what lies below memory: a disk, or Redis and memcached
 //! world      the cache over these levels, and the origin
 //! load       the callers; their answers are checked and timed (item, latency)
@@ -30,9 +30,11 @@ mod stampede;
 mod world;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use crate::args::DemoArgs;
 use crate::failure::Failure;
@@ -49,7 +51,6 @@ const LEVEL_1: &str = "L1 memory";
 
 /// Runs the demo. The temporary directory goes whatever happens, a signal included.
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
-    let plan = plan(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::broken(format!("cannot make a temporary directory: {error}")))?;
     let ended = runtime.block_on(async {
         tokio::select! {
-            ended = play(args, plan, directory.path().join("cache")) => ended,
+            ended = play(args, directory.path()) => ended,
             signal = signals.next() => Err(signal),
         }
     });
@@ -96,19 +97,24 @@ fn conclude<R>(
 }
 
 /// Reads a recorded file once before anything runs, so that damage shows at once.
-fn plan(args: &DemoArgs) -> Result<Plan, Failure> {
-    match &args.trace {
-        None => Plan::catalogue(args.seed).map_err(|error| Failure::input(error.to_string())),
-        Some(path) => {
-            let recording = Recording::read(path)?;
-            Plan::recorded(args.seed, recording).map_err(|error| Failure::input(error.to_string()))
-        }
-    }
+///
+/// A thread of its own does that, and nobody waits for it after a signal: it may be waiting for
+/// whoever writes into a pipe.
+async fn plan(args: &DemoArgs, folder: &Path) -> Result<Plan, Failure> {
+    let seed = args.seed;
+    let Some(path) = args.trace.clone() else {
+        return Plan::catalogue(seed).map_err(|error| Failure::input(error.to_string()));
+    };
+    let (folder, (done, read)) = (folder.to_owned(), oneshot::channel());
+    std::thread::spawn(move || done.send(Recording::read(&path, &folder)));
+    let recording = read.await.map_err(|_| Failure::broken("the reader of the file ended"))??;
+    Plan::recorded(seed, recording).map_err(|error| Failure::input(error.to_string()))
 }
 
-async fn play(args: &DemoArgs, plan: Plan, directory: PathBuf) -> Result<Report, Failure> {
+async fn play(args: &DemoArgs, folder: &Path) -> Result<Report, Failure> {
+    let plan = plan(args, folder).await?;
     let origin_latency = Duration::from_millis(args.origin_ms());
-    let levels = Arc::new(Levels::reach(args, directory).await?);
+    let levels = Arc::new(Levels::reach(args, folder.join("cache")).await?);
     let world = World::open(args, plan, origin_latency, &levels).await?;
     let recorded = world.plan.recorded.as_ref().map(|recording| recording.report.clone());
     let stampede = stampede::run(&world).await?;

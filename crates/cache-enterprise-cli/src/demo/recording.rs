@@ -1,6 +1,8 @@
 //! A file of recorded requests, as one that is read time and again.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use cache_enterprise::core::{KEY_BYTES_MAX, KeySpace, check_name};
 use cache_enterprise_workload::{
@@ -10,24 +12,50 @@ use cache_enterprise_workload::{
 use super::item::ItemKey;
 use super::levels::NAME_LONGEST;
 use super::world::ITEMS;
+use crate::failure::Failure;
 
 /// A file that was read once, so that damage shows before anything runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
-    /// What that reading found.
+    /// What that reading found; names the file as the user does.
     pub(crate) report: Report,
+    /// What is read again: that file, or what was kept of a pipe.
+    file: PathBuf,
 }
 
 impl Recording {
-    /// Reads the file at `path`.
-    pub(crate) fn read(path: &Path) -> Result<Self, TraceError> {
-        Ok(Self { report: open(path)?.scan()? })
+    /// Reads the file at `path`. What gives its bytes once, such as a pipe, is kept in `folder`.
+    /// Waits for whoever writes into it.
+    pub(crate) fn read(path: &Path, folder: &Path) -> Result<Self, Failure> {
+        let file = if is_read_once(path) { keep(path, folder)? } else { path.to_owned() };
+        let scanned = open(&file).and_then(Requests::scan);
+        let mut report = scanned.map_err(|error| error.about(path))?;
+        path.clone_into(&mut report.path);
+        Ok(Self { report, file })
     }
 
     /// The requests from the first on.
     pub(crate) fn open(&self) -> Result<Requests, TraceError> {
-        open(&self.report.path)
+        open(&self.file)
     }
+}
+
+fn is_read_once(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Copies what comes out of `path`, under its own name, whose ending may tell the format.
+fn keep(path: &Path, folder: &Path) -> Result<PathBuf, Failure> {
+    let failed = |action: &'static str| {
+        move |source: io::Error| TraceError::Io { path: path.to_owned(), action, source }
+    };
+    let mut pipe = File::open(path).map_err(failed("open"))?;
+    let folder = folder.join("trace");
+    fs::create_dir_all(&folder).map_err(failed("keep"))?;
+    let file = folder.join(path.file_name().unwrap_or("trace".as_ref()));
+    let mut kept = File::create(&file).map_err(failed("keep"))?;
+    io::copy(&mut pipe, &mut kept).map_err(failed("keep"))?;
+    Ok(file)
 }
 
 /// The requests of a file that a cache can be asked. Every reading skips the same lines.
