@@ -42,9 +42,10 @@ pub(crate) enum Command {
     },
     /// Removes a key.
     Del(Place),
-    /// Prints the seconds a key has left to live, or `forever`; exit code 1 when there is none.
+    /// Prints the seconds for which a key is still fresh, or `forever`; exit code 1 when it is not.
     Ttl(Place),
-    /// Describes the copies of a key below memory: state, version, age, expiry, tags, formats.
+    /// Describes the copies of a key below memory: state, version, age, tags, formats, and for how
+    /// long each is fresh, and kept to answer where a load fails.
     Inspect {
         #[command(flatten)]
         place: Place,

@@ -75,8 +75,8 @@ pub(crate) fn ttl(place: &Place) -> Result<(), Failure> {
         let copies = opened.copies(place).await;
         opened.close().await?;
         let copies = copies?;
-        let usable = copies.iter().find(|copy| copy.state.is_usable());
-        let left = usable.ok_or_else(|| absent(place, &copies))?.kept_for;
+        let served = copies.iter().find(|copy| copy.state == StoredState::Fresh);
+        let left = served.ok_or_else(|| absent(place, &copies))?.fresh_for;
         say(format!("{}\n", seconds(left)).as_bytes())
     })
 }
@@ -157,7 +157,7 @@ fn describe(copy: &StoredEntry) -> String {
     let tags: Vec<_> = copy.tags.iter().filter(|tag| !tag.is_reserved()).map(Tag::as_str).collect();
     format!(
         "level                L{} {}\nstate                {}\nversion              {}\n\
-         age, seconds         {:.1}\nexpires in, seconds  {}\ntags                 {}\n\
+         age, seconds         {:.1}\nfresh for, seconds   {}\nkept for, seconds    {}\ntags                 {}\n\
          bytes stored         {}\nbytes of value       {}\ncodec                {}\n\
          compressor           {}\nschema               {}\n",
         copy.level,
@@ -165,6 +165,7 @@ fn describe(copy: &StoredEntry) -> String {
         state(&copy.state),
         copy.version.0,
         copy.age.as_secs_f64(),
+        seconds(copy.fresh_for),
         seconds(copy.kept_for),
         if tags.is_empty() { "none".to_owned() } else { tags.join(", ") },
         copy.stored_bytes,

@@ -76,7 +76,8 @@ fn codec_and_compression_are_those_of_the_settings() {
         (row("codec"), row("compressor"), row("state")),
         ("json".into(), "lz4".into(), "fresh".into())
     );
-    assert_eq!(row("expires in, seconds"), "forever");
+    let lives = (row("fresh for, seconds"), row("kept for, seconds"));
+    assert_eq!(lives, ("forever".into(), "forever".into()));
     assert_eq!(row("bytes of value"), (song.len() + 2).to_string());
     assert!(row("bytes stored").parse::<usize>().unwrap() < 300, "{inspected}");
     assert!(inspected.contains(&song), "the value is shown inflated: {inspected}");
@@ -116,6 +117,41 @@ fn an_entry_that_a_service_invalidated_shows_as_invalid() {
         manager.open(&WORDS).unwrap().clear().await.strict().unwrap();
     });
     assert!(shown("two").contains("invalid, its cache was cleared"));
+}
+
+#[test]
+fn a_grace_is_kept_and_no_life() {
+    static WORDS: CacheSpec<String, String> =
+        CacheSpec::new("words").ttl(mins(5)).stale_if_error(hours(2));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cache.json");
+    fs::write(&config, format!("{{{}}}", on_disk(&folder.path().join("disk")))).unwrap();
+    service(&config, async |manager| {
+        let words = manager.open(&WORDS).unwrap();
+        for key in ["fresh", "stale"] {
+            words.set(key, key.to_owned()).tags([Tag::from(key)]).strict().await.unwrap();
+        }
+        manager.invalidate("stale").soft().await.strict().unwrap();
+    });
+
+    let left = text(&cachectl(&["ttl", "fresh", "--cache", "words"], &config));
+    assert!(left.trim().parse::<f64>().unwrap() <= 330.0, "{left}");
+    let inspected = text(&cachectl(&["inspect", "fresh", "--cache", "words"], &config));
+    let row = |name: &str| {
+        let line = inspected.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].trim_start().parse::<f64>().unwrap()
+    };
+    assert!(
+        row("fresh for, seconds") <= 330.0 && row("kept for, seconds") > 6_000.0,
+        "{inspected}"
+    );
+
+    let inspected = text(&cachectl(&["inspect", "stale", "--cache", "words"], &config));
+    assert!(inspected.contains("state                stale"), "{inspected}");
+    for command in ["get", "ttl"] {
+        let refused = cachectl(&[command, "stale", "--cache", "words"], &config);
+        assert_eq!(refused.status.code(), Some(1), "{command}");
+    }
 }
 
 /// What a service does that is stopped before the next command.
