@@ -124,7 +124,8 @@ impl Opened {
     fn cache(&self, place: &Place) -> Result<Cache<String, String>, Failure> {
         // A spec's name lives as long as the process, which ends after this command.
         let name: &'static str = Box::leak(place.cache.clone().into_boxed_str());
-        let spec = CacheSpec::<String, String>::new(name);
+        // What was derived from the entry, in whatever process, has to hear of its change.
+        let spec = CacheSpec::<String, String>::new(name).has_dependents();
         let has_life = self.settings.defaults().ttl.is_some();
         let spec = if has_life { spec } else { spec.forever() };
         Ok(self.manager.open(&spec)?)
@@ -181,6 +182,9 @@ fn state(state: &StoredState) -> String {
         StoredState::Fresh => "fresh".into(),
         StoredState::Stale => "stale".into(),
         StoredState::Expired => "expired".into(),
+        StoredState::Invalidated(EpochTarget::Tag(tag)) if tag.is_reserved() => {
+            "invalid, a path of its key or what it was derived from was ended".into()
+        }
         StoredState::Invalidated(EpochTarget::Tag(tag)) => {
             format!("invalid, tag {} was invalidated", tag.as_str())
         }

@@ -154,6 +154,33 @@ fn a_grace_is_kept_and_no_life() {
     }
 }
 
+#[test]
+fn what_was_derived_from_an_entry_ends_with_it() {
+    static USERS: CacheSpec<String, String> = CacheSpec::new("users").forever();
+    static PAGES: CacheSpec<String, String> = CacheSpec::new("pages").forever();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cache.json");
+    fs::write(&config, format!("{{{}}}", on_disk(&folder.path().join("disk")))).unwrap();
+    service(&config, async |manager| {
+        let users = manager.open(&USERS).unwrap();
+        let pages = manager.open(&PAGES).unwrap();
+        for key in ["removed", "replaced", "kept"] {
+            users.set(key, key.to_owned()).strict().await.unwrap();
+            pages.set(key, key.to_owned()).depends_on(&users, key).strict().await.unwrap();
+        }
+    });
+
+    text(&cachectl(&["del", "removed", "--cache", "users"], &config));
+    text(&cachectl(&["set", "replaced", "other", "--cache", "users"], &config));
+    for key in ["removed", "replaced"] {
+        let inspected = text(&cachectl(&["inspect", key, "--cache", "pages"], &config));
+        let state = "state                invalid, a path of its key or what it was derived from";
+        assert!(inspected.contains(state), "{inspected}");
+        assert_eq!(cachectl(&["get", key, "--cache", "pages"], &config).status.code(), Some(1));
+    }
+    assert_eq!(text(&cachectl(&["get", "kept", "--cache", "pages"], &config)), "kept\n");
+}
+
 /// What a service does that is stopped before the next command.
 fn service(config: &Path, work: impl AsyncFnOnce(&CacheManager<AnySerde>)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
