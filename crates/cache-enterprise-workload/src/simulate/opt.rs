@@ -17,6 +17,8 @@ use super::{CpuTimer, Replay, Run};
 /// assert_eq!(opt(&Replay::of_ids("scan", [1, 2, 1, 3, 1]), 1).misses, 3);
 /// ```
 pub fn opt(replay: &Replay, capacity: usize) -> Run {
+    // Room for what is never asked for would only be memory.
+    let capacity = capacity.min(replay.unique());
     let next_uses = replay.next_uses();
     let timer = CpuTimer::start();
     let mut held = vec![false; replay.unique()];
@@ -97,6 +99,12 @@ mod tests {
             let replay = Replay::of_ids("any", ids.iter().copied());
             prop_assert_eq!(opt(&replay, capacity).misses, best(&ids, &mut HashSet::new(), capacity));
         }
+    }
+
+    #[test]
+    fn a_capacity_beyond_all_objects_costs_nothing() {
+        let replay = Replay::of_ids("few", [1, 2, 1, 3]);
+        assert_eq!(opt(&replay, usize::MAX).misses, 3);
     }
 
     #[test]
