@@ -95,7 +95,8 @@ pub(crate) fn inspect(place: &Place, show_value: bool) -> Result<(), Failure> {
             text.extend(describe(copy).into_bytes());
             if show_value {
                 text.extend(b"value                ");
-                text.extend(readable(copy)?);
+                let shown = readable(copy);
+                text.extend(shown.unwrap_or_else(|why| format!("not shown: {why}").into_bytes()));
                 text.push(b'\n');
             }
         }

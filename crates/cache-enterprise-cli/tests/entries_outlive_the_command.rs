@@ -181,6 +181,22 @@ fn what_was_derived_from_an_entry_ends_with_it() {
     assert_eq!(text(&cachectl(&["get", "kept", "--cache", "pages"], &config)), "kept\n");
 }
 
+#[test]
+fn a_value_that_cannot_be_shown_hides_nothing_else() {
+    static NUMBERS: CacheSpec<String, u64> = CacheSpec::new("numbers").forever();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cache.json");
+    let settings = format!(r#"{{{}, "codec": "postcard"}}"#, on_disk(&folder.path().join("disk")));
+    fs::write(&config, settings).unwrap();
+    service(&config, async |manager| {
+        manager.open(&NUMBERS).unwrap().set("seven", 7_u64).strict().await.unwrap();
+    });
+    let arguments = ["inspect", "seven", "--cache", "numbers", "--show-value"];
+    let inspected = text(&cachectl(&arguments, &config));
+    let row = "value                not shown: the value is no text, and postcard does not tell";
+    assert!(inspected.contains(row) && inspected.contains("state  "), "{inspected}");
+}
+
 /// What a service does that is stopped before the next command.
 fn service(config: &Path, work: impl AsyncFnOnce(&CacheManager<AnySerde>)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
