@@ -31,7 +31,9 @@ pub(crate) enum Command {
     Set {
         #[command(flatten)]
         place: Place,
-        /// The value: text, written with the codec of the settings.
+        /// The value: text, written with the codec of the settings. What begins with a dash and is
+        /// no number stands after `--`.
+        #[arg(allow_negative_numbers = true)]
         value: String,
         /// How long it lives, such as 5m. Default: the settings', else for ever.
         #[arg(long, value_parser = humantime::parse_duration)]
@@ -78,6 +80,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
     /// The key.
+    #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
     /// Name of the cache.
     #[arg(long, default_value = "default")]

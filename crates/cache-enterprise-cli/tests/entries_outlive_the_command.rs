@@ -197,6 +197,22 @@ fn a_value_that_cannot_be_shown_hides_nothing_else() {
     assert!(inspected.contains(row) && inspected.contains("state  "), "{inspected}");
 }
 
+#[test]
+fn numbers_below_zero_are_keys_and_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cache.json");
+    fs::write(&config, format!("{{{}}}", on_disk(&folder.path().join("disk")))).unwrap();
+    for (arguments, key, value) in [
+        (&["set", "degrees", "-5", "--ttl", "5m"][..], "degrees", "-5\n"),
+        (&["set", "-7", "--ttl", "5m", "-0.25"], "-7", "-0.25\n"),
+    ] {
+        assert_eq!(text(&cachectl(arguments, &config)), "stored\n");
+        assert_eq!(text(&cachectl(&["get", key], &config)), value);
+    }
+    // A slip of the pen is no value.
+    assert_eq!(cachectl(&["set", "degrees", "--tll=5m"], &config).status.code(), Some(2));
+}
+
 /// What a service does that is stopped before the next command.
 fn service(config: &Path, work: impl AsyncFnOnce(&CacheManager<AnySerde>)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
