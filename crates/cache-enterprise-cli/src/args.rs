@@ -79,9 +79,13 @@ pub(crate) enum Command {
 /// Which entry of which cache.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
-    /// The key.
+    /// The key, or the first part of a key that has several.
     #[arg(allow_negative_numbers = true)]
     pub(crate) key: String,
+    /// A further part of the key, such as the second member of a tuple; may be given more than
+    /// once.
+    #[arg(long = "part", value_name = "PART", allow_negative_numbers = true)]
+    pub(crate) parts: Vec<String>,
     /// Name of the cache.
     #[arg(long, default_value = "default")]
     pub(crate) cache: String,

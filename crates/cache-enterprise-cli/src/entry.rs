@@ -21,6 +21,28 @@ use crate::{config, say};
 
 pub(crate) const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
+/// A key as the command line names it, which is stored as the key of a service with these parts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key(Vec<String>);
+
+impl Key {
+    fn of(place: &Place) -> Self {
+        Self(std::iter::once(&place.key).chain(&place.parts).cloned().collect())
+    }
+}
+
+impl CacheKey for Key {
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        for part in &self.0 {
+            writer.part(part);
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.0.iter().map(|part| size_of::<String>() + part.len()).sum()
+    }
+}
+
 /// A manager opened for one command, seen by the tenant that was named.
 struct Opened {
     settings: Settings,
@@ -50,7 +72,7 @@ pub(crate) fn set(
         let opened = Opened::open(place).await?;
         opened.check_writable()?;
         let entries = opened.cache(place)?;
-        let set = entries.set(&place.key, value);
+        let set = entries.set(&Key::of(place), value);
         let set = set.tags(tags.iter().map(|tag| Tag::from(tag.as_str())));
         let set = if let Some(ttl) = ttl { set.ttl(ttl) } else { set };
         let done = set.strict().await;
@@ -63,7 +85,7 @@ pub(crate) fn set(
 pub(crate) fn remove(place: &Place) -> Result<(), Failure> {
     run(async {
         let opened = Opened::open(place).await?;
-        let was_there = opened.cache(place)?.remove(&place.key).await;
+        let was_there = opened.cache(place)?.remove(&Key::of(place)).await;
         opened.close().await?;
         say(if was_there { b"removed\n" } else { b"was not there\n" })
     })
@@ -122,11 +144,11 @@ impl Opened {
     }
 
     /// The cache that was named, as one of text.
-    fn cache(&self, place: &Place) -> Result<Cache<String, String>, Failure> {
+    fn cache(&self, place: &Place) -> Result<Cache<Key, String>, Failure> {
         // A spec's name lives as long as the process, which ends after this command.
         let name: &'static str = Box::leak(place.cache.clone().into_boxed_str());
         // What was derived from the entry, in whatever process, has to hear of its change.
-        let spec = CacheSpec::<String, String>::new(name).has_dependents();
+        let spec = CacheSpec::<Key, String>::new(name).has_dependents();
         let has_life = self.settings.defaults().ttl.is_some();
         let spec = if has_life { spec } else { spec.forever() };
         Ok(self.manager.open(&spec)?)
@@ -143,7 +165,7 @@ impl Opened {
     }
 
     async fn copies(&self, place: &Place) -> Result<Vec<StoredEntry>, Failure> {
-        Ok(self.manager.inspect(&place.cache, &place.key).await?)
+        Ok(self.manager.inspect(&place.cache, &Key::of(place)).await?)
     }
 
     async fn close(&self) -> Result<(), Failure> {
@@ -237,7 +259,8 @@ fn codec_name(id: u8) -> String {
 
 fn absent(place: &Place, copies: &[StoredEntry]) -> Failure {
     let tenant = place.tenant.as_deref().unwrap_or("the root tenant");
-    let place = format!("under {:?} in cache {} of {tenant}", place.key, place.cache);
+    let place =
+        format!("under {:?} in cache {} of {tenant}", Key::of(place).0.join(":"), place.cache);
     Failure::broken(match copies.first() {
         None => format!("nothing {place}"),
         Some(copy) => format!("nothing to serve {place}: {}", state(&copy.state)),

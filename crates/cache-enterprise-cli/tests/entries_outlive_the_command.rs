@@ -213,6 +213,30 @@ fn numbers_below_zero_are_keys_and_values() {
     assert_eq!(cachectl(&["set", "degrees", "--tll=5m"], &config).status.code(), Some(2));
 }
 
+#[test]
+fn keys_of_several_parts_are_named_part_by_part() {
+    static VISITS: CacheSpec<(String, i64), String> = CacheSpec::new("visits").forever();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("cache.json");
+    fs::write(&config, format!("{{{}}}", on_disk(&folder.path().join("disk")))).unwrap();
+    service(&config, async |manager| {
+        let visits = manager.open(&VISITS).unwrap();
+        visits.set(&("a:b".to_owned(), -1), "first".to_owned()).strict().await.unwrap();
+    });
+    let visits =
+        |arguments: &[&str]| cachectl(&[arguments, &["--cache", "visits"]].concat(), &config);
+    assert_eq!(text(&visits(&["get", "a:b", "--part", "-1"])), "first\n");
+    assert_eq!(visits(&["get", "a:b:-1"]).status.code(), Some(1));
+    text(&visits(&["set", "a:b", "--part", "2", "second"]));
+    assert_eq!(text(&visits(&["del", "a:b", "--part", "-1"])), "removed\n");
+    service(&config, async |manager| {
+        let visits = manager.open(&VISITS).unwrap();
+        let second = visits.get(&("a:b".to_owned(), 2)).await.unwrap();
+        assert_eq!(second.as_deref().map(String::as_str), Some("second"));
+        assert_eq!(visits.get(&("a:b".to_owned(), -1)).await.unwrap(), None);
+    });
+}
+
 /// What a service does that is stopped before the next command.
 fn service(config: &Path, work: impl AsyncFnOnce(&CacheManager<AnySerde>)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
