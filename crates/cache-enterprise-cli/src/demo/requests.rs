@@ -110,7 +110,7 @@ impl Plan {
 }
 
 impl Ask {
-    fn of(request: Request, is_counted: bool) -> Self {
+    pub(crate) fn of(request: Request, is_counted: bool) -> Self {
         let object = request.object_id();
         // A reader says 1 where its source says nothing.
         let bytes = (request.size > 1).then(|| BODY_BYTES_MAX.min(request.size as usize));
