@@ -61,9 +61,10 @@ pub struct Put {
 pub enum PutOutcome {
     /// The value is readable now.
     Stored,
-    /// Something newer stands under the key; nothing was changed.
+    /// Something newer stands under the key; nothing was changed, however large the value is.
     Fenced,
     /// The backend chose not to keep the value (too large for its budget); nothing older is left.
+    /// With [`Capabilities::fence`] older versions are refused from then on, as if it stood there.
     Refused,
 }
 
@@ -76,7 +77,7 @@ pub enum Swapped {
     Changed(Sequence),
     /// A newer removal stands there.
     Fenced,
-    /// The backend has no room for it.
+    /// The backend has no room for it; nothing was changed.
     Refused,
 }
 
@@ -138,6 +139,8 @@ pub enum BackendHealth {
 /// * A miss is `Ok(None)`; a failure is an `Err`, never a miss.
 /// * After `put` returned [`PutOutcome::Stored`], `get` gives those bytes until they expire, are
 ///   removed, replaced or evicted; after `remove` returned `Ok` it gives nothing older.
+/// * An `Err` does not tell what became of a write: the key holds the old value, nothing, or the
+///   new one, whole. Who needs the old one gone removes it.
 /// * An expired value is a miss at the millisecond it expires, swept or not.
 /// * A call may be dropped at any await point; the backend stays usable, and the key holds the
 ///   old or the new value, whole.

@@ -1,9 +1,9 @@
 //! Bytes in memory behind core's `Backend`.
 //!
 //! Every write of a key takes the lock of its stripe, so that the fence is checked and the value
-//! put in one step. A removal leaves its sequence behind in the stripe; when a stripe has too many
-//! of them the oldest fold into a floor below which every put is fenced: an older value never
-//! returns, at the price of refusing a late one.
+//! put in one step. A removal leaves its sequence behind in the stripe, and so does a value that was
+//! too heavy; when a stripe has too many of them the oldest fold into a floor below which every put
+//! is fenced: an older value never returns, at the price of refusing a late one.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -103,14 +103,18 @@ impl MemoryBackend {
     pub(crate) fn put_now(&self, key: &StoredKey, value: Bytes, how: Put) -> Result<PutOutcome> {
         let now = self.clock.tick();
         let mut leaving = Leaving::default();
-        let fences = self.stripe(key).lock();
+        let mut fences = self.stripe(key).lock();
         self.check_open("put")?;
         let standing = self.live(key, now).map_or(Sequence::ZERO, |entry| entry.version());
         if how.version < standing.max(fences.of(key)) {
             return Ok(PutOutcome::Fenced);
         }
         let dates = Dates::lasting(now, how.ttl);
-        let outcome = self.insert(key, value, how.version, dates, &mut leaving);
+        let outcome = self.insert(key, entry_of(key, value, how.version, dates), &mut leaving);
+        if outcome != SetOutcome::Stored {
+            // What is older may be on its way: nothing stands there to keep it out.
+            fences.raise(key, how.version);
+        }
         drop(fences);
         self.turn(now, &mut leaving);
         Ok(match outcome {
@@ -137,8 +141,12 @@ impl MemoryBackend {
         if how.version < standing.max(fences.of(key)) {
             return Ok(Swapped::Fenced);
         }
-        let dates = Dates::lasting(now, how.ttl);
-        let outcome = self.insert(key, value, how.version, dates, &mut leaving);
+        let entry = entry_of(key, value, how.version, Dates::lasting(now, how.ttl));
+        if self.store.is_too_heavy(&entry) {
+            // Before the insertion, which would take the expected value away.
+            return Ok(Swapped::Refused);
+        }
+        let outcome = self.insert(key, entry, &mut leaving);
         drop(fences);
         self.turn(now, &mut leaving);
         Ok(match outcome {
@@ -184,13 +192,9 @@ impl MemoryBackend {
     fn insert(
         &self,
         key: &StoredKey,
-        value: Bytes,
-        version: Sequence,
-        dates: Dates,
+        entry: Entry<Bytes>,
         leaving: &mut Leaving<String, Bytes>,
     ) -> SetOutcome {
-        let weight = entry_overhead::<String>() + size_of::<Bytes>() + key.len() + value.len();
-        let entry = Entry::new(value, version, 0, dates).with_weight(weight);
         let key = Scoped { tenant: 0, key: key.as_str().to_owned() };
         self.store.insert(key, Arc::new(entry), leaving)
     }
@@ -203,6 +207,11 @@ impl MemoryBackend {
             self.store.turn(now, leaving);
         }
     }
+}
+
+fn entry_of(key: &StoredKey, value: Bytes, version: Sequence, dates: Dates) -> Entry<Bytes> {
+    let weight = entry_overhead::<String>() + size_of::<Bytes>() + key.len() + value.len();
+    Entry::new(value, version, 0, dates).with_weight(weight)
 }
 
 fn scoped(key: &StoredKey) -> ScopedRef<'_, str> {
@@ -285,7 +294,8 @@ impl Backend for MemoryBackend {
         self.check_open("touch")?;
         let Some(entry) = self.live(key, now) else { return Ok(false) };
         let dates = Dates::lasting(now, Some(ttl));
-        self.insert(key, entry.value().clone(), entry.version(), dates, &mut leaving);
+        let entry = entry_of(key, entry.value().clone(), entry.version(), dates);
+        self.insert(key, entry, &mut leaving);
         drop(fences);
         Ok(true)
     }

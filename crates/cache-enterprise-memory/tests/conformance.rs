@@ -15,12 +15,15 @@ use strategies::{Strategy, one_of_each_kind, strategies};
 /// Strategies that turn newcomers away.
 const SELECTIVE: [&str; 3] = ["w-tinylfu", "adaptive", "learned"];
 
+/// More than a quarter of a tier of 256 MiB.
+const TOO_LARGE: usize = 65 * MIB as usize;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_memory_backend_passes_the_backend_suite() {
     let report = backend::run(|| async {
         let clock = Clock::manual();
         let tier = MemoryBackend::new(Capacity::bytes(256 * MIB)).with_clock(clock.clone());
-        Fixture::new(Arc::new(tier)).clock(clock)
+        Fixture::new(Arc::new(tier)).clock(clock).too_large(TOO_LARGE)
     })
     .await;
     report.assert_passed();
@@ -37,7 +40,7 @@ async fn the_hybrid_passes_the_backend_suite() {
             let hybrid = HybridBackend::new(tier(front).with_clock(clock.clone()), back);
             // A front too small for a value's whole stay promotes only what is read again.
             let reads = if front == 256 * MIB { 1 } else { u32::MAX };
-            Fixture::new(Arc::new(hybrid.promote_after(reads))).clock(clock)
+            Fixture::new(Arc::new(hybrid.promote_after(reads))).clock(clock).too_large(TOO_LARGE)
         })
         .await;
         report.assert_passed();

@@ -106,8 +106,8 @@ impl RedisBackend {
 
     async fn put_now(&self, key: &StoredKey, value: Bytes, how: Put) -> Result<PutOutcome> {
         if value.len() > self.limits().value_bytes_max {
-            self.remove_now(key, how.version).await?;
-            return Ok(PutOutcome::Refused);
+            let is_refused = self.end(key, Request::Refuse { version: how.version }).await?;
+            return Ok(if is_refused { PutOutcome::Refused } else { PutOutcome::Fenced });
         }
         let request = Request::Put { version: how.version, value, life: how.ttl };
         let stored = self.servers.call(&self.request(key, request)).await?;
@@ -151,16 +151,20 @@ impl RedisBackend {
     }
 
     async fn remove_now(&self, key: &StoredKey, at: Sequence) -> Result<bool> {
-        let request = Request::Remove { at };
+        self.end(key, Request::Remove { at }).await
+    }
+
+    /// Takes away what stands under a key, on as many replicas as a removal has to reach.
+    async fn end(&self, key: &StoredKey, request: Request) -> Result<bool> {
         if self.limits().replicas == 0 {
-            let removed = self.servers.call(&self.request(key, request)).await?;
-            return Ok(functions::number(removed)? == 1);
+            let ended = self.servers.call(&self.request(key, request)).await?;
+            return Ok(functions::number(ended)? == 1);
         }
-        self.remove_replicated(key, request).await
+        self.end_replicated(key, request).await
     }
 
     /// `WAIT` answers for the writes of its own connection, so both go over one that is bound.
-    async fn remove_replicated(&self, key: &StoredKey, request: Request) -> Result<bool> {
+    async fn end_replicated(&self, key: &StoredKey, request: Request) -> Result<bool> {
         let replicas = self.limits().replicas;
         // Less than the call may take, so that its answer arrives.
         let millis = saturating_millis(self.limits().write_timeout / 2).max(1);
@@ -177,8 +181,8 @@ impl RedisBackend {
             .await?;
         match waited {
             Some(Value::Int(have)) if usize::try_from(have).is_ok_and(|have| have >= replicas) => {
-                let removed = answers.into_iter().next().ok_or_else(error::strange_reply)?;
-                Ok(functions::number(removed)? == 1)
+                let ended = answers.into_iter().next().ok_or_else(error::strange_reply)?;
+                Ok(functions::number(ended)? == 1)
             }
             Some(Value::Int(have)) => Err(Error::new(
                 ErrorKind::Unavailable,

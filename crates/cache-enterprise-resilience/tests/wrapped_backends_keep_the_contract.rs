@@ -36,7 +36,8 @@ async fn check(wrap: fn(Arc<dyn Backend>, Clock) -> Arc<dyn Backend>) {
 
 fn model(clock: Clock) -> Arc<ModelBackend> {
     let model = ModelBackend::new(clock);
-    let shared = Capabilities { shared: true, ..model.capabilities() };
+    let limit = Some(8 << 20);
+    let shared = Capabilities { shared: true, value_bytes_max: limit, ..model.capabilities() };
     Arc::new(model.claiming(shared))
 }
 

@@ -151,10 +151,8 @@ impl Backend for ModelBackend {
         _: &OpContext,
     ) -> Result<PutOutcome> {
         self.check_open("put")?;
-        if self.capabilities.value_bytes_max.is_some_and(|limit| value.len() > limit) {
-            let error = Error::new(ErrorKind::TooLarge, "the value is over the limit");
-            return Err(error.operation("put").with("bytes", value.len()));
-        }
+        let is_too_large =
+            self.capabilities.value_bytes_max.is_some_and(|limit| value.len() > limit);
         let mut slots = self.slots.lock();
         let slot = slots.entry(key.clone()).or_default();
         if self.capabilities.fence
@@ -162,6 +160,10 @@ impl Backend for ModelBackend {
             && !mutant::breaks("a tier refuses what is older than a removal")
         {
             return Ok(PutOutcome::Fenced);
+        }
+        if is_too_large {
+            *slot = Slot { fence: how.version, ..Slot::default() };
+            return Ok(PutOutcome::Refused);
         }
         let expires = self.expires(how.ttl);
         *slot = Slot { fence: how.version, value: Some(value), expires };

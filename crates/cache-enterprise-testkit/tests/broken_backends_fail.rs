@@ -14,6 +14,8 @@ use cache_enterprise_testkit::conformance::Report;
 use cache_enterprise_testkit::conformance::backend::{self, Fixture};
 use cache_enterprise_testkit::{Clock, ModelBackend};
 
+const VALUE_BYTES_MAX: usize = 8 << 20;
+
 /// What is wrong with a backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
@@ -32,6 +34,9 @@ enum Fault {
     SwapsBlindly,
     SwapsOverRemovals,
     SaysNothingStands,
+    KeepsWhatIsOlder,
+    FencesNothingItRefused,
+    RefusesBeforeItCompares,
 }
 
 #[derive(Debug)]
@@ -75,6 +80,16 @@ impl Backend for Broken {
         mut how: Put,
         ctx: &OpContext,
     ) -> Result<PutOutcome> {
+        if value.len() > VALUE_BYTES_MAX {
+            match self.fault {
+                Fault::KeepsWhatIsOlder => return Ok(PutOutcome::Refused),
+                Fault::FencesNothingItRefused => how.version = Sequence::ZERO,
+                Fault::RefusesBeforeItCompares => {}
+                _ => return self.model.put(key, value, how, ctx).await,
+            }
+            self.model.remove(key, how.version, ctx).await?;
+            return Ok(PutOutcome::Refused);
+        }
         let old = self.model.get(key, ctx).await.unwrap_or_default();
         match (self.fault, old) {
             (Fault::ForgetsTtlOnReplace, Some(_)) => how.ttl = None,
@@ -176,10 +191,16 @@ impl Backend for Broken {
     }
 }
 
+fn model(clock: &Clock) -> ModelBackend {
+    let model = ModelBackend::new(clock.clone());
+    let limited = Capabilities { value_bytes_max: Some(VALUE_BYTES_MAX), ..model.capabilities() };
+    model.claiming(limited)
+}
+
 async fn report(fault: Fault) -> Report {
     backend::run(|| async {
         let clock = Clock::manual();
-        let broken = Arc::new(Broken { model: ModelBackend::new(clock.clone()), fault });
+        let broken = Arc::new(Broken { model: model(&clock), fault });
         let stored = Arc::clone(&broken);
         Fixture::new(broken).clock(clock.clone()).reopen(move || {
             let again = match stored.fault {
@@ -194,7 +215,7 @@ async fn report(fault: Fault) -> Report {
 
 /// A restart that comes back with neither values nor fences.
 fn emptied(stored: &Broken, clock: &Clock) -> Broken {
-    Broken { model: ModelBackend::new(clock.clone()), fault: stored.fault }
+    Broken { model: model(clock), fault: stored.fault }
 }
 
 async fn assert_found(fault: Fault, by: &[&str]) {
@@ -275,6 +296,18 @@ found! {
     a_swap_that_hides_what_stands_is_found: SaysNothingStands by [
         a_swap_of_another_version_changes_nothing,
         a_swap_that_expects_nothing_spares_a_value,
+    ];
+    an_older_value_left_by_a_refusal_is_found: KeepsWhatIsOlder by [
+        a_refused_value_leaves_nothing_older,
+        a_refused_value_fences_what_is_older,
+        a_value_that_is_too_large_and_older_is_fenced,
+    ];
+    a_refusal_that_fences_nothing_is_found: FencesNothingItRefused by [
+        a_refused_value_fences_what_is_older,
+        a_refused_value_of_a_missing_key_fences_too,
+    ];
+    a_refusal_of_what_is_older_is_found: RefusesBeforeItCompares by [
+        a_value_that_is_too_large_and_older_is_fenced,
     ];
     a_restart_that_forgets_is_found: ForgetsWhenReopened by [
         fences_survive_a_reopen,

@@ -111,6 +111,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> MemoryStore<K, V> {
         self.map.iter()
     }
 
+    /// Whether an entry is refused for its weight, whatever else is held.
+    pub(crate) fn is_too_heavy(&self, entry: &Entry<V>) -> bool {
+        self.ledger.is_too_heavy(self.ledger.weight(entry))
+    }
+
     /// Weight of the pinned entries held.
     pub fn pinned_weight(&self) -> u64 {
         self.ledger.pinned()
@@ -217,7 +222,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> LocalStore<K, V> for MemoryStore<K, 
         entry: Arc<Entry<V>>,
         leaving: &mut Leaving<K, V>,
     ) -> SetOutcome {
-        if self.ledger.is_too_heavy(self.ledger.weight(&entry)) {
+        if self.is_too_heavy(&entry) {
             return self.refuse(key, entry, leaving);
         }
         let end = End::of(&entry);

@@ -16,6 +16,7 @@ const CODE: &str = concat!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Function {
     Put,
+    Refuse,
     Remove,
     Touch,
     Swap,
@@ -30,8 +31,9 @@ pub(crate) enum Function {
 
 /// In the order of [`Function`]: the name in the code, and whether a server without memory runs
 /// it. It runs what ends something, so that an invalidation needs no room.
-const NAMES: [(&str, bool); 11] = [
+const NAMES: [(&str, bool); 12] = [
     ("put", false),
+    ("refuse", true),
     ("remove", true),
     ("touch", true),
     ("swap", false),

@@ -46,6 +46,17 @@ local function put(keys, args)
   return 1
 end
 
+-- version, life of a removal in ms, for a value that is not sent: 1 nothing older is left, 0 something
+-- newer stands
+local function refuse(keys, args)
+  local kind, stands = head(keys[1])
+  if kind and newer(stands, args[1]) then
+    return 0
+  end
+  bury(keys[1], args[1], args[2])
+  return 1
+end
+
 -- version, life of a removal in ms: 1 there was a value, 0 there was none
 local function remove(keys, args)
   local version = args[1]

@@ -17,10 +17,27 @@ const LIFE_MS_MAX: u64 = 1 << 53;
 /// What happens to an entry.
 #[derive(Clone, Debug)]
 pub(crate) enum Request {
-    Put { version: Sequence, value: Bytes, life: Option<Duration> },
-    Remove { at: Sequence },
-    Touch { life: Duration },
-    Swap { version: Sequence, value: Bytes, life: Option<Duration>, expected: Sequence },
+    Put {
+        version: Sequence,
+        value: Bytes,
+        life: Option<Duration>,
+    },
+    /// Put a value that is too large to be sent.
+    Refuse {
+        version: Sequence,
+    },
+    Remove {
+        at: Sequence,
+    },
+    Touch {
+        life: Duration,
+    },
+    Swap {
+        version: Sequence,
+        value: Bytes,
+        life: Option<Duration>,
+        expected: Sequence,
+    },
 }
 
 /// A request for the entry under a key.
@@ -36,6 +53,7 @@ impl Invoke for ValueCall<'_> {
     fn function(&self) -> Function {
         match self.request {
             Request::Put { .. } => Function::Put,
+            Request::Refuse { .. } => Function::Refuse,
             Request::Remove { .. } => Function::Remove,
             Request::Touch { .. } => Function::Touch,
             Request::Swap { .. } => Function::Swap,
@@ -52,7 +70,9 @@ impl Invoke for ValueCall<'_> {
             Request::Put { version, value, life } | Request::Swap { version, value, life, .. } => {
                 command.arg(Record(*version, value)).arg(millis(*life))
             }
-            Request::Remove { at } => command.arg(record::version(*at).as_slice()),
+            Request::Refuse { version: at } | Request::Remove { at } => {
+                command.arg(record::version(*at).as_slice())
+            }
             Request::Touch { life } => command.arg(millis(Some(*life))),
         };
         command.arg(self.removal);
@@ -64,7 +84,7 @@ impl Invoke for ValueCall<'_> {
     fn payload(&self) -> usize {
         match &self.request {
             Request::Put { value, .. } | Request::Swap { value, .. } => value.len(),
-            Request::Remove { .. } | Request::Touch { .. } => 0,
+            Request::Refuse { .. } | Request::Remove { .. } | Request::Touch { .. } => 0,
         }
     }
 }

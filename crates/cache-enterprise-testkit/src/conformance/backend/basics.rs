@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_enterprise_core::{BackendHealth, ErrorKind, MIB, OpContext, Put, PutOutcome, ms};
+use cache_enterprise_core::{BackendHealth, MIB, OpContext, ms};
 
 use super::cases;
 use super::subject::{Need, Subject};
@@ -32,7 +32,6 @@ cases! {
     ]
     needs [Need::ValueLimit] => [
         a_value_at_the_limit_is_taken,
-        a_value_over_the_limit_is_refused_and_nothing_breaks,
     ]
 }
 
@@ -187,19 +186,4 @@ async fn a_value_at_the_limit_is_taken(subject: Subject) -> Verdict {
     subject.put(&key, value.clone()).await?;
     ensure!(subject.get(&key).await? == Some(value), "a value of {limit} bytes came back changed");
     Ok(())
-}
-
-async fn a_value_over_the_limit_is_refused_and_nothing_breaks(subject: Subject) -> Verdict {
-    let limit = subject.capabilities().value_bytes_max.unwrap_or_default();
-    let (key, other) = (subject.key("over")?, subject.key("other")?);
-    subject.put(&other, "Ada").await?;
-    let value = Bytes::from(vec![7; limit + 1]);
-    match subject.backend().put(&key, value, Put::default(), &subject.ctx).await {
-        Ok(outcome) => ensure_eq!(outcome, PutOutcome::Refused, "a value over the limit"),
-        Err(error) => ensure_eq!(error.kind(), ErrorKind::TooLarge, "a value over the limit"),
-    }
-    subject.expect_miss(&key).await?;
-    subject.expect(&other, "Ada").await?;
-    subject.put(&key, "Grace").await?;
-    subject.expect(&key, "Grace").await
 }

@@ -18,13 +18,14 @@ pub struct Fixture {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) clock: Option<Clock>,
     pub(super) reopen: Option<Arc<dyn Fn() -> Reopened + Send + Sync>>,
+    pub(super) too_large: Option<usize>,
     pub(super) kept: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Fixture {
     /// A fixture of a backend whose entries end by the machine's clock.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend, clock: None, reopen: None, kept: Vec::new() }
+        Self { backend, clock: None, reopen: None, too_large: None, kept: Vec::new() }
     }
 
     /// The manual clock that ends the backend's entries. With it lives are checked to the
@@ -52,6 +53,14 @@ impl Fixture {
         self
     }
 
+    /// A value of this many bytes is refused, by a backend whose limit hangs on its budget and which
+    /// claims none. Default: one byte over the limit it claims, if it claims one.
+    #[must_use]
+    pub fn too_large(mut self, bytes: usize) -> Self {
+        self.too_large = Some(bytes);
+        self
+    }
+
     /// Keeps something alive for as long as the case runs, such as a temporary directory.
     #[must_use]
     pub fn keep(mut self, kept: impl Any + Send + Sync) -> Self {
@@ -66,6 +75,7 @@ impl fmt::Debug for Fixture {
             .field("backend", &self.backend)
             .field("clock", &self.clock)
             .field("can_reopen", &self.reopen.is_some())
+            .field("too_large", &self.too_large)
             .finish_non_exhaustive()
     }
 }

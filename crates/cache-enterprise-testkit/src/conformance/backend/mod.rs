@@ -35,6 +35,7 @@ mod faults;
 mod fences;
 mod fixture;
 mod keys;
+mod refusals;
 mod subject;
 mod swap;
 mod touch;
@@ -65,6 +66,7 @@ const THEMES: &[&[Case]] = &[
     expiry::CASES,
     touch::CASES,
     fences::CASES,
+    refusals::CASES,
     swap::CASES,
     admin::CASES,
     concurrency::CASES,

@@ -28,6 +28,8 @@ pub(super) enum Need {
     ClearPrefix,
     Durable,
     ValueLimit,
+    /// Some values are too large, whether the limit is claimed or told by the fixture.
+    Refusal,
 }
 
 impl Need {
@@ -40,7 +42,7 @@ impl Need {
             Self::Scan => "scan",
             Self::ClearPrefix => "clear_prefix",
             Self::Durable => "durable",
-            Self::ValueLimit => "value_bytes_max",
+            Self::ValueLimit | Self::Refusal => "value_bytes_max",
         }
     }
 
@@ -55,6 +57,7 @@ impl Need {
             Self::ClearPrefix => claimed.clear_prefix,
             Self::Durable => claimed.durable,
             Self::ValueLimit => claimed.value_bytes_max.is_some(),
+            Self::Refusal => subject.too_large().is_some(),
         }
     }
 
@@ -66,7 +69,7 @@ impl Need {
         let refused = match self {
             Self::Expiry => return keeps_beyond_its_ttl(subject, &key).await,
             Self::Fence => return ignores_versions(subject, &key).await,
-            Self::ValueLimit => return takes_large_values(subject, &key).await,
+            Self::ValueLimit | Self::Refusal => return takes_large_values(subject, &key).await,
             Self::Durable => {
                 let can_reopen = subject.fixture.reopen.is_some();
                 ensure!(!can_reopen, "the fixture can reopen a backend that is not durable");
@@ -133,6 +136,12 @@ impl Subject {
 
     pub(super) fn capabilities(&self) -> Capabilities {
         self.fixture.backend.capabilities()
+    }
+
+    /// Bytes of a value that the backend refuses; `None` when it is not known to refuse any.
+    pub(super) fn too_large(&self) -> Option<usize> {
+        let over = self.capabilities().value_bytes_max.map(|limit| limit + 1);
+        over.or(self.fixture.too_large)
     }
 
     pub(super) fn rng(&self) -> StdRng {
@@ -256,10 +265,11 @@ impl Subject {
         };
         self.fixture.backend.close().await?;
         let (clock, kept) = (self.fixture.clock.clone(), self.fixture.kept.clone());
+        let too_large = self.fixture.too_large;
         let Self { fixture, space, ctx, seed } = self;
         drop(fixture);
         let backend = reopen().await;
-        let fixture = Arc::new(Fixture { backend, clock, reopen: Some(reopen), kept });
+        let fixture = Arc::new(Fixture { backend, clock, reopen: Some(reopen), too_large, kept });
         Ok(Self { fixture, space, ctx, seed })
     }
 }

@@ -30,7 +30,7 @@ cases! {
         a_swapped_value_ends_with_its_life,
         an_expired_value_counts_as_nothing,
     ]
-    needs [Need::Swap, Need::ValueLimit] => [
+    needs [Need::Swap, Need::Refusal] => [
         a_swap_over_the_limit_is_not_stored,
     ]
 }
@@ -223,10 +223,9 @@ async fn an_expired_value_counts_as_nothing(subject: Subject) -> Verdict {
 
 /// What is too large may be refused by an outcome or an error.
 async fn a_swap_over_the_limit_is_not_stored(subject: Subject) -> Verdict {
-    let limit = subject.capabilities().value_bytes_max.unwrap_or_default();
     let key = subject.key("large")?;
     subject.put_at(&key, "Ada", 5).await?;
-    let large = Bytes::from(vec![7; limit + 1]);
+    let large = Bytes::from(vec![7; subject.too_large().unwrap_or_default()]);
     let how = Put { version: Sequence(6), ..Put::default() };
     let backend = Arc::clone(&subject.fixture.backend);
     let swapped: Result<_, Error> = backend.swap(&key, large, how, Sequence(5), &subject.ctx).await;
