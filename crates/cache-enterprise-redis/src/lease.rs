@@ -56,6 +56,14 @@ impl RedisLease {
         Self { servers }
     }
 
+    /// A put, or what becomes of one over the limit: its value stays here, all else is as with one.
+    fn asked_put(&self, value: Bytes, how: Put, token: LeaseToken) -> Asked {
+        match value.len() > self.servers.limits.value_bytes_max {
+            true => Asked::Refuse { version: how.version, token },
+            false => Asked::Put { value, how, token },
+        }
+    }
+
     async fn call(&self, key: &StoredKey, asked: Asked) -> Result<Value> {
         let call = LeaseCall { key, asked, removal: &self.servers.removal };
         let operation = call.asked.operation();
@@ -96,9 +104,11 @@ fn acquired(answer: Value) -> Result<Acquired> {
     })
 }
 
-fn outcome(answer: Value) -> Result<PutOutcome> {
-    Ok(match functions::number(answer)? {
-        1 => PutOutcome::Stored,
+/// What a put came to, of a value that is over the limit or not.
+fn outcome(answer: Value, is_over: bool) -> Result<PutOutcome> {
+    Ok(match (functions::number(answer)?, is_over) {
+        (1, false) => PutOutcome::Stored,
+        (1, true) => PutOutcome::Refused,
         _ => PutOutcome::Fenced,
     })
 }
@@ -121,14 +131,13 @@ impl Lease for RedisLease {
         how: Put,
         token: LeaseToken,
     ) -> Result<PutOutcome> {
-        if value.len() > self.servers.limits.value_bytes_max {
-            return Ok(PutOutcome::Refused);
-        }
         let token = match mutant::breaks("a late holder's value is refused") {
             true => LeaseToken(u64::MAX),
             false => token,
         };
-        outcome(self.call(key, Asked::Put { value, how, token }).await?)
+        let asked = self.asked_put(value, how, token);
+        let is_over = asked.is_refusal();
+        outcome(self.call(key, asked).await?, is_over)
     }
 
     async fn release(&self, key: &StoredKey, token: LeaseToken) -> Result<()> {
@@ -141,22 +150,14 @@ impl Lease for RedisLease {
     }
 
     async fn put_many(&self, items: Vec<LeasedPut>) -> Result<Vec<PutOutcome>> {
-        let bytes_max = self.servers.limits.value_bytes_max;
         let mut asked = Vec::with_capacity(items.len());
         for LeasedPut { key, value, how, token } in &items {
-            if value.len() <= bytes_max {
-                asked.push((key, Asked::Put { value: value.clone(), how: *how, token: *token }));
-            }
+            asked.push((key, self.asked_put(value.clone(), *how, *token)));
         }
-        let mut answers = self.call_all(asked).await?.into_iter();
-        let mut outcomes = Vec::with_capacity(items.len());
-        for item in &items {
-            outcomes.push(match item.value.len() <= bytes_max {
-                true => outcome(answers.next().ok_or_else(error::strange_reply)?)?,
-                false => PutOutcome::Refused,
-            });
-        }
-        Ok(outcomes)
+        let are_over: Vec<_> = asked.iter().map(|(_, asked)| asked.is_refusal()).collect();
+        let answers = self.call_all(asked).await?;
+        let answers = answers.into_iter().zip(are_over);
+        answers.map(|(answer, is_over)| outcome(answer, is_over)).collect()
     }
 
     async fn release_many(&self, leases: &[(StoredKey, LeaseToken)]) -> Result<()> {
@@ -175,6 +176,7 @@ enum Asked {
     Acquire { life: Duration },
     Renew { token: LeaseToken, life: Duration },
     Put { value: Bytes, how: Put, token: LeaseToken },
+    Refuse { version: Sequence, token: LeaseToken },
     Release { token: LeaseToken },
 }
 
@@ -183,9 +185,13 @@ impl Asked {
         match self {
             Self::Acquire { .. } => "acquire_lease",
             Self::Renew { .. } => "renew_lease",
-            Self::Put { .. } => "put_leased",
+            Self::Put { .. } | Self::Refuse { .. } => "put_leased",
             Self::Release { .. } => "release_lease",
         }
+    }
+
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refuse { .. })
     }
 }
 
@@ -201,6 +207,7 @@ impl Invoke for LeaseCall<'_> {
             Asked::Acquire { .. } => Function::AcquireLease,
             Asked::Renew { .. } => Function::RenewLease,
             Asked::Put { .. } => Function::PutLeased,
+            Asked::Refuse { .. } => Function::RefuseLeased,
             Asked::Release { .. } => Function::ReleaseLease,
         }
     }
@@ -218,6 +225,13 @@ impl Invoke for LeaseCall<'_> {
                 .arg(lease)
                 .arg(Record(how.version, value))
                 .arg(millis(how.ttl))
+                .arg(self.removal)
+                .arg(token_bytes(*token).as_slice()),
+            Asked::Refuse { version, token } => command
+                .arg(2)
+                .arg(RedisKey::of(self.key))
+                .arg(lease)
+                .arg(record::version(*version).as_slice())
                 .arg(self.removal)
                 .arg(token_bytes(*token).as_slice()),
             Asked::Acquire { life } => command.arg(1).arg(lease).arg(life_ms(*life)),

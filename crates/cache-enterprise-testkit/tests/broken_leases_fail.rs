@@ -8,12 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Acquired, Lease, LeaseToken, Sequence};
-use cache_enterprise_core::{Backend, OpContext, Put, PutOutcome, Result, StoredKey, hours};
+use cache_enterprise_core::{
+    Backend, Capabilities, OpContext, Put, PutOutcome, Result, StoredKey, hours,
+};
 use cache_enterprise_testkit::coherence::SharedLeases;
 use cache_enterprise_testkit::conformance::Report;
 use cache_enterprise_testkit::conformance::lease::{self, Fixture};
 use cache_enterprise_testkit::{Clock, ModelBackend};
 use parking_lot::Mutex;
+
+const VALUE_BYTES_MAX: usize = 1 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
@@ -30,6 +34,10 @@ enum Fault {
     ReleasesForAnybody,
     /// A lease ends when its holder has written.
     EndsWithTheFirstPut,
+    /// What is too large is refused before anything is looked at, and what is older stays.
+    RefusesWithoutALook,
+    /// What is too large is refused, and takes away what stands, whoever writes it.
+    RefusesForAnybody,
     /// A renewal says yes to everybody.
     RenewsForAnybody,
 }
@@ -72,6 +80,13 @@ impl Lease for Broken {
                 return self.backend.put(key, value, how, &OpContext::default()).await;
             }
             Fault::IgnoresVersions => how.version = Sequence(u64::MAX),
+            Fault::RefusesWithoutALook if value.len() > VALUE_BYTES_MAX => {
+                return Ok(PutOutcome::Refused);
+            }
+            Fault::RefusesForAnybody if value.len() > VALUE_BYTES_MAX => {
+                self.backend.remove(key, how.version, &OpContext::default()).await?;
+                return Ok(PutOutcome::Refused);
+            }
             _ => {}
         }
         let outcome = self.leases.put(key, value, how, token).await?;
@@ -92,7 +107,10 @@ impl Lease for Broken {
 async fn report(fault: Fault) -> Report {
     lease::run(|| async {
         let clock = Clock::manual();
-        let backend = Arc::new(ModelBackend::new(clock.clone()));
+        let model = ModelBackend::new(clock.clone());
+        let limited =
+            Capabilities { value_bytes_max: Some(VALUE_BYTES_MAX), ..model.capabilities() };
+        let backend = Arc::new(model.claiming(limited));
         let leases = SharedLeases::new(backend.clone(), clock.clone());
         let broken =
             Broken { leases, backend: Arc::clone(&backend), newest: Mutex::default(), fault };
@@ -143,6 +161,18 @@ found! {
     ];
     a_lease_that_ends_with_a_put_is_found: EndsWithTheFirstPut by [
         a_put_ends_no_lease,
+    ];
+    a_refusal_without_a_look_is_found: RefusesWithoutALook by [
+        a_refused_value_of_a_holder_leaves_nothing_older,
+        a_refused_value_of_a_holder_fences_what_is_older,
+        a_holders_value_that_is_too_large_and_older_is_fenced,
+        a_paused_holder_is_refused_a_value_that_is_too_large,
+        a_batch_of_values_too_large_is_judged_key_by_key,
+    ];
+    a_refusal_by_anybody_is_found: RefusesForAnybody by [
+        a_holders_value_that_is_too_large_and_older_is_fenced,
+        a_paused_holder_is_refused_a_value_that_is_too_large,
+        a_batch_of_values_too_large_is_judged_key_by_key,
     ];
     a_renewal_of_a_lost_lease_is_found: RenewsForAnybody by [
         a_lost_lease_is_not_renewed,

@@ -43,8 +43,9 @@ pub struct LeasedPut {
 /// * A key has at most one lease at a time; it ends with `release` or after its life.
 /// * Every token of a key is greater than those before it, also after a lease has ended, for at
 ///   least ten minutes and no shorter than its life.
-/// * `put` with a token below the newest of the key answers [`PutOutcome::Fenced`], and otherwise
-///   does what [`Backend::put`](crate::Backend::put) does, in one step.
+/// * `put` with a token below the newest of the key answers [`PutOutcome::Fenced`], however large the
+///   value is, and otherwise does what [`Backend::put`](crate::Backend::put) does, in one step; what
+///   that refuses leaves nothing older.
 /// * `release` with another token than the holder's does nothing.
 /// * The calls for several keys do to each key what the call for one does, in no order, and answer
 ///   in the order of their arguments. A batch is not one step, and of one that failed some keys may

@@ -25,13 +25,14 @@ pub(crate) enum Function {
     AcquireLease,
     RenewLease,
     PutLeased,
+    RefuseLeased,
     ReleaseLease,
     Publish,
 }
 
 /// In the order of [`Function`]: the name in the code, and whether a server without memory runs
 /// it. It runs what ends something, so that an invalidation needs no room.
-const NAMES: [(&str, bool); 12] = [
+const NAMES: [(&str, bool); 13] = [
     ("put", false),
     ("refuse", true),
     ("remove", true),
@@ -42,6 +43,7 @@ const NAMES: [(&str, bool); 12] = [
     ("lease_acquire", false),
     ("lease_renew", true),
     ("lease_put", false),
+    ("lease_refuse", true),
     ("lease_release", true),
     ("log_publish", true),
 ];

@@ -50,6 +50,15 @@ local function lease_put(keys, args)
   return put(keys, args)
 end
 
+-- As refuse, then the token, in the order of lease_put's keys: 0 also when a later token was given
+local function lease_refuse(keys, args)
+  local token = leased(keys[2])
+  if token and newer(token, args[3]) then
+    return 0
+  end
+  return refuse(keys, args)
+end
+
 -- token: 1 ended, 0 it is not the caller's
 local function lease_release(keys, args)
   if leased(keys[1]) ~= args[1] then

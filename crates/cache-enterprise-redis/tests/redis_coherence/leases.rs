@@ -9,14 +9,18 @@ use cache_enterprise_testkit::servers::RedisServer;
 use cache_enterprise_testkit::wait::until_async;
 use tokio::task::JoinSet;
 
-use super::{get, key, open, remove};
+use super::{get, key, open, patient, remove};
+
+/// Small, so that the cases at the limit do not move half a gibibyte each.
+const VALUE_BYTES_MAX: usize = 64 << 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_passes_the_suite() {
     let server = RedisServer::start();
     let report = lease::run(|| async {
         server.cli(&["FLUSHALL"]);
-        let (one, two) = (open(&server.url()).await, open(&server.url()).await);
+        let limited = patient(&server.url()).value_bytes_max(VALUE_BYTES_MAX);
+        let (one, two) = (limited.clone().open().await.unwrap(), limited.open().await.unwrap());
         let leases = [Arc::new(one.lease()), Arc::new(two.lease())];
         let [first, second] = leases;
         Fixture::new(one, first, second).keep(two)

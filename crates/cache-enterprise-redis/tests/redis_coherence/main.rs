@@ -14,5 +14,5 @@ mod leases;
 mod swaps;
 mod tracking;
 
-use calls::{assert_transient, get, hasty, key, open, put, remove};
+use calls::{assert_transient, get, hasty, key, open, patient, put, remove};
 use hearing::{Ear, MANAGER, publish};

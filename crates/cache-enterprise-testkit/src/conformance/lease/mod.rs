@@ -26,6 +26,7 @@ mod batches;
 mod fixture;
 mod holders;
 mod puts;
+mod refusals;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -45,7 +46,7 @@ const DEFAULT_SEED: u64 = 0x1ea5e;
 /// One case of this suite.
 type Case = case::Case<Fixture, Infallible>;
 
-const THEMES: &[&[Case]] = &[holders::CASES, puts::CASES, batches::CASES];
+const THEMES: &[&[Case]] = &[holders::CASES, puts::CASES, batches::CASES, refusals::CASES];
 
 /// Runs every case against leases of its own, which `make` gives. Needs a tokio runtime with time
 /// enabled.
