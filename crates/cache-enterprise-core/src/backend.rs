@@ -75,7 +75,8 @@ pub enum Swapped {
     Stored,
     /// Something else stands there: a value of this version, [`Sequence::ZERO`] for none.
     Changed(Sequence),
-    /// A newer removal stands there.
+    /// What stands there is newer than the value: a removal, or the expected value itself. Nothing
+    /// was changed.
     Fenced,
     /// The backend has no room for it; nothing was changed.
     Refused,
@@ -255,8 +256,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Puts `value` if what stands under `key` is of version `expected`, [`Sequence::ZERO`] for
-    /// nothing, in one step. A removal that is remembered counts as nothing, and refuses older
-    /// versions all the same.
+    /// nothing, in one step. A removal that is remembered counts as nothing, and with
+    /// [`Capabilities::fence`] refuses older versions all the same, as the expected value does. What
+    /// stands there is compared first: another version is [`Swapped::Changed`], however old the
+    /// value is.
     async fn swap(
         &self,
         key: &StoredKey,

@@ -88,17 +88,12 @@ end
 -- stored, changed or fenced, and the version of the value that stands
 local function swap(keys, args)
   local kind, stands = head(keys[1])
-  if kind == 'r' and newer(stands, string.sub(args[1], 2, HEAD)) then
-    return { 'fenced', NEVER }
-  end
   local there = kind == 'v' and stands or NEVER
   if there ~= args[4] or (kind == 'v' and there == NEVER) then
     return { 'changed', there }
   end
-  if newer(there, string.sub(args[1], 2, HEAD)) then
-    -- The expected value gives way whatever its version is.
-    redis.call('UNLINK', keys[1])
+  if put(keys, args) == 0 then
+    return { 'fenced', NEVER }
   end
-  put(keys, args)
   return { 'stored', NEVER }
 end

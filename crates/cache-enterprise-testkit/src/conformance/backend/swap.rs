@@ -24,6 +24,8 @@ cases! {
     ]
     needs [Need::Swap, Need::Fence] => [
         a_swap_older_than_a_removal_is_fenced,
+        a_swap_to_an_older_version_is_fenced,
+        a_swap_of_another_version_is_told_before_the_fence,
         a_swap_leaves_the_fence_of_its_version,
     ]
     needs [Need::Swap, Need::Expiry] => [
@@ -185,6 +187,30 @@ async fn a_swap_older_than_a_removal_is_fenced(subject: Subject) -> Verdict {
     subject.expect_miss(&key).await?;
     ensure_eq!(swap(&subject, &key, ("same", 30), 0).await?, Swapped::Stored, "a swap at 30");
     subject.expect(&key, "same").await
+}
+
+/// That it stands there is no reason to go back behind it: somebody may have read it.
+async fn a_swap_to_an_older_version_is_fenced(subject: Subject) -> Verdict {
+    let key = subject.key("fenced")?;
+    subject.put_at(&key, "newer", 20).await?;
+    ensure_eq!(swap(&subject, &key, ("older", 10), 20).await?, Swapped::Fenced, "a swap at 10");
+    subject.expect(&key, "newer").await?;
+    ensure_eq!(subject.put_at(&key, "late", 15).await?, PutOutcome::Fenced, "an older put");
+    ensure_eq!(swap(&subject, &key, ("same", 20), 20).await?, Swapped::Stored, "a swap at 20");
+    subject.expect(&key, "same").await
+}
+
+async fn a_swap_of_another_version_is_told_before_the_fence(subject: Subject) -> Verdict {
+    let (put, removed) = (subject.key("put")?, subject.key("removed")?);
+    subject.put_at(&put, "newer", 20).await?;
+    subject.remove_at(&removed, 20).await?;
+    for (key, stands) in [(&put, 20), (&removed, 0)] {
+        let swapped = swap(&subject, key, ("older", 10), 5).await?;
+        let changed = Swapped::Changed(Sequence(stands));
+        ensure_eq!(swapped, changed, "an older swap of another version");
+    }
+    subject.expect(&put, "newer").await?;
+    subject.expect_miss(&removed).await
 }
 
 async fn a_swap_leaves_the_fence_of_its_version(subject: Subject) -> Verdict {
