@@ -242,8 +242,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         Ok(outcomes)
     }
 
-    /// Removes `key` and says whether something was there. With [`Capabilities::fence`], a later
-    /// put with a version below `at` is refused.
+    /// Removes `key`, whatever version stands there, and says whether something was there. With
+    /// [`Capabilities::fence`], a later put with a version below `at` is refused, and one below that
+    /// of the value that was there: the fence stands at the higher of both.
     async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool>;
 
     /// Removes several keys and counts those that were there.

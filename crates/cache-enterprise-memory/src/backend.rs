@@ -160,11 +160,12 @@ impl MemoryBackend {
         let mut leaving = Leaving::default();
         let mut fences = self.stripe(key).lock();
         self.check_open("remove")?;
-        fences.raise(key, at);
-        let was_live = self.live(key, now).is_some();
-        self.store.remove(&scoped(key), RemovalCause::Removed, &mut leaving);
+        let removed = self.store.remove(&scoped(key), RemovalCause::Removed, &mut leaving);
+        // What stood there goes, were it newer; what is older than it stays out as before.
+        let standing = removed.as_ref().map_or(Sequence::ZERO, |entry| entry.version());
+        fences.raise(key, at.max(standing));
         drop(fences);
-        Ok(was_live)
+        Ok(removed.is_some_and(|entry| entry.freshness(now) == Freshness::Fresh))
     }
 
     pub(crate) fn now(&self) -> Millis {

@@ -35,6 +35,7 @@ enum Fault {
     SwapsOverRemovals,
     SaysNothingStands,
     SwapsToOlder,
+    RemovalsForgetVersions,
     KeepsWhatIsOlder,
     FencesNothingItRefused,
     RefusesBeforeItCompares,
@@ -126,6 +127,11 @@ impl Backend for Broken {
     }
 
     async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool> {
+        if self.has(Fault::RemovalsForgetVersions) && self.model.get(key, ctx).await?.is_some() {
+            // Without fences the version is replaced by an older one.
+            let unfenced = self.model.reopened().claiming(Capabilities::default());
+            unfenced.put(key, "going".into(), Put::default(), ctx).await?;
+        }
         self.model.remove(key, at, ctx).await
     }
 
@@ -301,6 +307,10 @@ found! {
     a_swap_that_hides_what_stands_is_found: SaysNothingStands by [
         a_swap_of_another_version_changes_nothing,
         a_swap_that_expects_nothing_spares_a_value,
+    ];
+    a_removal_that_forgets_the_version_of_the_value_is_found: RemovalsForgetVersions by [
+        a_removal_older_than_the_value_removes_it_and_leaves_its_fence,
+        a_batch_of_older_removals_leaves_the_fences_of_the_values,
     ];
     an_older_value_left_by_a_refusal_is_found: KeepsWhatIsOlder by [
         a_refused_value_leaves_nothing_older,

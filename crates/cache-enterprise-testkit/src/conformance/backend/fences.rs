@@ -16,6 +16,8 @@ cases! {
         a_removal_of_a_missing_key_fences_too,
         an_older_removal_does_not_lower_the_fence,
         a_second_removal_raises_the_fence,
+        a_removal_older_than_the_value_removes_it_and_leaves_its_fence,
+        a_batch_of_older_removals_leaves_the_fences_of_the_values,
         a_fence_holds_for_its_key_alone,
         fences_work_at_the_borders_of_the_number,
         a_fenced_put_leaves_bytes_and_version_alone,
@@ -93,6 +95,34 @@ async fn a_second_removal_raises_the_fence(subject: Subject) -> Verdict {
     expect_outcome(&subject, ("late", 20), PutOutcome::Fenced).await?;
     expect_outcome(&subject, ("new", 31), PutOutcome::Stored).await?;
     subject.expect(&key, "new").await
+}
+
+/// Whoever removes wants the value gone, and what came before that value stays out all the same.
+async fn a_removal_older_than_the_value_removes_it_and_leaves_its_fence(
+    subject: Subject,
+) -> Verdict {
+    let key = subject.key("fenced")?;
+    expect_outcome(&subject, ("newer", 20), PutOutcome::Stored).await?;
+    ensure!(subject.remove_at(&key, 10).await?, "the key was there");
+    subject.expect_miss(&key).await?;
+    expect_outcome(&subject, ("late", 15), PutOutcome::Fenced).await?;
+    subject.expect_miss(&key).await?;
+    expect_outcome(&subject, ("same", 20), PutOutcome::Stored).await?;
+    subject.expect(&key, "same").await
+}
+
+async fn a_batch_of_older_removals_leaves_the_fences_of_the_values(subject: Subject) -> Verdict {
+    let keys = subject.keys(20)?;
+    for key in &keys {
+        subject.put_at(key, "newer", 20).await?;
+    }
+    let removed = subject.backend().remove_many(&keys, Sequence(10), &subject.ctx).await?;
+    ensure_eq!(removed, 20, "keys that were there");
+    for key in &keys {
+        subject.expect_miss(key).await?;
+        ensure_eq!(subject.put_at(key, "late", 15).await?, PutOutcome::Fenced, "put under {key}");
+    }
+    Ok(())
 }
 
 async fn a_fence_holds_for_its_key_alone(subject: Subject) -> Verdict {
