@@ -224,7 +224,8 @@ impl RedisBackend {
         expected: Sequence,
     ) -> Result<Swapped> {
         if value.len() > self.limits().value_bytes_max {
-            return Ok(Swapped::Refused);
+            let is_closed = self.servers.link.is_closed();
+            return if is_closed { Err(error::closed()) } else { Ok(Swapped::Refused) };
         }
         let Put { version, ttl: life } = how;
         let request = Request::Swap { version, value, life, expected };

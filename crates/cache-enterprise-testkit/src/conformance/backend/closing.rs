@@ -21,6 +21,7 @@ cases! {
         a_close_among_calls_breaks_none_of_them,
     ]
     needs [Need::Touch] => [a_touch_after_the_close_says_closed]
+    needs [Need::Swap] => [a_swap_after_the_close_says_closed]
     needs [Need::Scan] => [a_scan_after_the_close_says_closed]
     needs [Need::ClearPrefix] => [a_clear_after_the_close_says_closed]
 }
@@ -91,6 +92,16 @@ async fn a_touch_after_the_close_says_closed(subject: Subject) -> Verdict {
     close(&subject).await?;
     let key = subject.key("user")?;
     expect_closed(subject.backend().touch(&key, secs(1), &subject.ctx).await)
+}
+
+async fn a_swap_after_the_close_says_closed(subject: Subject) -> Verdict {
+    close(&subject).await?;
+    let (key, backend, how) = (subject.key("user")?, subject.backend(), Put::default());
+    let late = backend.swap(&key, "late".into(), how, Sequence::ZERO, &subject.ctx).await;
+    expect_closed(late)?;
+    // Nor is it compared with what the closed backend held, or weighed.
+    let large = Bytes::from(vec![7; subject.too_large().unwrap_or_default()]);
+    expect_closed(backend.swap(&key, large, how, Sequence(5), &subject.ctx).await)
 }
 
 async fn a_scan_after_the_close_says_closed(subject: Subject) -> Verdict {
