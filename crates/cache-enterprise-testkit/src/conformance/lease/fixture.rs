@@ -60,6 +60,11 @@ impl Fixture {
         if self.clock.is_some() { secs(10) } else { ms(50) }
     }
 
+    /// Lets time pass where it is moved by hand, and says whether it is.
+    pub(super) fn advance(&self, time: Duration) -> bool {
+        self.clock.as_ref().map(|clock| clock.advance(time)).is_some()
+    }
+
     /// Waits until the second process gets the lease that the first took for a [`short`](Self::short)
     /// life and does not give back.
     pub(super) async fn take_over(&self, key: &StoredKey) -> Result<LeaseToken, Failure> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::coherence::{Acquired, LeaseToken, Sequence};
-use cache_enterprise_core::{OpContext, Put, secs};
+use cache_enterprise_core::{OpContext, Put, PutOutcome, mins, ms, secs};
 use tokio::task::JoinSet;
 
 use super::fixture::LONG;
@@ -25,6 +25,7 @@ cases! {
     a_lost_lease_is_not_renewed,
     tokens_rise_from_holder_to_holder,
     tokens_rise_across_writes_and_removals,
+    tokens_rise_ten_minutes_after_a_lease_and_as_long_as_it_lived,
     of_many_at_once_one_gets_the_lease,
     odd_keys_have_leases,
 }
@@ -170,6 +171,28 @@ async fn tokens_rise_across_writes_and_removals(fixture: Fixture) -> Verdict {
         fixture.backend.remove(&key, Sequence(version * 10 + 2), &ctx).await?;
         fixture.one.release(&key, token).await?;
         last = token;
+    }
+    Ok(())
+}
+
+async fn tokens_rise_ten_minutes_after_a_lease_and_as_long_as_it_lived(
+    fixture: Fixture,
+) -> Verdict {
+    for (name, life, later) in [("short", secs(1), mins(10)), ("long", LONG, LONG)] {
+        let (ended, released) = (fixture.key(name)?, fixture.key(&format!("released {name}"))?);
+        let last = fixture.hold(&fixture.one, &ended, life).await?;
+        let given_back = fixture.hold(&fixture.one, &released, life).await?;
+        if !fixture.advance(life) {
+            return Ok(());
+        }
+        fixture.one.release(&released, given_back).await?;
+        fixture.advance(later - ms(1));
+        for (key, last) in [(&ended, last), (&released, given_back)] {
+            let next = fixture.hold(&fixture.two, key, LONG).await?;
+            ensure!(next > last, "token {next:?} of {key} after {last:?}");
+            let late = fixture.put(&fixture.one, key, ("late", 9), last).await?;
+            ensure_eq!(late, PutOutcome::Fenced, "a put of a holder whose time is over");
+        }
     }
     Ok(())
 }
