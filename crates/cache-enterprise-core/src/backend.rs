@@ -49,7 +49,8 @@ pub struct Capabilities {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Put {
-    /// Life from now; `None` keeps the value until it is removed or evicted.
+    /// Life from now, rounded up to the millisecond; `None` keeps the value until it is removed or
+    /// evicted. Zero is no life: the value is a miss at once, and what it replaces is gone.
     pub ttl: Option<Duration>,
     /// The sequence the value belongs to. A backend with [`Capabilities::fence`] refuses it when
     /// a newer value or removal stands under the key; others ignore it.
