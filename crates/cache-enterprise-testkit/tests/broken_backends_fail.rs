@@ -36,6 +36,7 @@ enum Fault {
     SaysNothingStands,
     SwapsToOlder,
     RemovalsForgetVersions,
+    EndsLivesUnclaimed,
     KeepsWhatIsOlder,
     FencesNothingItRefused,
     RefusesBeforeItCompares,
@@ -65,7 +66,8 @@ impl Backend for Broken {
 
     fn capabilities(&self) -> Capabilities {
         let touch = !self.has(Fault::PretendsToTouch);
-        Capabilities { touch, ..self.model.capabilities() }
+        let expiry = !self.has(Fault::EndsLivesUnclaimed);
+        Capabilities { touch, expiry, ..self.model.capabilities() }
     }
 
     async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
@@ -337,6 +339,26 @@ async fn a_failed_report_names_case_reason_and_seed() {
     assert!(text.contains("backend conformance of broken"), "{text}");
     assert!(text.contains("a_scan_takes_any_limit: panicked: capacity overflow"), "{text}");
     assert!(text.contains("replay with CE_SEED="), "{text}");
+}
+
+/// Right after the put a life of a millisecond may still be there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_life_that_ends_unclaimed_is_found_on_a_real_clock() {
+    let (name, clock) = ("a_zero_ttl_is_a_miss_at_once", Clock::system());
+    let ticking = clock.clone();
+    let ticker = tokio::spawn(async move {
+        let mut beat = tokio::time::interval(Duration::from_millis(1));
+        loop {
+            beat.tick().await;
+            ticking.tick();
+        }
+    });
+    let report = backend::run_case(name, || async {
+        Fixture::new(Arc::new(Broken { model: model(&clock), fault: Fault::EndsLivesUnclaimed }))
+    })
+    .await;
+    ticker.abort();
+    assert_eq!(report.failed(), [name], "{report}");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use cache_enterprise_core::{
-    Capacity, Entry, Freshness, LocalStore, Millis, Priority, RemovalCause, Scoped, SetOutcome,
-    StoreStats,
+    Capacity, Entry, Freshness, LocalStore, Millis, Priority, RemovalCause, Scoped, Sequence,
+    SetOutcome, StoreStats,
 };
 use cache_enterprise_testkit::conformance::local_store;
 use equivalent::Equivalent;
@@ -19,6 +19,10 @@ enum Fault {
     Nothing,
     /// A refusal leaves the older entry.
     KeepsWhatItRefused,
+    /// An entry of version 100 is turned away.
+    TurnsTheHundredthAway,
+    /// An entry of version 100 is taken, and said to be refused.
+    DeniesTheHundredth,
     /// A replacement adds its weight and does not give back the old one's.
     LosesWeight,
     /// Pins are evicted like any other.
@@ -117,7 +121,9 @@ impl LocalStore<String, Vec<u8>> for Store {
         let key = self.key(key);
         let weight = u64::from(entry.weight());
         let mut state = self.state.lock();
-        if weight > state.stats.capacity {
+        let is_hundredth = entry.version() == Sequence(100);
+        let is_turned_away = is_hundredth && self.fault == Fault::TurnsTheHundredthAway;
+        if weight > state.stats.capacity || is_turned_away {
             if self.fault != Fault::KeepsWhatItRefused {
                 leaving.extend(state.put_out(&key));
             }
@@ -134,6 +140,9 @@ impl LocalStore<String, Vec<u8>> for Store {
         state.map.insert(key.clone(), entry);
         state.order.push_back(key);
         state.make_room(self.fault, leaving);
+        if is_hundredth && self.fault == Fault::DeniesTheHundredth {
+            return SetOutcome::Refused;
+        }
         SetOutcome::Stored
     }
 
@@ -201,7 +210,18 @@ macro_rules! found {
     )*};
 }
 
+/// By its own rules, which are not those of a store that takes what fits.
+#[test]
+fn a_case_of_a_selective_store_is_run_alone() {
+    let open = |capacity| Store::new(capacity, Fault::TurnsTheHundredthAway);
+    let case = "what_was_just_stored_is_found_under_pressure";
+    assert_eq!(local_store::run_case("map", case, open).failed(), [case]);
+    local_store::run_selective_case("map", case, open).assert_passed();
+}
+
 found! {
+    a_writer_that_fails_ends_its_readers:
+        DeniesTheHundredth by a_reader_never_sees_less_than_was_stored;
     an_older_entry_under_a_refusal_is_found:
         KeepsWhatItRefused by a_refused_entry_leaves_nothing_older;
     a_lost_weight_is_found: LosesWeight by weights_are_counted_exactly;

@@ -6,6 +6,7 @@ use cache_enterprise_core::{PutOutcome, hours, ms};
 use super::admin::{put_keys, scan};
 use super::cases;
 use super::subject::{Need, Subject};
+use super::touch::put_and_touch_in_time;
 use super::values::whole;
 use crate::conformance::case::{Verdict, ensure, ensure_eq};
 
@@ -135,14 +136,11 @@ async fn a_reopen_does_not_prolong_a_life(subject: Subject) -> Verdict {
 
 async fn a_touch_survives_a_reopen(subject: Subject) -> Verdict {
     let (longer, shorter) = (subject.key("longer")?, subject.key("shorter")?);
-    let life = subject.short();
-    // Long enough to be touched in time on a real clock.
-    subject.put_for(&longer, "Ada", 10 * life).await?;
     subject.put_for(&shorter, "Grace", hours(2)).await?;
-    ensure!(subject.touch(&longer, hours(1)).await?, "the key was there");
-    ensure!(subject.touch(&shorter, life).await?, "the key was there");
+    let life = put_and_touch_in_time(&subject, &longer).await?;
+    ensure!(subject.touch(&shorter, subject.short()).await?, "the key was there");
     let subject = subject.reopen().await?;
-    subject.pass(10 * life).await?;
+    subject.pass(life).await?;
     subject.expect(&longer, "Ada").await?;
     subject.expect_miss(&shorter).await
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cache_enterprise_core::{PutOutcome, Sequence, days, hours, ms, secs};
+use cache_enterprise_core::{PutOutcome, Sequence, StoredKey, days, hours, ms, secs};
 
 use super::cases;
 use super::subject::{Need, Subject};
-use crate::conformance::case::{Verdict, ensure, ensure_eq};
+use crate::conformance::case::{Failure, Verdict, ensure, ensure_eq};
 
 cases! {
     needs [Need::Touch] => [
@@ -42,18 +42,26 @@ async fn a_touch_keeps_the_value(subject: Subject) -> Verdict {
 
 async fn a_touch_prolongs_a_life(subject: Subject) -> Verdict {
     let key = subject.key("longer")?;
+    let life = put_and_touch_in_time(&subject, &key).await?;
+    subject.pass(life).await?;
+    subject.expect(&key, "Ada").await
+}
+
+/// Puts "Ada" for the life that it gives, and then touches it for an hour.
+pub(super) async fn put_and_touch_in_time(
+    subject: &Subject,
+    key: &StoredKey,
+) -> Result<Duration, Failure> {
     // Long enough to be touched in time on a real clock, or longer where the machine stood still.
     let mut life = 10 * subject.short();
     loop {
-        subject.put_for(&key, "Ada", life).await?;
-        if subject.touch(&key, hours(1)).await? {
-            break;
+        subject.put_for(key, "Ada", life).await?;
+        if subject.touch(key, hours(1)).await? {
+            return Ok(life);
         }
         ensure!(life < secs(60), "the key was there");
         life *= 4;
     }
-    subject.pass(life).await?;
-    subject.expect(&key, "Ada").await
 }
 
 async fn a_touch_shortens_a_life(subject: Subject) -> Verdict {

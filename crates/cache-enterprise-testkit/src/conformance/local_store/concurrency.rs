@@ -30,6 +30,15 @@ fn at_once(count: u64, work: impl Fn(u64) -> Verdict + Sync) -> Verdict {
     })
 }
 
+/// Tells those who go on until then that its holder is over, were it by a panic.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// Random inserts, removals and reads that keep each key's numbers multiples of its own.
 fn churn<S: Store>(store: &S, seed: Seed, worker: u64, steps: u64) -> Verdict {
     let mut rng = seed.part(&worker.to_string()).rng();
@@ -65,10 +74,11 @@ fn threads_leave_exact_sums<S: Store>(subject: &Subject<'_, S>) -> Verdict {
 fn a_reader_never_sees_less_than_was_stored<S: Store>(subject: &Subject<'_, S>) -> Verdict {
     const LAST: u64 = 20_000;
     let store = subject.roomy();
-    let stored = AtomicU64::new(0);
+    let (stored, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     store.set_stored("rising", entry(0, 100))?;
     at_once(4, |worker| {
         if worker == 0 {
+            let _over = Over(&is_over);
             for number in 1..=LAST {
                 let outcome = store.set("rising", entry(number, 100));
                 stored.store(number, Ordering::Release);
@@ -77,10 +87,11 @@ fn a_reader_never_sees_less_than_was_stored<S: Store>(subject: &Subject<'_, S>) 
             return Ok(());
         }
         loop {
+            let is_last = is_over.load(Ordering::Acquire);
             let before = stored.load(Ordering::Acquire);
             let found = store.find("rising");
             ensure!(found.is_some_and(|number| number >= before), "{found:?} after {before}");
-            if before == LAST {
+            if is_last {
                 return Ok(());
             }
         }
@@ -110,9 +121,8 @@ fn visits_and_turns_run_beside_writers<S: Store>(subject: &Subject<'_, S>) -> Ve
     let seed = subject.seed;
     at_once(4, |worker| match worker {
         0 | 1 => {
-            let verdict = churn(&store, seed, worker, 20_000);
-            is_done.store(true, Ordering::Release);
-            verdict
+            let _over = Over(&is_done);
+            churn(&store, seed, worker, 20_000)
         }
         2 => {
             for now in 0.. {

@@ -72,7 +72,27 @@ where
     S: LocalStore<String, Vec<u8>>,
     M: Fn(Capacity) -> S,
 {
-    let report = run_where(name, |known| known == case, false, open);
+    run_one(name, case, false, open)
+}
+
+/// As [`run_case`], by the rules of [`run_selective`].
+///
+/// # Panics
+/// When there is no such case.
+pub fn run_selective_case<S, M>(name: &str, case: &str, open: M) -> Report
+where
+    S: LocalStore<String, Vec<u8>>,
+    M: Fn(Capacity) -> S,
+{
+    run_one(name, case, true, open)
+}
+
+fn run_one<S, M>(name: &str, case: &str, is_selective: bool, open: M) -> Report
+where
+    S: LocalStore<String, Vec<u8>>,
+    M: Fn(Capacity) -> S,
+{
+    let report = run_where(name, |known| known == case, is_selective, open);
     assert!(!report.results().is_empty(), "there is no case called {case}");
     report
 }
