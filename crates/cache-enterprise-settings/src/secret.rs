@@ -150,11 +150,12 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     PARTS.iter().any(|part| name.contains(part)) || name == "key" || name.ends_with("_key")
 }
 
-/// Whether an address carries a password: `scheme://user:password@host`.
-pub(crate) fn has_password(address: &str) -> bool {
-    let authority = address.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = authority.split('/').next().unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+/// Whether an address, or a list of them with commas between, carries a password:
+/// `scheme://user:password@host`, the scheme left out or not. A password may hold any character
+/// that divides the rest, `/`, `,` and `@` too, so that all before the last `@` may be one.
+pub(crate) fn has_password(addresses: &str) -> bool {
+    let login = addresses.rsplit_once('@').map_or("", |(login, _)| login);
+    login.replace("://", "").contains(':')
 }
 
 fn is_variable_name(name: &str) -> bool {
@@ -218,6 +219,13 @@ mod tests {
         }
         assert!(has_password("redis://user:pw@host:6379/0"));
         assert!(has_password("redis://:p@ss@host"));
+        // A client takes all before the last `@` for the login, whatever is in it.
+        assert!(has_password("redis://:ab/cd+ef=@host:6379"));
+        assert!(has_password("redis://a:1,redis://:pw@b:2"));
+        assert!(has_password("redis://:p,w@host"));
+        assert!(has_password("u:pw@redis-1:6379"));
+        assert!(!has_password("redis://a:1,b:2"));
+        assert!(!has_password("user@host"));
         assert!(!has_password("redis://user@host:6379"));
         assert!(!has_password("host:6379"));
     }

@@ -18,6 +18,10 @@ fn not_in_problems_of_any_format_even_beside_a_syntax_error() {
         (Format::Toml, "[[levels]]\n[[levels]]\nkind = \"redis\"\noptions.password = \"CANARY\"\n"),
         (Format::Toml, "encryption_key = \"CANARY\"\n"),
         (Format::Toml, "redis_url = \"redis://u:CANARY@host\"\n"),
+        (Format::Toml, "redis_url = \"redis://:ab/CANARY=@host:6379\"\n"),
+        (Format::Toml, "redis_url = \"redis://a:1,redis://:CANARY@host:6379\"\n"),
+        (Format::Toml, "redis_url = \"redis://:p,CANARY@host:6379\"\n"),
+        (Format::Toml, "cluster_nodes = [\"u:CANARY@redis-1:6379\"]\n"),
         (Format::Toml, "passwrd = \"CANARY\"\n"),
         (Format::Toml, "password = \"CANARY\n"),
         (Format::Toml, "password = CANARY CANARY\n"),
@@ -48,6 +52,7 @@ fn not_in_the_description_nor_in_debug() {
                 ("CE_LEVELS__1__KIND".into(), "redis".into()),
                 ("CE_LEVELS__1__OPTIONS__PASSWORD".into(), CANARY.into()),
                 ("CE_LEVELS__1__OPTIONS__URL".into(), format!("redis://u:{CANARY}@h").into()),
+                ("CE_LEVELS__1__OPTIONS__NODES".into(), format!("a:1,u:x/{CANARY}@b:2").into()),
                 ("CE_LEVELS__1__OPTIONS__AUTH_TOKEN".into(), "file:/run/secrets/token".into()),
             ],
         )
@@ -62,6 +67,7 @@ fn not_in_the_description_nor_in_debug() {
     };
     assert_eq!(value("password"), "*** (env:CE_LEVELS__1__OPTIONS__PASSWORD)");
     assert_eq!(value("url"), "*** (env:CE_LEVELS__1__OPTIONS__URL)");
+    assert_eq!(value("nodes"), "*** (env:CE_LEVELS__1__OPTIONS__NODES)");
     assert_eq!(value("auth_token"), "*** (file:/run/secrets/token)");
     let LevelKind::Other { options, .. } = &settings.levels()[1].kind else { panic!() };
     assert!(options.values().all(|value| matches!(value, OptionValue::Secret(_))));
