@@ -131,6 +131,11 @@ impl BackendConfig {
         }
     }
 
+    /// Whether an option is a secret: for one that may be written in clear or not.
+    pub fn is_secret(&self, name: &str) -> bool {
+        matches!(self.options.get(name), Some(BackendOption::Secret(_)))
+    }
+
     /// The secret of an option.
     ///
     /// # Errors
@@ -351,5 +356,6 @@ mod tests {
         }
         assert!(errors[4].to_string().contains("option: size, token, known: none"));
         assert_eq!(config.parsed::<u8>("absent").unwrap(), None);
+        assert!(config.is_secret("token") && !config.is_secret("size"));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cache_enterprise_core::{Error, MIB, Result, SecretSource, mins, ms, secs};
 
 use crate::address::{Endpoint, Url};
+use crate::place::Sealed;
 use crate::record::HEAD_BYTES;
 use crate::{Password, RedisBackend};
 
@@ -43,6 +44,9 @@ pub struct Redis {
     pub(crate) tls: Tls,
     pub(crate) limits: Limits,
     pub(crate) is_watched: bool,
+    /// Options that say where the servers are in secret: until these are read, the rest stands for
+    /// what they say.
+    pub(crate) sealed: Option<Box<Sealed>>,
 }
 
 /// Which servers there are.
@@ -173,6 +177,7 @@ impl Redis {
             tls: Tls::default(),
             limits: Limits::default(),
             is_watched: true,
+            sealed: None,
         }
     }
 

@@ -10,6 +10,7 @@ use cache_enterprise_core::{
 
 use crate::bus::RedisBus;
 use crate::config::Redis;
+use crate::place::{Addresses, Sealed};
 
 /// Makes a [`Redis`] of settings, or a [`RedisBus`] with connections of its own.
 ///
@@ -26,7 +27,8 @@ use crate::config::Redis;
 /// `value_bytes_max`. A `replication_factor` is the number of copies that a removal must reach,
 /// the primary's counted: 3 is `replicated` 2. How many copies a cluster keeps is its own matter; where
 /// there are fewer, each removal says so by an error. A time is a number of seconds, or a number with `ms`, `s`, `m` or `h`.
-/// Passwords are secrets: they are read when the backend is opened.
+/// Passwords are secrets: they are read when the backend is opened. `url` and `cluster_nodes` may
+/// be secrets too, for a password in them.
 ///
 /// ```
 /// use cache_enterprise_core::{BackendConfig, BackendFactory, BackendOption};
@@ -103,22 +105,30 @@ fn redis(config: &BackendConfig) -> Result<Redis> {
         let option = if config.max_size.is_some() { "max_size" } else { "path" };
         return Err(Error::config(text).with("option", option));
     }
-    let redis = limits(access(topology(config)?, config)?, config)?;
+    let mut redis = judged(config, Addresses::in_clear(config)?)?;
     redis.check()?;
+    redis.sealed = Sealed::of(config).map(Box::new);
     Ok(redis)
 }
 
+/// The servers at these addresses, and how they are reached.
+pub(crate) fn judged(config: &BackendConfig, addresses: Addresses) -> Result<Redis> {
+    limits(access(topology(config, addresses)?, config)?, config)
+}
+
 /// The servers, as one of three options names them.
-fn topology(config: &BackendConfig) -> Result<Redis> {
-    let (nodes, sentinels) = (config.list("cluster_nodes")?, config.list("sentinels")?);
+fn topology(config: &BackendConfig, addresses: Addresses) -> Result<Redis> {
+    let Addresses { url, nodes } = &addresses;
+    let (url, nodes) = (url.as_deref(), nodes.iter().map(|node| node.as_str()));
+    let sentinels = config.list("sentinels")?;
     let primary = config.text("primary")?;
     let is_cluster = flag(config, "cluster")?.unwrap_or(false);
     let named = |option: &'static str| move |fault: Error| fault.with("option", option);
-    match (config.text("url")?, nodes.is_empty(), sentinels.is_empty()) {
+    match (url, nodes.len() == 0, sentinels.is_empty()) {
         (Some(_), _, false) | (_, false, false) => Err(too_many("sentinels")),
         // A URL beside nodes is one node more: settings of several sources may give both.
         (url, false, true) => {
-            Redis::cluster(nodes.into_iter().chain(url)).map_err(named("cluster_nodes"))
+            Redis::cluster(nodes.chain(url.map(String::as_str))).map_err(named("cluster_nodes"))
         }
         (Some(url), true, true) if is_cluster => Redis::cluster([url]).map_err(named("url")),
         (Some(url), true, true) => Redis::url(url).map_err(named("url")),
@@ -224,7 +234,7 @@ fn limits(mut redis: Redis, config: &BackendConfig) -> Result<Redis> {
     Ok(redis)
 }
 
-fn flag(config: &BackendConfig, name: &'static str) -> Result<Option<bool>> {
+pub(crate) fn flag(config: &BackendConfig, name: &'static str) -> Result<Option<bool>> {
     config.parsed(name)
 }
 

@@ -49,6 +49,7 @@ mod lease;
 mod link;
 mod names;
 mod password;
+mod place;
 mod record;
 mod scan;
 mod servers;

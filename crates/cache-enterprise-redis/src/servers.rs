@@ -24,6 +24,10 @@ pub(crate) struct Servers {
 impl Servers {
     /// Starts to connect.
     pub(crate) async fn new(redis: Redis) -> Result<Arc<Self>> {
+        let redis = match redis.sealed {
+            Some(sealed) => sealed.open().await.map_err(|fault| fault.operation("open"))?,
+            None => redis,
+        };
         redis.check()?;
         let link = Link::new(&redis).await.map_err(|fault| fault.operation("open"))?;
         let removal = functions::removal(redis.limits.tombstone_life);

@@ -26,19 +26,28 @@ impl BackendSource for Redis {
 
     fn describe(&self) -> Vec<DescribedOption> {
         let (limits, usual) = (&self.limits, Limits::default());
-        let mut options = vec![servers(&self.topology)];
+        let mut options = match &self.sealed {
+            Some(sealed) => sealed.described(),
+            None => vec![servers(&self.topology)],
+        };
+        // What a secret says too is told only where an option says it.
+        let is_known = |option| self.sealed.as_ref().is_none_or(|sealed| sealed.says(option));
         let mut tell = |name: &str, value: String, is_default: bool| {
             options.push(DescribedOption { name: name.into(), value, is_default });
         };
         if let Topology::Sentinel { primary, .. } = &self.topology {
             tell("primary", primary.clone(), false);
         }
-        tell("database", self.database.to_string(), self.database == 0);
-        tell("tls", self.tls.is_on.to_string(), !self.tls.is_on);
+        if is_known("database") {
+            tell("database", self.database.to_string(), self.database == 0);
+        }
+        if is_known("tls") {
+            tell("tls", self.tls.is_on.to_string(), !self.tls.is_on);
+        }
         if let Some(user) = &self.login.user {
             tell("user", user.clone(), false);
         }
-        if self.login.password.is_some() {
+        if self.login.password.is_some() && self.sealed.is_none() {
             tell("password", "***".into(), false);
         }
         let counts = [
