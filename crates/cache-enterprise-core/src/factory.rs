@@ -41,7 +41,7 @@ pub enum BackendOption {
 ///     .option("nodes", BackendOption::List(vec!["a:6379".into(), "b:6379".into()]));
 /// config.knows_only(&["nodes", "pool_size"])?;
 /// assert_eq!(config.parsed::<u32>("pool_size")?, Some(20));
-/// assert_eq!(config.list("nodes")?.len(), 2);
+/// assert_eq!(config.list("nodes")?, ["a:6379", "b:6379"]);
 /// assert!(config.text("nodes").is_err());
 /// # Ok::<(), cache_enterprise_core::Error>(())
 /// ```
@@ -116,14 +116,17 @@ impl BackendConfig {
         read.map(Some)
     }
 
-    /// The values of an option: none, one, or a list.
+    /// The values of an option: none, a list, or those between the commas of one text, as an
+    /// environment variable gives them.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] when it is a secret.
     pub fn list(&self, name: &'static str) -> Result<Vec<&str>> {
         match self.options.get(name) {
             None => Ok(Vec::new()),
-            Some(BackendOption::Text(text)) => Ok(vec![text]),
+            Some(BackendOption::Text(text)) => {
+                Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
+            }
             Some(BackendOption::List(items)) => Ok(items.iter().map(String::as_str).collect()),
             Some(BackendOption::Secret(_)) => {
                 Err(self.misread(name, "the option takes values in clear"))

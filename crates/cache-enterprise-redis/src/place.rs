@@ -210,4 +210,15 @@ mod tests {
         assert!(!rows.iter().any(|row| unknown.contains(&row.name.as_str())), "{rows:?}");
         assert_eq!((rows[0].name.as_str(), rows[0].value.as_str()), ("url", "***"));
     }
+
+    #[test]
+    fn several_nodes_may_stand_in_one_value() {
+        let nodes = text("redis-1:6379, redis-2:6379,");
+        let config = BackendConfig::new("redis").option("cluster_nodes", nodes);
+        let rows = RedisFactory.source(&config).unwrap().describe();
+        assert_eq!(rows[0].value, "redis-1:6379, redis-2:6379");
+        let sentinels = BackendConfig::new("redis").option("sentinels", text("a,b"));
+        let source = RedisFactory.source(&sentinels.option("primary", text("main"))).unwrap();
+        assert_eq!(source.describe()[0].value, "a:26379, b:26379");
+    }
 }
