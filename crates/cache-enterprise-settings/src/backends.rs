@@ -16,7 +16,7 @@ pub(crate) fn place(tree: &mut Tree, problems: &mut Vec<Problem>) {
     let is_listed = kinds.iter().any(|(number, kind)| *number > 0 || kind != "memory");
     for (number, kind) in &kinds {
         if names.contains(kind) && tree.level_of_name(kind).is_none() {
-            tree.make_level(kind, *number);
+            tree.make_level(kind, *number, problems);
         }
     }
     if is_listed {
@@ -43,7 +43,7 @@ pub(crate) fn place(tree: &mut Tree, problems: &mut Vec<Problem>) {
             return;
         }
     };
-    tree.make_level(&name, 1);
+    tree.make_level(&name, 1, problems);
     tree.complete("levels.1.kind".to_owned(), Typed::Name(name.clone()), origin.clone());
     tree.complete("default_backend".to_owned(), Typed::Name(name), origin);
 }

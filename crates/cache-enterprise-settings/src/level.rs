@@ -323,7 +323,8 @@ fn misfits(tree: &Tree, place: &Place, kind: &str) -> Vec<Problem> {
 }
 
 fn check_count(tree: &Tree, on: usize, problems: &mut Vec<Problem>) {
-    let Some(Setting { typed: Typed::Count(meant), origin, written }) = tree.get("cache_levels")
+    let Some(Setting { typed: Typed::Count(meant), origin, written, .. }) =
+        tree.get("cache_levels")
     else {
         return;
     };

@@ -8,6 +8,7 @@ use figment::value::Value;
 
 use crate::layer::{Layer, Placed};
 use crate::origin::Origin;
+use crate::problem::Problem;
 use crate::value::Typed;
 
 /// A setting in force.
@@ -17,6 +18,8 @@ pub(crate) struct Setting {
     /// The path as it was written, for problems.
     pub(crate) written: String,
     pub(crate) origin: Origin,
+    /// The number of its layer: of two spellings of one key the higher wins.
+    layer: usize,
 }
 
 #[derive(Debug, Default)]
@@ -53,19 +56,20 @@ impl Tree {
         let metadata = figment.get_metadata(value.tag());
         let number = metadata.and_then(|from| from.source.as_ref()?.custom()?.parse().ok());
         let layer = number.and_then(|number: usize| layers.iter().find(|l| l.number == number));
-        if let Some(placed) = layer.and_then(|layer| layer.values.get(&path)) {
-            self.take(path, placed);
+        let found = layer.and_then(|layer| Some((layer.number, layer.values.get(&path)?)));
+        if let Some((layer, placed)) = found {
+            self.take(path, placed, layer);
         }
     }
 
-    fn take(&mut self, path: String, placed: &Placed) {
+    fn take(&mut self, path: String, placed: &Placed, layer: usize) {
         if let Some(level) = level_of(&path) {
             self.levels.entry(level).or_insert_with(|| placed.origin.clone());
         }
         match placed.typed.clone() {
             Some(typed) => {
                 let (written, origin) = (placed.written.clone(), placed.origin.clone());
-                self.settings.insert(path, Setting { typed, written, origin });
+                self.settings.insert(path, Setting { typed, written, origin, layer });
             }
             None => {
                 self.faulty.insert(path);
@@ -90,7 +94,7 @@ impl Tree {
     /// Adds a default or a derived setting, unless somebody set it.
     pub(crate) fn complete(&mut self, path: String, typed: Typed, origin: Origin) {
         let written = path.clone();
-        self.settings.entry(path).or_insert(Setting { typed, written, origin });
+        self.settings.entry(path).or_insert(Setting { typed, written, origin, layer: 0 });
     }
 
     /// Levels that somebody mentioned.
@@ -111,9 +115,9 @@ impl Tree {
         first.map_or(Origin::Default, |(_, setting)| setting.origin.clone())
     }
 
-    /// Makes the named backend a level. What the level says itself stands, but for the name of the
-    /// backend, for which its kind stands.
-    pub(crate) fn make_level(&mut self, name: &str, number: usize) {
+    /// Makes the named backend a level. What both say of a key, the later source says; in one source
+    /// it is a problem. The kind of the level is the name of the backend, for which its kind stands.
+    pub(crate) fn make_level(&mut self, name: &str, number: usize, problems: &mut Vec<Problem>) {
         let prefix = format!("backends.{name}.");
         let origin = self.backend_origin(name);
         let settings = std::mem::take(&mut self.settings);
@@ -124,10 +128,13 @@ impl Tree {
             let field = &path[prefix.len()..];
             let options = if matches!(setting.typed, Typed::Free(_)) { "options." } else { "" };
             let path = format!("levels.{number}.{options}{field}");
-            if field == "kind" {
-                self.settings.remove(&path);
+            match self.settings.get(&path).filter(|_| field != "kind") {
+                Some(own) if own.layer > setting.layer => {}
+                Some(own) if own.layer == setting.layer => {
+                    problems.extend(contradiction(&setting, own));
+                }
+                _ => drop(self.settings.insert(path, setting)),
             }
-            self.settings.entry(path).or_insert(setting);
         }
         let (faulty, kept): (BTreeSet<_>, _) = std::mem::take(&mut self.faulty)
             .into_iter()
@@ -228,6 +235,15 @@ impl Tree {
             .and_then(|setting| as_kind(&setting.typed))
             .expect("the table gives this key a default of this kind, as a test checks")
     }
+}
+
+/// What is wrong with two spellings of one key in one source, unless they say the same.
+fn contradiction(setting: &Setting, other: &Setting) -> Option<Problem> {
+    if setting.typed == other.typed {
+        return None;
+    }
+    let what = format!("contradicts `{}` ({})", other.written, other.origin);
+    Some(Problem::new(&setting.written, setting.origin.clone(), what, "keep one of the two"))
 }
 
 /// The name of the backend that a path belongs to.

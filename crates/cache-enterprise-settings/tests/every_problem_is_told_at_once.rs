@@ -55,6 +55,19 @@ fn two_spellings_that_disagree_are_named_both() {
             "text:3:1: `levels.0.max_size`: contradicts `l1_max_size` (text:1:1); keep one of the two"
         ]
     );
+    let named = |url: &str| {
+        format!(
+            "redis_url = \"redis://a\"\n[[levels]]\n[[levels]]\nkind = \"redis\"\n\
+             options = {{ url = \"{url}\" }}\n"
+        )
+    };
+    assert_eq!(
+        problems(&named("redis://b")),
+        [
+            "text:1:1: `redis_url`: contradicts `levels.1.options.url` (text:5:13); keep one of the two"
+        ]
+    );
+    assert!(Settings::builder().text(Format::Toml, named("redis://a")).build().is_ok());
     let agree = "l1_max_size = \"1GB\"\n[[levels]]\nmax_size = \"1000MB\"\n";
     assert!(Settings::builder().text(Format::Toml, agree).build().is_ok());
 }

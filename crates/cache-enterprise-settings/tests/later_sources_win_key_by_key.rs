@@ -112,3 +112,30 @@ fn the_description_is_a_table_of_every_key() {
     let columns: Vec<_> = table.lines().filter_map(|line| line.find("default")).collect();
     assert!(columns.len() > 30);
 }
+
+#[test]
+fn a_later_source_wins_whichever_way_it_spells_a_key() {
+    let levels = "[[levels]]\n[[levels]]\nkind = \"redis\"\n";
+    let file =
+        format!("{levels}ttl = \"1m\"\noptions = {{ url = \"redis://file\", pool_size = 5 }}\n");
+    let told = |settings: &Settings, field: &str| {
+        let row = settings.describe().row(&format!("levels.1.{field}")).unwrap().clone();
+        format!("{} ({})", row.value, row.origin)
+    };
+    let settings = Settings::builder()
+        .text(Format::Toml, file)
+        .env_from("CE_", variables(&[("CE_REDIS_URL", "redis://env"), ("CE_POOL_SIZE", "7")]))
+        .set("backends.redis.ttl", "5m")
+        .build()
+        .unwrap();
+    assert_eq!(told(&settings, "options.url"), "redis://env (env CE_REDIS_URL)");
+    assert_eq!(told(&settings, "options.pool_size"), "7 (env CE_POOL_SIZE)");
+    assert_eq!(told(&settings, "ttl"), "5m (code)");
+
+    let settings = Settings::builder()
+        .text(Format::Toml, format!("redis_url = \"redis://file\"\n{levels}"))
+        .env_from("CE_", variables(&[("CE_LEVELS__1__OPTIONS__URL", "redis://env")]))
+        .build()
+        .unwrap();
+    assert_eq!(told(&settings, "options.url"), "redis://env (env CE_LEVELS__1__OPTIONS__URL)");
+}

@@ -85,7 +85,7 @@ fn a_listed_level_of_a_backends_name_is_that_backend() {
         "
          default_backend: near
          backends:
-           near: {type: redis, url: 'redis://a', ttl: 1h}
+           near: {type: redis, url: 'redis://a'}
            far: {type: memcached, servers: [b]}
            archive: {type: disk, path: var/archive, max_size: 1GB}
          levels:
@@ -102,7 +102,7 @@ fn a_listed_level_of_a_backends_name_is_that_backend() {
             (Some(2), Some("far"), "memcached", vec!["servers=[b]".to_owned()]),
         ]
     );
-    assert_eq!(settings.levels()[1].ttl, Some(secs(300)), "what the level says stands");
+    assert_eq!(settings.levels()[1].ttl, Some(secs(300)));
     assert!(matches!(settings.levels()[2].write, WriteSettings::Behind { queue_max: 10_000 }));
     assert_eq!(settings.backends().iter().map(told).count(), 1);
     assert!(matches!(
