@@ -43,7 +43,7 @@ pub(crate) enum Meaning {
 }
 
 /// Names in the map of backends that mean no backend of a level or beside the levels: the first
-/// level, and the division of one budget. Their keys are aliases.
+/// level, whose keys they are, and the division of one budget, whose keys are aliases.
 const NO_BACKENDS: [&str; 2] = ["memory", "hybrid"];
 
 /// What the path of these parts, in lower case, means.
@@ -58,6 +58,11 @@ pub(crate) fn meaning(parts: &[&str]) -> Meaning {
     }
     if let Some(later) = LATER.iter().find(|later| is_under(later.path, &written)) {
         return Meaning::Later(later);
+    }
+    if let Some(["backends", name]) = in_map.as_deref().or(Some(parts))
+        && NO_BACKENDS.contains(name)
+    {
+        return Meaning::Table(format!("backends.{name}"));
     }
     let parts = in_map.as_deref().unwrap_or(parts);
     let patterns = KEYS.iter().flat_map(|key| {
@@ -80,9 +85,13 @@ fn key_of(parts: &[&str]) -> Option<(&'static Key, String)> {
         return Some(aliased);
     }
     if let ["backends", name, field] = parts
-        && is_backend(name)
+        && (is_backend(name) || *name == "memory")
     {
         let field = if *field == "type" { "kind" } else { field };
+        if *name == "memory" {
+            let path = format!("levels.0.{field}");
+            return Some((find(&path)?, path));
+        }
         let of_levels = find(&format!("levels.0.{field}"));
         let key = of_levels.or_else(|| find(&written))?;
         return Some((key, format!("backends.{name}.{field}")));
@@ -99,7 +108,8 @@ fn backends_map<'a>(parts: &[&'a str]) -> Option<Vec<&'a str>> {
     Some(std::iter::once("backends").chain(rest.iter().copied()).collect())
 }
 
-fn is_backend(name: &str) -> bool {
+/// Whether the map of backends has a backend of this name.
+pub(crate) fn is_backend(name: &str) -> bool {
     !name.is_empty() && !is_number(name) && !NO_BACKENDS.contains(&name)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::keys::{KEYS, Key};
 use crate::layer::{Layer, Leaf, Placed, Raw};
-use crate::meaning::{Later, Meaning, meaning, nearest};
+use crate::meaning::{Later, Meaning, is_backend, meaning, nearest};
 use crate::origin::Origin;
 use crate::problem::Problem;
 use crate::value::Typed;
@@ -95,9 +95,12 @@ fn place_table(
         let fix = format!("write its keys under [{path}]");
         return Err(Problem::new(written, leaf.origin, what, fix));
     }
-    let place = path.split_once('.');
-    if place.is_some_and(|(map, name)| ["levels", "backends"].contains(&map) && !name.contains('.'))
-    {
+    let is_noted = match path.split_once('.') {
+        Some(("levels", number)) => !number.contains('.'),
+        Some(("backends", name)) => !name.contains('.') && is_backend(name),
+        _ => false,
+    };
+    if is_noted {
         let placed = Placed { raw: Raw::Nothing, typed: None, written, origin: leaf.origin };
         values.entry(path).or_insert(placed);
     }

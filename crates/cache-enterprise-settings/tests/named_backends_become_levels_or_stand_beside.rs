@@ -139,3 +139,17 @@ fn failover_says_how_often_how_and_what_then() {
     let writes: Vec<_> = settings.levels()[1..].iter().map(|level| level.write).collect();
     assert_eq!(writes, [WriteSettings::Behind { queue_max: 10_000 }, WriteSettings::Through]);
 }
+
+#[test]
+fn memory_in_the_map_is_the_first_level_whatever_is_said_of_it() {
+    for nothing in ["backends: {memory: {}}", "cache_backends: {memory: {}, hybrid: {}}"] {
+        let settings = yaml(&format!("{{{nothing}}}"));
+        assert_eq!((settings.levels().len(), settings.backends().len()), (1, 0), "{nothing}");
+    }
+    let beside = yaml("{backends: {memory: {}, redis: {url: u}}}");
+    assert_eq!(told(&beside.levels()[1]).1, Some("redis"));
+    let off =
+        yaml("{cache_config: {backends: {memory: {type: memory, enabled: no}, redis: {url: u}}}}");
+    let [redis] = off.levels() else { panic!("{:?}", off.levels()) };
+    assert_eq!(redis.number, Some(1));
+}
