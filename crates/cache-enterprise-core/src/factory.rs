@@ -61,11 +61,15 @@ impl BackendConfig {
         Self { kind: kind.into(), max_size: None, path: None, options: BTreeMap::new() }
     }
 
-    /// Sets an option.
+    /// Sets an option. Its name is found in any case: settings know all names in lower case alone.
     #[must_use]
     pub fn option(mut self, name: impl Into<String>, value: BackendOption) -> Self {
-        self.options.insert(name.into(), value);
+        self.options.insert(name.into().to_ascii_lowercase(), value);
         self
+    }
+
+    fn get(&self, name: &str) -> Option<&BackendOption> {
+        self.options.get(&name.to_ascii_lowercase())
     }
 
     /// The name under which the backend is asked for.
@@ -78,8 +82,8 @@ impl BackendConfig {
     /// # Errors
     /// [`ErrorKind::Config`] that names every other option and what there is.
     pub fn knows_only(&self, names: &[&str]) -> Result<()> {
-        let others: Vec<_> =
-            self.options.keys().filter(|name| !names.contains(&name.as_str())).cloned().collect();
+        let is_known = |name: &&String| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let others: Vec<_> = self.options.keys().filter(|name| !is_known(name)).cloned().collect();
         if others.is_empty() {
             return Ok(());
         }
@@ -96,7 +100,7 @@ impl BackendConfig {
     /// # Errors
     /// [`ErrorKind::Config`] when it is a list or a secret.
     pub fn text(&self, name: &'static str) -> Result<Option<&str>> {
-        match self.options.get(name) {
+        match self.get(name) {
             None => Ok(None),
             Some(BackendOption::Text(text)) => Ok(Some(text)),
             Some(_) => Err(self.misread(name, "the option takes one value in clear")),
@@ -122,7 +126,7 @@ impl BackendConfig {
     /// # Errors
     /// [`ErrorKind::Config`] when it is a secret.
     pub fn list(&self, name: &'static str) -> Result<Vec<&str>> {
-        match self.options.get(name) {
+        match self.get(name) {
             None => Ok(Vec::new()),
             Some(BackendOption::Text(text)) => {
                 Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
@@ -136,7 +140,7 @@ impl BackendConfig {
 
     /// Whether an option is a secret: for one that may be written in clear or not.
     pub fn is_secret(&self, name: &str) -> bool {
-        matches!(self.options.get(name), Some(BackendOption::Secret(_)))
+        matches!(self.get(name), Some(BackendOption::Secret(_)))
     }
 
     /// The secret of an option.
@@ -144,7 +148,7 @@ impl BackendConfig {
     /// # Errors
     /// [`ErrorKind::Config`] when the option is written in clear.
     pub fn secret(&self, name: &'static str) -> Result<Option<&Arc<dyn SecretSource>>> {
-        match self.options.get(name) {
+        match self.get(name) {
             None => Ok(None),
             Some(BackendOption::Secret(secret)) => Ok(Some(secret)),
             Some(_) => Err(self.misread(name, "the option takes a secret by reference")),
@@ -213,7 +217,7 @@ pub trait BusFactory: fmt::Debug + Send + Sync + 'static {
     fn bus(&self, config: &BackendConfig) -> Result<Arc<dyn Bus>>;
 }
 
-/// Factories under the names that settings use.
+/// Factories under the names that settings use, which are the same in any case.
 ///
 /// ```
 /// use cache_enterprise_core::BackendRegistry;
@@ -242,11 +246,12 @@ impl BackendRegistry {
     /// empty or too long.
     pub fn register(&mut self, name: &str, factory: impl BackendFactory) -> Result<()> {
         check_name("backend", name)?;
-        if self.factories.contains_key(name) {
+        let known = name.to_ascii_lowercase();
+        if self.factories.contains_key(&known) {
             let text = "a backend of this name is registered already; choose another name";
             return Err(Error::new(ErrorKind::Conflict, text).with("backend", name));
         }
-        self.factories.insert(name.to_owned(), Arc::new(factory));
+        self.factories.insert(known, Arc::new(factory));
         Ok(())
     }
 
@@ -255,7 +260,7 @@ impl BackendRegistry {
     /// # Errors
     /// [`ErrorKind::Config`] when there is none; the error lists the names there are.
     pub fn named(&self, name: &str) -> Result<&Arc<dyn BackendFactory>> {
-        self.factories.get(name).ok_or_else(|| {
+        self.factories.get(&name.to_ascii_lowercase()).ok_or_else(|| {
             Error::config("no backend has this name; write a known one or register a factory")
                 .with("backend", name)
                 .with("known", self.names().join(", "))
@@ -273,11 +278,12 @@ impl BackendRegistry {
     /// As [`register`](Self::register).
     pub fn register_bus(&mut self, name: &str, factory: impl BusFactory) -> Result<()> {
         check_name("bus", name)?;
-        if self.buses.contains_key(name) {
+        let known = name.to_ascii_lowercase();
+        if self.buses.contains_key(&known) {
             let text = "a bus of this name is registered already; choose another name";
             return Err(Error::new(ErrorKind::Conflict, text).with("bus", name));
         }
-        self.buses.insert(name.to_owned(), Arc::new(factory));
+        self.buses.insert(known, Arc::new(factory));
         Ok(())
     }
 
@@ -286,7 +292,7 @@ impl BackendRegistry {
     /// # Errors
     /// [`ErrorKind::Config`] when there is none; the error lists the names there are.
     pub fn bus_named(&self, name: &str) -> Result<&Arc<dyn BusFactory>> {
-        self.buses.get(name).ok_or_else(|| {
+        self.buses.get(&name.to_ascii_lowercase()).ok_or_else(|| {
             Error::config("no bus has this name; write a known one or register a factory")
                 .with("bus", name)
                 .with("known", self.bus_names().join(", "))
@@ -336,6 +342,18 @@ mod tests {
         );
         assert_eq!(registry.register("vault", Nothing).unwrap_err().kind(), ErrorKind::Conflict);
         assert!(registry.register("", Nothing).is_err());
+    }
+
+    #[test]
+    fn names_of_backends_and_options_are_the_same_in_any_case() {
+        let mut registry = BackendRegistry::new();
+        registry.register("Attic", Nothing).unwrap();
+        assert!(registry.named("attic").is_ok() && registry.named("ATTIC").is_ok());
+        assert_eq!(registry.register("attic", Nothing).unwrap_err().kind(), ErrorKind::Conflict);
+        let config = BackendConfig::new("attic");
+        let config = config.option("maxconn", BackendOption::Text("7".into()));
+        config.knows_only(&["maxConn"]).unwrap();
+        assert_eq!(config.parsed("maxConn").unwrap(), Some(7));
     }
 
     #[test]

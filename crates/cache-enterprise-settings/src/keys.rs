@@ -209,7 +209,8 @@ pub const KEYS: &[Key] = &[
             "A backend by name: the keys of a level (`kind` is its name where nobody says, also \
              written `type`) and its options. A level of its name is this backend; without kinds \
              of levels the default backend is the second level; the others stand beside the \
-             levels, for calls that name them. `memory` is the first level",
+             levels, for calls that name them. `memory` is the first level. Names of backends and \
+             of options are read in any case and known to calls in lower case",
         ),
         &[
             ("redis_url", "backends.redis.url"),

@@ -61,6 +61,9 @@ fn place(
     let written = leaf.path.join(".");
     let name = canonical.rsplit('.').next().unwrap_or_default();
     let (typed, fault) = match Typed::read(key.kind, name, &leaf.raw) {
+        Ok(Typed::Name(backend)) if names_backend(&canonical) => {
+            (Some(Typed::Name(backend.to_ascii_lowercase())), None)
+        }
         Ok(typed) => (Some(typed), None),
         Err(fault) => (None, Some(Problem::of(&written, leaf.origin.clone(), fault))),
     };
@@ -75,6 +78,13 @@ fn place(
     let raw = if fault.is_none() { leaf.raw } else { Raw::Text(String::new()) };
     values.entry(canonical).or_insert(Placed { raw, typed, written, origin: leaf.origin });
     fault.map_or(Ok(()), Err)
+}
+
+/// Whether the value of a key is the name of a backend or of a bus. In a path such a name is in lower
+/// case, as every part of a path, so it is as a value.
+fn names_backend(path: &str) -> bool {
+    let is_of_map = path.starts_with("levels.") || path.starts_with("backends.");
+    ["default_backend", "bus.kind"].contains(&path) || is_of_map && path.ends_with(".kind")
 }
 
 /// Notes a level or a backend without keys; refuses a value where a table belongs.

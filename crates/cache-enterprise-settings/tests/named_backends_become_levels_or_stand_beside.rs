@@ -153,3 +153,20 @@ fn memory_in_the_map_is_the_first_level_whatever_is_said_of_it() {
     let [redis] = off.levels() else { panic!("{:?}", off.levels()) };
     assert_eq!(redis.number, Some(1));
 }
+
+#[test]
+fn names_of_backends_are_the_same_in_any_case() {
+    let settings = yaml(
+        "
+         default_backend: Sessions
+         backends: {sessions: {type: Redis, URL: u}, Archive: {kind: DISK}}",
+    );
+    let options = vec!["url=u".to_owned()];
+    assert_eq!(told(&settings.levels()[1]), (Some(1), Some("sessions"), "redis", options));
+    assert_eq!(settings.default_backend(), Some("sessions"));
+    assert_eq!(told(&settings.backends()[0]), (None, Some("archive"), "disk", vec![]));
+    let listed = yaml("{backends: {Far: {type: redis}}, levels: [{}, {kind: FAR}]}");
+    assert_eq!(told(&listed.levels()[1]), (Some(1), Some("far"), "redis", vec![]));
+    let bus = yaml("{levels: [{}, {kind: REDIS, options: {url: u}}], bus: {kind: Redis}}");
+    assert_eq!(bus.bus().unwrap().config().text("url").unwrap(), Some("u"));
+}
