@@ -87,3 +87,19 @@ fn not_by_way_of_code() {
          \"file:PATH\" here"
     );
 }
+
+#[test]
+fn not_when_its_digits_are_more_than_a_number_holds() {
+    const DIGITS: &str = "314159265358979323846264";
+    for (format, text) in [
+        (Format::Yaml, "password: DIGITS\n"),
+        (Format::Yaml, "password: -DIGITS\n"),
+        (Format::Yaml, "levels: [{}, {kind: redis, options: {password: DIGITS}}]\n"),
+        (Format::Json, "{\"password\": DIGITS}"),
+        (Format::Toml, "password = DIGITS\n"),
+    ] {
+        let text = text.replace("DIGITS", DIGITS);
+        let errors = Settings::builder().text(format, &text).build().unwrap_err();
+        assert!(!every_text(&errors).contains(DIGITS), "{}", every_text(&errors));
+    }
+}

@@ -135,6 +135,15 @@ impl<'de> Visitor<'de> for AnyNode {
         Ok(Node::Text(number.to_string()))
     }
 
+    // What no visit takes is quoted in the error, and it may be a secret.
+    fn visit_i128<E>(self, number: i128) -> Result<Node, E> {
+        Ok(Node::Text(number.to_string()))
+    }
+
+    fn visit_u128<E>(self, number: u128) -> Result<Node, E> {
+        Ok(Node::Text(number.to_string()))
+    }
+
     fn visit_f64<E>(self, number: f64) -> Result<Node, E> {
         Ok(Node::Text(number.to_string()))
     }
