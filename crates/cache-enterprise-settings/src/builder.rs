@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// println!("{}", settings.describe());
 /// # Ok::<(), cache_enterprise_settings::SettingsErrors>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SettingsBuilder {
     files: Vec<Source>,
     environment: Vec<Leaf>,
@@ -54,7 +54,7 @@ pub struct SettingsBuilder {
     problems: Vec<Problem>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Source {
     File(PathBuf),
     Text(Format, String),
@@ -158,6 +158,28 @@ fn finish(layers: &[Layer], mut problems: Vec<Problem>) -> Result<Settings, Sett
     bus::complete(&mut tree, &levels, &mut problems);
     SettingsErrors::check(problems)?;
     Ok(Settings::of(&tree))
+}
+
+/// Counts and names of files: what was written may be a secret in clear until it is judged.
+impl fmt::Debug for SettingsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettingsBuilder")
+            .field("files", &self.files)
+            .field("environment", &self.environment.len())
+            .field("code", &self.code.len())
+            .field("problems", &self.problems.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.fmt(f),
+            Self::Text(format, _) => write!(f, "text in {format:?}"),
+            Self::Standard => f.write_str("the standard file"),
+        }
+    }
 }
 
 impl Source {

@@ -103,3 +103,14 @@ fn not_when_its_digits_are_more_than_a_number_holds() {
         assert!(!every_text(&errors).contains(DIGITS), "{}", every_text(&errors));
     }
 }
+
+#[test]
+fn not_in_debug_of_what_is_not_built_yet() {
+    let builder = Settings::builder()
+        .text(Format::Toml, format!("password = \"{CANARY}\"\n"))
+        .file("etc/cache.toml")
+        .env_from("CE_", [("CE_REDIS_PASSWORD".into(), CANARY.into())])
+        .set("levels.1.options.password", CANARY);
+    let shown = format!("{builder:?} {builder:#?}");
+    assert!(shown.contains("etc/cache.toml") && !shown.contains(CANARY), "{shown}");
+}
