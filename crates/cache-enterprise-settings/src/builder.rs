@@ -134,13 +134,22 @@ impl SettingsBuilder {
     pub fn build(self) -> Result<Settings, SettingsErrors> {
         let mut problems = Vec::new();
         let mut layers = vec![resolve::defaults(&mut problems)];
+        let mut secrets = environment::secrets(&self.environment);
+        secrets.extend(environment::secrets(&self.code));
         for source in &self.files {
             if let Some(leaves) = source.leaves(&mut problems) {
+                secrets.extend(environment::secrets(&leaves));
                 layers.push(resolve::layer(layers.len(), leaves, &mut problems));
             }
         }
-        problems.extend(self.problems);
-        for leaves in [self.environment, self.code] {
+        let is_setting = |origin: &Origin| match origin {
+            Origin::Environment(name) => !secrets.contains(name),
+            _ => true,
+        };
+        let Self { environment: mut variables, code, problems: early, .. } = self;
+        problems.extend(early.into_iter().filter(|problem| is_setting(&problem.origin)));
+        variables.retain(|leaf| is_setting(&leaf.origin) || environment::is_key(&leaf.path));
+        for leaves in [variables, code] {
             layers.push(resolve::layer(layers.len(), leaves, &mut problems));
         }
         finish(&layers, problems)

@@ -1,5 +1,6 @@
 //! Settings from environment variables: `CE_TIMEOUTS__READ` is `timeouts.read`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use crate::keys::Kind;
@@ -48,6 +49,23 @@ pub(crate) fn leaves(
     // The order of the environment is nobody's choice; problems and layers come out the same.
     leaves.sort_by(|a, b| a.path.cmp(&b.path));
     leaves
+}
+
+/// The variables that these leaves name as the place of a secret, but for themselves. Such a
+/// variable is no setting, unless its name is that of a key.
+pub(crate) fn secrets(leaves: &[Leaf]) -> BTreeSet<String> {
+    let named = |leaf: &Leaf| {
+        let Raw::Text(text) = &leaf.raw else { return None };
+        let name = SecretRef::parse(text.trim())?.variable()?.to_owned();
+        (leaf.origin != Origin::Environment(name.clone())).then_some(name)
+    };
+    leaves.iter().filter_map(named).collect()
+}
+
+/// Whether a path is that of a key.
+pub(crate) fn is_key(path: &[String]) -> bool {
+    let parts: Vec<_> = path.iter().map(String::as_str).collect();
+    matches!(meaning(&parts), Meaning::Key(..))
 }
 
 /// Whether the value is a secret itself, not a reference to one.

@@ -50,6 +50,14 @@ impl SecretRef {
         Self { place: Place::Environment(name.into()) }
     }
 
+    /// The environment variable that holds the secret, when one does.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        match &self.place {
+            Place::Environment(name) => Some(name),
+            Place::File(_) => None,
+        }
+    }
+
     /// Reads the secret, byte for byte; of a file without the one line end at its end.
     ///
     /// # Errors

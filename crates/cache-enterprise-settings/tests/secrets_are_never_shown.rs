@@ -114,3 +114,37 @@ fn not_in_debug_of_what_is_not_built_yet() {
     let shown = format!("{builder:?} {builder:#?}");
     assert!(shown.contains("etc/cache.toml") && !shown.contains(CANARY), "{shown}");
 }
+
+#[test]
+fn a_variable_that_holds_a_secret_is_no_setting() {
+    let settings = |reference: &str, value: std::ffi::OsString| {
+        Settings::builder()
+            .text(
+                Format::Toml,
+                format!(
+                    "[levels.1]\nkind = \"redis\"\noptions = {{ password = \"{reference}\" }}\n"
+                ),
+            )
+            .env_from("CE_", [("CE_REDIS_PASSWORD".into(), value)])
+            .build()
+    };
+    let read = settings("env:CE_REDIS_PASSWORD", CANARY.into()).unwrap();
+    let row = read.describe().row("levels.1.options.password").unwrap();
+    assert_eq!(row.value, "*** (env:CE_REDIS_PASSWORD)");
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStringExt;
+        let bytes = std::ffi::OsString::from_vec(vec![0xff, 0xfe]);
+        settings("env:CE_REDIS_PASSWORD", bytes).unwrap();
+    }
+    let url = format!("redis://:{CANARY}@host");
+    let both = Settings::builder()
+        .text(Format::Toml, "[bus]\nkind = \"redis\"\noptions = { url = \"env:CE_REDIS_URL\" }\n")
+        .env_from("CE_", [("CE_REDIS_URL".into(), url.into())])
+        .build()
+        .unwrap();
+    assert_eq!(both.levels().len(), 2, "what is a key stays one");
+    let errors = settings("env:CE_OTHER", CANARY.into()).unwrap_err();
+    assert!(errors.to_string().contains("CE_REDIS_PASSWORD"), "nobody names it: {errors}");
+    assert!(!every_text(&errors).contains(CANARY));
+}
