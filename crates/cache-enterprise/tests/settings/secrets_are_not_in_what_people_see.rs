@@ -138,3 +138,22 @@ fn nor_when_it_stands_in_clear() {
     let refused = World::new().wiring().check(&settings).unwrap_err();
     assert!(!format!("{refused} {refused:?}").contains(CANARY), "{refused}");
 }
+
+#[tokio::test]
+async fn an_address_with_a_password_is_a_secret_and_is_used() {
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let at = server.local_addr().unwrap();
+    fs::write(file.path(), format!("redis://:{CANARY}@{at}\n")).unwrap();
+    let url = format!("file:{}", file.path().display());
+    let settings =
+        Settings::builder().set("redis_url", url).set("bus.kind", "redis").build().unwrap();
+    let wiring = World::new().wiring();
+    wiring.check(&settings).unwrap();
+    let opened = tokio::spawn(async move { wiring.manager(&settings).await });
+    let (socket, _) = server.accept().await.unwrap();
+    drop((socket, server));
+    let manager = opened.await.unwrap().unwrap();
+    let shown = format!("{} {manager:?}", manager.describe());
+    assert!(shown.contains("*** (file:") && !shown.contains(CANARY), "{shown}");
+}
