@@ -1,5 +1,6 @@
 //! What to build, judged before anything is opened.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ impl Plan {
         let named = settings.backends().iter();
         let beside: Vec<_> =
             named.filter_map(|level| Some((level.name.clone()?, tier(level)?))).collect();
+        problems.extend(shared_directories(settings));
+        problems.extend(unshared_bus(settings, below));
         let bus = bus(settings, backends, &mut problems);
         problems.extend(unknown_strategy(settings, strategies));
         let adaptive = adaptive_ttl(settings, &mut problems);
@@ -196,6 +199,40 @@ fn adaptive_ttl(settings: &Settings, problems: &mut Vec<Problem>) -> Arc<dyn Cac
     }
 }
 
+/// Disks of which a directory is that of another: only one of them could be opened.
+fn shared_directories(settings: &Settings) -> Vec<Problem> {
+    let mut taken: Vec<(PathBuf, String)> = Vec::new();
+    let mut problems = Vec::new();
+    for level in settings.levels().iter().chain(settings.backends()) {
+        let LevelKind::Disk { path, .. } = &level.kind else { continue };
+        // What is written twice may be written in two ways; links are for the disk to find.
+        let (path, key): (PathBuf, _) = (path.components().collect(), level.key("path"));
+        match taken.iter().find(|(known, _)| *known == path) {
+            Some((_, other)) => {
+                let what = format!("is the directory of `{other}` too");
+                problems.push(settings.problem(&key, what, "write another"));
+            }
+            None => taken.push((path, key)),
+        }
+    }
+    problems
+}
+
+/// A bus without a level that other processes have too. What backends of other kinds share is known
+/// when they are open.
+fn unshared_bus(settings: &Settings, below: &[LevelSettings]) -> Option<Problem> {
+    settings.bus()?;
+    let mut levels = below.iter().chain(settings.backends());
+    let what = match below.len() + settings.backends().len() {
+        0 => "and there is none below level 1",
+        _ if levels.any(|level| matches!(level.kind, LevelKind::Other { .. })) => return None,
+        _ => "and those below level 1 belong to this one alone",
+    };
+    let what = format!("a bus joins processes that share a level, {what}");
+    let fix = "add a level that all processes share, such as one of kind redis, or remove it";
+    Some(settings.problem("bus.kind", what, fix))
+}
+
 /// The bus that the settings choose, or a problem.
 fn bus(
     settings: &Settings,
@@ -206,12 +243,6 @@ fn bus(
     let mut refuse = |key: &str, what: String, fix: String| {
         problems.push(settings.problem(key, what, fix));
     };
-    let below = settings.levels().iter().filter(|level| level.number != Some(0));
-    if below.chain(settings.backends()).next().is_none() {
-        let what = "a bus joins processes that share a level, and there is none below level 1";
-        let fix = "add a level that all processes share, such as one of kind redis, or remove it";
-        refuse("bus.kind", what.into(), fix.into());
-    }
     let Ok(factory) = backends.bus_named(&chosen.kind) else {
         let what = format!("no bus is named `{}`", chosen.kind);
         let fix = match backends.bus_names().join(", ") {
@@ -230,7 +261,7 @@ fn bus(
         Err(error) => {
             let named = error.context().find(|(name, _)| *name == "option");
             let first = named.and_then(|(_, options)| options.split(", ").next());
-            let key = first.map(|option| format!("bus.options.{option}"));
+            let key = first.map(|option| format!("bus.options.{}", option.to_ascii_lowercase()));
             let key = key.filter(|key| settings.describe().row(key).is_some());
             let key = key.unwrap_or_else(|| "bus.kind".into());
             refuse(&key, error.to_string(), "correct it".into());
@@ -253,7 +284,8 @@ fn refused(settings: &Settings, level: &LevelSettings, error: &Error) -> String 
     let named = error.context().find(|(name, _)| *name == "option").map(|(_, option)| option);
     let first = named.and_then(|options| options.split(", ").next());
     let is_there = |key: &String| settings.describe().row(key).is_some();
-    let keys = first.map(|option| [level.key(&format!("options.{option}")), level.key(option)]);
+    let first = first.map(str::to_ascii_lowercase);
+    let keys = first.map(|option| [level.key(&format!("options.{option}")), level.key(&option)]);
     keys.into_iter().flatten().find(is_there).unwrap_or_else(|| level.key("kind"))
 }
 

@@ -7,7 +7,7 @@ use cache_enterprise::core::coherence::Bus;
 use cache_enterprise::prelude::*;
 use cache_enterprise::settings::{Format, SettingsErrors};
 use cache_enterprise::{
-    BackendConfig, BackendFactory, BackendSource, BusFactory, Clock, ErrorKind, Origin, Wiring,
+    BackendConfig, BackendFactory, BackendSource, BusFactory, Clock, Origin, Wiring,
 };
 use cache_enterprise_testkit::ModelBackend;
 use cache_enterprise_testkit::coherence::{InProcessBus, SharedEpochs};
@@ -157,14 +157,29 @@ fn what_is_wrong_is_told_by_key_and_fix() {
     );
 }
 
-#[tokio::test]
-async fn a_level_that_numbers_for_one_process_alone_has_no_bus() {
+#[test]
+fn a_level_that_numbers_for_one_process_alone_has_no_bus() {
+    for kind in ["memory", "disk"] {
+        let levels = format!("[[levels]]\nkind = \"memory\"\n[[levels]]\nkind = \"{kind}\"\n");
+        assert_eq!(
+            refused(&format!("{levels}[bus]\nkind = \"hall\"\n")),
+            ["text:10:1: `bus.kind`: a bus joins processes that share a level, and those below \
+                 level 1 belong to this one alone; add a level that all processes share, such as \
+                 one of kind redis, or remove it"]
+        );
+    }
+}
+
+#[test]
+fn below_level_1_is_what_is_below_memory_whatever_its_number() {
     let (hall, wire) = (Hall::new(), Wire(Arc::new(InProcessBus::new())));
-    let levels = "[[levels]]\nkind = \"memory\"\n[[levels]]\nkind = \"memory\"\n";
-    let settings = settings(&format!("{levels}[bus]\nkind = \"hall\"\n")).unwrap();
-    let error = wiring(&hall, &wire).manager(&settings).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("add a tier on Redis or memcached"), "{error}");
+    let top = settings("[[levels]]\nkind = \"hall\"\n[bus]\nkind = \"hall\"\n").unwrap();
+    wiring(&hall, &wire).check(&top).unwrap();
+    let none_below = "l1_enabled = false\n[levels.1]\nkind = \"memory\"\n[bus]\nkind = \"hall\"\n";
+    let base = "name = \"fleet\"\n";
+    let settings = Settings::builder().text(Format::Toml, format!("{base}{none_below}")).build();
+    let told = wiring(&hall, &wire).check(&settings.unwrap()).unwrap_err().to_string();
+    assert!(told.contains("there is none below level 1"), "{told}");
 }
 
 #[test]

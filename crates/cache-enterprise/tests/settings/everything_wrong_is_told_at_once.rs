@@ -74,3 +74,16 @@ fn a_name_cannot_be_taken_twice() {
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(Wiring::default().check(&Settings::default()).is_ok());
 }
+
+#[test]
+fn two_disks_need_two_directories() {
+    let settings = Settings::builder()
+        .set("levels.1.kind", "disk")
+        .set("levels.2.kind", "disk")
+        .set("levels.2.path", "var/./cache/")
+        .build()
+        .unwrap();
+    let told = Wiring::new().check(&settings).unwrap_err().to_string();
+    let expected = "code: `levels.2.path`: is the directory of `levels.1.path` too; write another";
+    assert!(told.ends_with(expected), "{told}");
+}
