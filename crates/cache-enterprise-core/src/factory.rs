@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::coherence::Bus;
 use crate::{BackendSource, Capacity, Error, ErrorKind, Result, check_name};
@@ -52,13 +53,25 @@ pub struct BackendConfig {
     pub max_size: Option<Capacity>,
     /// The directory, where settings name one.
     pub path: Option<PathBuf>,
+    /// Longest a read of the level may take, where settings say it of all levels. A client that
+    /// gives up by itself, and for which no option says when, waits as long as this, or longer.
+    pub read_timeout: Option<Duration>,
+    /// As `read_timeout`, for a write.
+    pub write_timeout: Option<Duration>,
     options: BTreeMap<String, BackendOption>,
 }
 
 impl BackendConfig {
     /// A level of this kind about which nothing else is said.
     pub fn new(kind: impl Into<String>) -> Self {
-        Self { kind: kind.into(), max_size: None, path: None, options: BTreeMap::new() }
+        Self {
+            kind: kind.into(),
+            max_size: None,
+            path: None,
+            read_timeout: None,
+            write_timeout: None,
+            options: BTreeMap::new(),
+        }
     }
 
     /// Sets an option. Its name is found in any case: settings know all names in lower case alone.

@@ -124,6 +124,9 @@ impl BackendFactory for MemcachedFactory {
         servers.user = config.text("user")?.map(str::to_owned);
         servers.password = config.secret("password")?.map(Arc::clone);
         let limits = &mut servers.limits;
+        // A call that may take longer than a connection is waited for would take no longer.
+        limits.read_timeout = limits.read_timeout.max(config.read_timeout.unwrap_or_default());
+        limits.write_timeout = limits.write_timeout.max(config.write_timeout.unwrap_or_default());
         set(config, "connect_timeout", &mut limits.connect_timeout, |Span(time)| time)?;
         set(config, "read_timeout", &mut limits.read_timeout, |Span(time)| time)?;
         set(config, "write_timeout", &mut limits.write_timeout, |Span(time)| time)?;
@@ -205,6 +208,17 @@ mod tests {
         let source = MemcachedFactory.source(&config(options)).unwrap();
         let found = source.describe().into_iter().find(|option| option.name == name).unwrap();
         (found.value, found.is_default)
+    }
+
+    #[test]
+    fn what_calls_may_take_lengthens_what_a_connection_may_take() {
+        let mut config = config(&[("servers", "a"), ("write_timeout", "300ms")]);
+        config.read_timeout = Some(Duration::from_secs(5));
+        config.write_timeout = config.read_timeout;
+        let rows = MemcachedFactory.source(&config).unwrap().describe();
+        let value = |name: &str| rows.iter().find(|row| row.name == name).unwrap().value.clone();
+        assert_eq!(value("read_timeout"), "5s");
+        assert_eq!(value("write_timeout"), "300ms", "an option says it");
     }
 
     #[test]

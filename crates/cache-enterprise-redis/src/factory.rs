@@ -222,6 +222,9 @@ fn limits(mut redis: Redis, config: &BackendConfig) -> Result<Redis> {
     for (limit, count) in counts {
         *limit = count.unwrap_or(*limit);
     }
+    // A call that may take longer than a connection is waited for would take no longer.
+    limits.read_timeout = limits.read_timeout.max(config.read_timeout.unwrap_or_default());
+    limits.write_timeout = limits.write_timeout.max(config.write_timeout.unwrap_or_default());
     let times = [
         (&mut limits.connect_timeout, time(config, "connect_timeout")?),
         (&mut limits.read_timeout, time(config, "read_timeout")?),
@@ -332,6 +335,17 @@ mod tests {
             assert!(described.contains(&(name.into(), value.into())), "{name}: {described:?}");
         }
         assert!(!format!("{described:?} {config:?}").contains("canary"));
+    }
+
+    #[test]
+    fn what_calls_may_take_lengthens_what_a_connection_may_take() {
+        let mut config = config(&[("url", "redis://a"), ("write_timeout", "3s")]);
+        (config.read_timeout, config.write_timeout) = (Some(secs(5)), Some(secs(5)));
+        let rows = described(&config);
+        assert!(rows.contains(&("read_timeout".into(), "5s".into())));
+        assert!(rows.contains(&("write_timeout".into(), "3s".into())), "an option says it");
+        config.read_timeout = Some(ms(50));
+        assert!(described(&config).contains(&("read_timeout".into(), "1s".into())));
     }
 
     #[test]

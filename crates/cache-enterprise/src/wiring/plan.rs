@@ -149,7 +149,8 @@ fn tier(
     retry: &RetryConfig,
     problems: &mut Vec<Problem>,
 ) -> Option<Tier> {
-    let config = level.backend();
+    let mut config = level.backend();
+    (config.read_timeout, config.write_timeout) = written_timeouts(settings);
     let key = level.key("kind");
     let Ok(factory) = backends.named(config.kind()) else {
         let what = format!("no backend is named `{}`", config.kind());
@@ -170,6 +171,14 @@ fn tier(
             None
         }
     }
+}
+
+/// How long a read and a write may take, where somebody wrote it.
+fn written_timeouts(settings: &Settings) -> (Option<Duration>, Option<Duration>) {
+    let is_written = |key: &str| settings.origin(key) != settings::Origin::Default;
+    let timeouts = settings.timeouts();
+    let read = is_written("timeouts.read").then_some(timeouts.read);
+    (read, is_written("timeouts.write").then_some(timeouts.write))
 }
 
 fn unknown_strategy(settings: &Settings, strategies: &Strategies) -> Option<Problem> {

@@ -244,3 +244,22 @@ async fn inspect_tells_what_a_read_would_do() {
     world.clock.advance(secs(5));
     assert_eq!(state(2).await, None, "the shelf ended its life too");
 }
+
+#[tokio::test]
+async fn a_tier_that_may_take_longer_has_a_client_that_waits_as_long() {
+    // Nobody listens there, which is no reason not to start.
+    let redis =
+        || two_levels().set("levels.1.kind", "redis").set("redis_url", "redis://127.0.0.1:1");
+    let longer = redis().set("timeouts.read", "5s").set("timeouts.write", "10s");
+    for (settings, read, write) in [
+        (longer.clone(), "5s", "10s"),
+        (longer.set("levels.1.options.read_timeout", "3s"), "3s", "10s"),
+        // Giving a connection up costs more than giving a call up.
+        (redis().set("timeouts.read", "50ms"), "1s", "2s"),
+    ] {
+        let manager = World::new().manager(settings).await;
+        let value = |option: &str| manager.describe().row(option).unwrap().value.clone();
+        let limits = (value("l2.read_timeout"), value("l2.write_timeout"));
+        assert_eq!(limits, (read.to_owned(), write.to_owned()));
+    }
+}
