@@ -133,6 +133,24 @@ impl BackendConfig {
         read.map(Some)
     }
 
+    /// The single value of an option as yes or no: `true`, `yes`, `on`, `1`, or `false`, `no`,
+    /// `off`, `0`, in any case, as other settings are written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when it is a list or a secret, or neither yes nor no.
+    pub fn flag(&self, name: &'static str) -> Result<Option<bool>> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Ok(Some(true)),
+            "false" | "no" | "off" | "0" => Ok(Some(false)),
+            _ => {
+                let words =
+                    "the option takes yes or no; write true, yes, on or 1, or false, no, off or 0";
+                Err(self.misread(name, words))
+            }
+        }
+    }
+
     /// The values of an option: none, a list, or those between the commas of one text, as an
     /// environment variable gives them.
     ///
@@ -367,6 +385,23 @@ mod tests {
         let config = config.option("maxconn", BackendOption::Text("7".into()));
         config.knows_only(&["maxConn"]).unwrap();
         assert_eq!(config.parsed("maxConn").unwrap(), Some(7));
+    }
+
+    #[test]
+    fn a_flag_is_written_as_other_settings_are() {
+        let config = |text: &str| {
+            BackendConfig::new("vault").option("tls", BackendOption::Text(text.to_owned()))
+        };
+        for yes in ["true", "True", "YES", "on", " 1 "] {
+            assert_eq!(config(yes).flag("tls").unwrap(), Some(true), "{yes}");
+        }
+        for no in ["false", "No", "OFF", "0"] {
+            assert_eq!(config(no).flag("tls").unwrap(), Some(false), "{no}");
+        }
+        let error = config("canary").flag("tls").unwrap_err().to_string();
+        assert!(error.contains("yes") && error.contains("option: tls"), "{error}");
+        assert!(!error.contains("canary"));
+        assert_eq!(config("1").flag("cluster").unwrap(), None);
     }
 
     #[test]

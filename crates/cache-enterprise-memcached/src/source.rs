@@ -108,7 +108,7 @@ pub struct MemcachedFactory;
 impl BackendFactory for MemcachedFactory {
     fn source(&self, config: &BackendConfig) -> Result<Box<dyn BackendSource>> {
         config.knows_only(OPTIONS)?;
-        if config.parsed::<bool>("tls")? == Some(true) {
+        if config.flag("tls")? == Some(true) {
             return Err(no_tls().with("option", "tls"));
         }
         if config.max_size.is_some() || config.path.is_some() {
@@ -168,7 +168,7 @@ fn protocol(config: &BackendConfig) -> Result<Option<Protocol>> {
             Some(text.trim().parse().map_err(|error: Error| error.with("option", "protocol"))?)
         }
     };
-    match (named, config.parsed::<bool>("binary_protocol")?) {
+    match (named, config.flag("binary_protocol")?) {
         (None, Some(true)) => Ok(Some(Protocol::Binary)),
         (Some(Protocol::Meta | Protocol::Ascii), Some(true)) => {
             let text = "two options name two protocols; remove one of them";
@@ -226,7 +226,7 @@ mod tests {
         let servers = ("servers", "mc-a, mc-b:11212=3");
         assert_eq!(described(&[servers], "servers").0, "mc-a:11211, mc-b:11212=3");
         assert_eq!(described(&[servers], "protocol"), ("meta".into(), true));
-        let binary = described(&[servers, ("binary_protocol", "true")], "protocol");
+        let binary = described(&[servers, ("binary_protocol", "yes")], "protocol");
         assert_eq!(binary, ("binary".into(), false));
         let ascii = described(&[servers, ("protocol", "ascii")], "protocol");
         assert_eq!(ascii, ("ascii".into(), false));

@@ -83,7 +83,7 @@ impl BusFactory for RedisFactory {
     fn bus(&self, config: &BackendConfig) -> Result<Arc<dyn Bus>> {
         let known: Vec<_> = OPTIONS.into_iter().chain(["entries", "tracking"]).collect();
         config.knows_only(&known)?;
-        let tracking = flag(config, "tracking")?.unwrap_or(false);
+        let tracking = config.flag("tracking")?.unwrap_or(false);
         let bus = RedisBus::with(redis(config)?).tracking(tracking);
         bus.check()?;
         Ok(match config.parsed("entries")? {
@@ -122,7 +122,7 @@ fn topology(config: &BackendConfig, addresses: Addresses) -> Result<Redis> {
     let (url, nodes) = (url.as_deref(), nodes.iter().map(|node| node.as_str()));
     let sentinels = config.list("sentinels")?;
     let primary = config.text("primary")?;
-    let is_cluster = flag(config, "cluster")?.unwrap_or(false);
+    let is_cluster = config.flag("cluster")?.unwrap_or(false);
     let named = |option: &'static str| move |fault: Error| fault.with("option", option);
     match (url, nodes.len() == 0, sentinels.is_empty()) {
         (Some(_), _, false) | (_, false, false) => Err(too_many("sentinels")),
@@ -166,7 +166,7 @@ fn access(mut redis: Redis, config: &BackendConfig) -> Result<Redis> {
     if let Some(number) = config.parsed("database")? {
         redis = redis.database(number);
     }
-    match flag(config, "tls")? {
+    match config.flag("tls")? {
         Some(true) => redis = redis.tls(),
         Some(false) if redis.tls.is_on => {
             let text = "rediss:// asks for TLS; write redis://, or leave tls out";
@@ -235,10 +235,6 @@ fn limits(mut redis: Redis, config: &BackendConfig) -> Result<Redis> {
         *limit = time.unwrap_or(*limit);
     }
     Ok(redis)
-}
-
-pub(crate) fn flag(config: &BackendConfig, name: &'static str) -> Result<Option<bool>> {
-    config.parsed(name)
 }
 
 fn time(config: &BackendConfig, name: &'static str) -> Result<Option<Duration>> {
@@ -367,7 +363,7 @@ mod tests {
     fn each_topology_has_its_options() {
         let nodes = config(&[("cluster_nodes", "redis-1:6379 redis-2:6379")]);
         assert_eq!(described(&nodes)[0].1, "redis-1:6379, redis-2:6379");
-        let url = config(&[("url", "redis://cluster:6379/0"), ("cluster", "true")]);
+        let url = config(&[("url", "redis://cluster:6379/0"), ("cluster", "Yes")]);
         assert_eq!(described(&url)[0].0, "cluster_nodes");
         let watched = config(&[("sentinels", "a b"), ("primary", "main")]);
         assert_eq!(described(&watched)[0].1, "a:26379, b:26379");
@@ -409,7 +405,7 @@ mod tests {
     #[test]
     fn a_bus_is_judged_as_a_backend_is() {
         let bus =
-            config(&[("url", "redis://cache:7000/2"), ("entries", "500"), ("tracking", "true")]);
+            config(&[("url", "redis://cache:7000/2"), ("entries", "500"), ("tracking", "on")]);
         let text = format!("{:?}", RedisFactory.bus(&bus).unwrap());
         assert!(text.contains("entries: 500, tracking: true"), "{text}");
         for (options, option) in [

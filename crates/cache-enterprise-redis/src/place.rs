@@ -93,7 +93,7 @@ impl Sealed {
 
 /// A server that has what another option may ask for: encryption, and a password for a user.
 fn stand_in(config: &BackendConfig) -> Result<Zeroizing<String>> {
-    let scheme = match factory::flag(config, "tls")? {
+    let scheme = match config.flag("tls")? {
         Some(false) => "redis",
         _ => "rediss",
     };
