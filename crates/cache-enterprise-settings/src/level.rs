@@ -155,13 +155,16 @@ impl LevelSettings {
 
 /// Completes every level with the defaults of its kind, and tells what does not fit together.
 pub(crate) fn complete(tree: &mut Tree, problems: &mut Vec<Problem>) {
-    let mut numbers = tree.levels();
+    let mentioned = tree.levels();
+    let mut numbers = mentioned.clone();
+    numbers.retain(|number| !is_only_off(tree, *number));
     numbers.insert(0);
     if tree.get("budget.l1_ratio").or(tree.get("budget.l2_ratio")).is_some() {
         numbers.insert(1);
     }
     let last = numbers.last().copied().unwrap_or(0);
-    for number in (0..=last).filter(|number| !numbers.contains(number)) {
+    let is_there = |number: &usize| numbers.contains(number) || mentioned.contains(number);
+    for number in (0..=last).filter(|number| !is_there(number)) {
         let what = format!("there is a level {last} but no level {number}");
         let fix = format!("add `levels.{number}`, or count from 0 without gaps");
         problems.push(Problem::new(format!("levels.{last}"), tree.level_origin(last), what, fix));
@@ -191,6 +194,15 @@ pub(crate) fn complete(tree: &mut Tree, problems: &mut Vec<Problem>) {
         problems.push(Problem::new("levels", origin, "every level is off", "switch one on"));
     }
     check_count(tree, on.len(), problems);
+}
+
+/// Whether nothing is said of a level below the first two but that it is off: it need not be there.
+fn is_only_off(tree: &Tree, number: usize) -> bool {
+    let prefix = Place::Level(number).path("");
+    let off = Some(&Typed::Flag(false));
+    let is_off = tree.get(&Place::Level(number).path("enabled")).map(|set| &set.typed) == off;
+    let fields = tree.iter().filter(|(path, _)| path.starts_with(&prefix)).count();
+    number > 1 && is_off && fields == 1 && !tree.is_faulty_under(&prefix)
 }
 
 fn complete_one(tree: &mut Tree, place: &Place, problems: &mut Vec<Problem>) {

@@ -86,6 +86,11 @@ impl Tree {
         self.faulty.contains(path)
     }
 
+    /// Whether a value under a path that ends with a dot is a problem already.
+    pub(crate) fn is_faulty_under(&self, prefix: &str) -> bool {
+        self.faulty.iter().any(|path| path.starts_with(prefix))
+    }
+
     /// Every setting, in the order of paths.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
         self.settings.iter().map(|(path, setting)| (path.as_str(), setting))

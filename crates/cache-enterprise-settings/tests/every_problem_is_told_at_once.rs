@@ -209,3 +209,20 @@ fn named_backends_need_an_order_and_fit_their_kind() {
         ]
     );
 }
+
+#[test]
+fn a_level_that_is_off_and_of_which_nothing_else_is_said_is_none() {
+    for text in ["l3_enabled = false\n", "l3_enabled = false\nl2_enabled = true\n"] {
+        let settings = Settings::builder().text(Format::Toml, text).build().unwrap();
+        let levels = text.lines().count();
+        assert_eq!(settings.levels().len(), levels, "{text}");
+    }
+    let gap = "l3_enabled = false\n[levels.1]\nkind = \"redis\"\n[levels.3]\nkind = \"disk\"\n";
+    let settings = Settings::builder().text(Format::Toml, gap).build().unwrap();
+    assert_eq!(settings.levels().len(), 3, "it leaves no gap");
+    assert_eq!(
+        problems("[levels.2]\nenabled = false\nttl = \"1m\"\n").len(),
+        2,
+        "it says something of a level that is not there"
+    );
+}
