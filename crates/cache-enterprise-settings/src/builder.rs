@@ -14,6 +14,7 @@ use crate::format::Format;
 use crate::layer::{Layer, Leaf, Raw};
 use crate::level;
 use crate::origin::Origin;
+use crate::pairs;
 use crate::problem::{Problem, SettingsErrors};
 use crate::resolve;
 use crate::settings::Settings;
@@ -165,6 +166,7 @@ fn finish(layers: &[Layer], mut problems: Vec<Problem>) -> Result<Settings, Sett
     level::complete_sizes(&mut tree);
     let levels: Vec<_> = level::levels(&tree).into_iter().chain(level::backends(&tree)).collect();
     bus::complete(&mut tree, &levels, &mut problems);
+    pairs::settle(&mut tree, &mut problems);
     SettingsErrors::check(problems)?;
     Ok(Settings::of(&tree))
 }

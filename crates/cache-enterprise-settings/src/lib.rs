@@ -40,6 +40,7 @@ mod layer;
 mod level;
 mod meaning;
 mod origin;
+mod pairs;
 mod problem;
 mod quantity;
 mod resolve;

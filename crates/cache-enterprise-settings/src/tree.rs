@@ -22,6 +22,12 @@ pub(crate) struct Setting {
     layer: usize,
 }
 
+impl Setting {
+    pub(crate) fn is_default(&self) -> bool {
+        self.origin == Origin::Default
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     settings: BTreeMap<String, Setting>,
@@ -100,6 +106,12 @@ impl Tree {
     pub(crate) fn complete(&mut self, path: String, typed: Typed, origin: Origin) {
         let written = path.clone();
         self.settings.entry(path).or_insert(Setting { typed, written, origin, layer: 0 });
+    }
+
+    /// Gives a key the value of another, and its origin.
+    pub(crate) fn follow(&mut self, path: &str, other: &Setting) {
+        let setting = Setting { written: path.to_owned(), ..other.clone() };
+        self.settings.insert(path.to_owned(), setting);
     }
 
     /// Levels that somebody mentioned.

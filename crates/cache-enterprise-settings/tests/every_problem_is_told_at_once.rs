@@ -226,3 +226,45 @@ fn a_level_that_is_off_and_of_which_nothing_else_is_said_is_none() {
         "it says something of a level that is not there"
     );
 }
+
+#[test]
+fn two_limits_of_one_thing_do_not_contradict_each_other() {
+    assert_eq!(
+        problems(
+            "[breaker]\nrecovery_timeout = \"5s\"\nrecovery_timeout_max = \"1s\"\n\
+             [hedge]\nenabled = true\ndelay_min = \"9ms\"\ndelay_max = \"8ms\"\nshare = 0.004\n\
+             [retry]\ndelay = \"250ms\"\n"
+        ),
+        [
+            "text:2:1: `breaker.recovery_timeout`: 5s is more than `breaker.recovery_timeout_max` \
+             (1s, text:3:1); correct one of the two",
+            "text:6:1: `hedge.delay_min`: 9ms is more than `hedge.delay_max` (8ms, text:7:1); \
+             correct one of the two",
+            "text:8:1: `hedge.share`: 0.004 is less than half a per cent, so that no read is \
+             attempted twice; write 1% or more, or set `hedge.enabled` to false",
+            "text:10:1: `retry.delay`: 250ms leaves no time for a further attempt within \
+             `retry.within` (250ms, default); correct one of the two, or set `retry.attempts` to 0",
+        ]
+    );
+    let off = "[breaker]\nenabled = false\nrecovery_timeout = \"5s\"\nrecovery_timeout_max = \"1s\"\n\
+               [hedge]\nshare = 0\n[retry]\nattempts = 0\ndelay = \"1s\"\n";
+    assert!(Settings::builder().text(Format::Toml, off).build().is_ok(), "nothing uses them");
+}
+
+#[test]
+fn a_limit_that_nobody_wrote_gives_way_to_the_one_beside_it() {
+    let settings = Settings::builder()
+        .set("breaker.recovery_timeout", "5s")
+        .set("hedge.enabled", true)
+        .set("hedge.delay_max", "500us")
+        .build()
+        .unwrap();
+    let breaker = settings.breaker().unwrap();
+    assert_eq!(breaker.recovery_timeout_max, breaker.recovery_timeout);
+    let hedge = settings.hedge().unwrap();
+    assert_eq!(hedge.delay_min, hedge.delay_max);
+    for (key, value) in [("breaker.recovery_timeout_max", "5s"), ("hedge.delay_min", "500us")] {
+        let row = settings.describe().row(key).unwrap();
+        assert_eq!((row.value.as_str(), row.origin.to_string().as_str()), (value, "code"), "{key}");
+    }
+}

@@ -183,10 +183,12 @@ async fn failed_calls_are_tried_again_and_then_left_alone_as_told() {
         let settings = patient().set("retry.attempts", retries);
         assert_eq!(attempts(settings, 1).await, expected);
     }
-    let in_time = patient().set("retry.attempts", 3).set("retry.within", "1ms");
-    assert_eq!(attempts(in_time, 1).await, 1, "no further attempt would start in time");
-    let slower = patient().set("retry.attempts", 3).set("retry.delay", "300ms");
-    assert_eq!(attempts(slower, 1).await, 1, "the wait is longer than the time there is");
+    // A wait is up to twice its delay the first time, and doubles.
+    let in_time = patient().set("retry.attempts", 3).set("retry.within", "12ms");
+    assert_eq!(attempts(in_time.clone(), 1).await, 2, "no third attempt would start in time");
+    assert_eq!(attempts(in_time.clone().set("retry.within", "59ms"), 1).await, 4);
+    let slower = in_time.set("retry.within", "59ms").set("retry.delay", "20ms");
+    assert_eq!(attempts(slower, 1).await, 2, "the second wait is longer than the time there is");
     let bounded = patient().set("retry.attempts", 1).set("retry.budget", 5);
     assert_eq!(attempts(bounded, 20).await, 25, "the budget pays for five");
 
