@@ -51,6 +51,10 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Fault> {
         Ok(seconds) => {
             Duration::try_from_secs_f64(seconds).map_err(|_| seen("is too long a duration"))?
         }
+        // Months to some, minutes to others.
+        Err(_) if text.split(|c: char| !c.is_ascii_alphabetic()).any(|unit| unit == "M") => {
+            return Err(seen("could mean two durations"));
+        }
         Err(_) => humantime::parse_duration(text).map_err(|_| seen("is not a duration"))?,
     };
     if read.is_zero() {
@@ -192,8 +196,21 @@ mod tests {
 
     #[test]
     fn durations_that_cannot_be_meant_are_faults_that_show_the_text() {
-        for text in ["", "0", "0s", "-1", "-5m", "soon", "5 parsecs", "1e300", "NaN", "inf", "200y"]
-        {
+        for text in [
+            "",
+            "0",
+            "0s",
+            "-1",
+            "-5m",
+            "soon",
+            "5 parsecs",
+            "1e300",
+            "NaN",
+            "inf",
+            "200y",
+            "5M",
+            "1h 30M",
+        ] {
             let fault = duration(text).expect_err(text);
             assert!(fault.what.starts_with(&format!("{text:?} ")), "{fault:?}");
             assert!(fault.fix.contains("above zero"));
