@@ -120,7 +120,9 @@ fn place_table(
 fn check_level(path: &str, leaf: &Leaf) -> Result<(), Problem> {
     let number = path.strip_prefix("levels.").and_then(|rest| rest.split('.').next());
     let Some(number) = number else { return Ok(()) };
-    if number.parse::<usize>().is_ok_and(|number| number < LEVELS_MAX) {
+    // A number that is written in two ways would be two levels.
+    let is_plain = number == "0" || !number.starts_with('0');
+    if is_plain && number.parse::<usize>().is_ok_and(|number| number < LEVELS_MAX) {
         return Ok(());
     }
     let what = format!("{number} is not the number of a level");

@@ -89,6 +89,11 @@ fn levels_are_counted_without_gaps_and_within_bounds() {
         ]
     );
     assert_eq!(
+        problems("[levels.01]\nkind = \"disk\"\n"),
+        ["text:2:1: `levels.01.kind`: 01 is not the number of a level; count levels from 0; at \
+          most 9 can be stacked"]
+    );
+    assert_eq!(
         problems("[levels.99]\nkind = \"disk\"\n"),
         ["text:2:1: `levels.99.kind`: 99 is not the number of a level; count levels from 0; at \
           most 9 can be stacked"]
