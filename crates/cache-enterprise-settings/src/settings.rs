@@ -132,9 +132,9 @@ pub struct BreakerSettings {
     pub failure_threshold: u32,
     /// How long a failure counts. Default 10 s.
     pub window: Duration,
-    /// How long the circuit stays open the first time. Default 2 s.
+    /// How long the circuit stays open the first time. Default 200 ms.
     pub recovery_timeout: Duration,
-    /// It grows no further than this. Default 30 s.
+    /// It grows no further than this. Default 400 ms.
     pub recovery_timeout_max: Duration,
     /// Probes that close the circuit. Default 3.
     pub success_threshold: u32,
