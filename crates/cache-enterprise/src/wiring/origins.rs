@@ -113,9 +113,9 @@ pub(super) fn of_tier(tier: Tier, settings: &Settings, level: &LevelSettings) ->
         }
     }
     // A wait that does not grow is cut by the key that says so.
-    let backoff = origin(settings, "retry.backoff");
-    if backoff != Origin::Default {
-        tier = tier.origin("retry.delay_max", backoff);
+    let backoff = settings.describe().row("retry.backoff").map(|row| row.value.as_str());
+    if backoff == Some("constant") {
+        tier = tier.origin("retry.delay_max", origin(settings, "retry.backoff"));
     }
     if level.retry_attempts.is_some() {
         tier = tier.origin("retry.attempts", origin(settings, &level.key("retry_attempts")));

@@ -57,6 +57,18 @@ async fn default_file_environment_code_and_spec() {
 }
 
 #[tokio::test]
+async fn a_wait_that_grows_has_the_origin_of_its_own_limit() {
+    let settings = two_levels().set("retry.delay", "20ms");
+    for (backoff, value, origin) in
+        [("exponential", "100ms", "default"), ("constant", "20ms", "settings, code")]
+    {
+        let settings = settings.clone().set("retry.backoff", backoff);
+        let description = World::new().manager(settings).await.describe();
+        assert_eq!(told(&description, "l2.retry.delay_max"), pair(value, origin), "{backoff}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_adds_what_its_own_call_gave_it() {
     static NAMES: CacheSpec<u64, u64> = CacheSpec::new("names");
     let world = World::new();
