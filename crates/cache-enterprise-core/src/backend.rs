@@ -149,7 +149,9 @@ pub enum BackendHealth {
 /// * Blocking work belongs on a thread that may block, never on the caller's.
 /// * No value and no secret appears in an error.
 ///
-/// `testkit::conformance::backend` checks all of it; an implementation runs that suite.
+/// `testkit::conformance::backend` checks it, but for what no test can see from outside: that work
+/// which blocks has a thread of its own, and that who claims to be shared is. An implementation runs
+/// that suite.
 ///
 /// ```
 /// use async_trait::async_trait;

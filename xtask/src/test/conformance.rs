@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Cases of one subject: those that ran whole, and those of which the refusal was checked.
-type Cases = (usize, usize);
+/// Cases of one subject: those that ran whole, those of which the refusal was checked, and those of
+/// which nothing was.
+type Cases = (usize, usize, usize);
 
 /// The lines of all suites, each subject counted once.
 #[derive(Debug, Default)]
@@ -52,12 +53,16 @@ impl Conformance {
 
 fn subject((who, cases): (&String, &Cases)) -> String {
     match cases {
-        (ran, 0) => format!("{who} {ran}"),
-        (ran, refused) => format!("{who} {ran} and {refused} refusals"),
+        (ran, 0, 0) => format!("{who} {ran}"),
+        (ran, refused, 0) => format!("{who} {ran} and {refused} refusals"),
+        (ran, 0, untried) => format!("{who} {ran} and {untried} not tried"),
+        (ran, refused, untried) => {
+            format!("{who} {ran}, {refused} refusals and {untried} not tried")
+        }
     }
 }
 
-/// The counts of `59 ran, 0 failed, 82 not claimed`.
+/// The counts of `59 ran, 0 failed, 82 not claimed, 1 not tried`.
 fn cases_in(text: &str) -> Option<Cases> {
     let mut counts = text.split(", ").map(|count| count.split_once(' '));
     let mut next = |what: &str| match counts.next()?? {
@@ -66,7 +71,7 @@ fn cases_in(text: &str) -> Option<Cases> {
     };
     let ran = next("ran")?;
     next("failed")?;
-    Some((ran, next("not claimed")?))
+    Some((ran, next("not claimed")?, next("not tried")?))
 }
 
 #[cfg(test)]
@@ -77,13 +82,25 @@ mod tests {
     fn each_subject_is_counted_once_and_each_fault_too() {
         let mut conformance = Conformance::default();
         for (package, line) in [
-            ("disk", "backend conformance of disk: 141 ran, 0 failed, 0 not claimed"),
-            ("memory", "backend conformance of hybrid: 120 ran, 0 failed, 21 not claimed"),
-            ("memory", "backend conformance of hybrid: 118 ran, 0 failed, 23 not claimed"),
-            ("testkit", "backend conformance of model: 9 ran, 0 failed, 0 not claimed"),
+            ("disk", "backend conformance of disk: 141 ran, 0 failed, 0 not claimed, 0 not tried"),
+            (
+                "memory",
+                "backend conformance of hybrid: 120 ran, 0 failed, 21 not claimed, 0 not tried",
+            ),
+            (
+                "memory",
+                "backend conformance of hybrid: 118 ran, 0 failed, 23 not claimed, 0 not tried",
+            ),
+            (
+                "testkit",
+                "backend conformance of model: 9 ran, 0 failed, 0 not claimed, 0 not tried",
+            ),
             ("testkit", "backend conformance finds TearsWrites"),
             ("testkit", "backend conformance finds TearsWrites"),
-            ("serializers", "codec conformance of json: 14 ran, 0 failed, 0 not claimed"),
+            (
+                "serializers",
+                "codec conformance of json: 14 ran, 0 failed, 0 not claimed, 2 not tried",
+            ),
             ("disk", "backend conformance of nothing in particular"),
         ] {
             conformance.line(line, package);
@@ -93,7 +110,7 @@ mod tests {
             [
                 "backend conformance: disk 141, memory/hybrid 120 and 21 refusals; planted \
                  faults found: 1",
-                "codec conformance: serializers/json 14",
+                "codec conformance: serializers/json 14 and 2 not tried",
             ]
         );
     }

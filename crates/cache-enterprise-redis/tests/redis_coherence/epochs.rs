@@ -53,6 +53,7 @@ async fn suite(server: RedisServer) {
     report.assert_passed();
     // Reservations are asked of stores that are not shared.
     assert!(report.ran() >= 55 && report.not_claimed() < 10, "{report:?}");
+    assert_eq!(report.not_tried(), 0, "{report}");
 }
 
 const SET_BACK: &str = r"return redis.call('HSET', KEYS[1], '#sequence', '\0\0\0\0\0\0\0\1')";

@@ -27,7 +27,8 @@ async fn one_server_passes_the_suite() {
     })
     .await;
     report.assert_passed();
-    assert_eq!(report.not_claimed(), 0);
+    // The one that lets an hour pass.
+    assert_eq!((report.not_claimed(), report.not_tried()), (0, 1), "{report}");
 }
 
 fn held(acquired: Acquired) -> LeaseToken {

@@ -2,7 +2,8 @@
 //!
 //! A suite takes a closure that makes a fresh subject for every case and gives back a
 //! [`Report`]. Cases of a capability that the subject does not claim are counted apart, and its
-//! refusal is checked instead.
+//! refusal is checked instead. So are cases for which the suite was not given what they need: of
+//! those nothing is checked.
 
 pub mod backend;
 pub mod bus;

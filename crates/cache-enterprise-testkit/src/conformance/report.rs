@@ -12,6 +12,9 @@ pub enum Outcome {
     /// The subject does not claim the named capability. Instead of the case, its refusal was
     /// checked: an operation that is not offered must say so and must not pretend.
     NotClaimed(&'static str),
+    /// The suite was not given the named thing, such as a way to open the records again: nothing was
+    /// checked.
+    NotTried(&'static str),
     /// What was wrong.
     Failed(String),
 }
@@ -65,13 +68,19 @@ impl Report {
 
     /// Number of cases that ran whole, failed ones included.
     pub fn ran(&self) -> usize {
-        self.results.len() - self.not_claimed()
+        self.results.len() - self.not_claimed() - self.not_tried()
     }
 
     /// Number of cases of which only the refusal was checked.
     pub fn not_claimed(&self) -> usize {
         let unclaimed = |result: &&CaseResult| matches!(result.outcome, Outcome::NotClaimed(_));
         self.results.iter().filter(unclaimed).count()
+    }
+
+    /// Number of cases of which nothing was checked, since the suite was not given what they need.
+    pub fn not_tried(&self) -> usize {
+        let untried = |result: &&CaseResult| matches!(result.outcome, Outcome::NotTried(_));
+        self.results.iter().filter(untried).count()
     }
 
     /// Ends the test when a case failed, or when no case ran. Else prints the summary line, which
@@ -92,12 +101,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} conformance of {}: {} ran, {} failed, {} not claimed",
+            "{} conformance of {}: {} ran, {} failed, {} not claimed, {} not tried",
             self.suite,
             self.subject,
             self.ran(),
             self.failed().len(),
             self.not_claimed(),
+            self.not_tried(),
         )?;
         for CaseResult { name, outcome } in &self.results {
             if let Outcome::Failed(why) = outcome {
@@ -119,6 +129,7 @@ mod tests {
         let mut report = Report::new("backend", "disk".into(), Seed(5));
         report.add("good", Outcome::Passed);
         report.add("left_out", Outcome::NotClaimed("scan"));
+        report.add("unknown", Outcome::NotTried("reopen"));
         report
     }
 
@@ -129,7 +140,7 @@ mod tests {
         report.add("bad", Outcome::Failed("lost a value".into()));
         assert_eq!(
             report.to_string(),
-            "backend conformance of disk: 2 ran, 1 failed, 1 not claimed\n  \
+            "backend conformance of disk: 2 ran, 1 failed, 1 not claimed, 1 not tried\n  \
              bad: lost a value\n  replay with CE_SEED=5"
         );
         assert_eq!(report.failed(), ["bad"]);

@@ -13,7 +13,8 @@ type Reopened = Pin<Box<dyn Future<Output = Arc<dyn Backend>> + Send>>;
 /// A backend under test with what the suite needs to know about it.
 ///
 /// The backend must be empty and have room for 32 MiB of values: the suite takes every eviction
-/// for a loss.
+/// for a loss. Where the size of a value has a limit, open it with one of at most 8 MiB: cases make
+/// values of that size and above it.
 pub struct Fixture {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) clock: Option<Clock>,

@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     /// How the second end is cut off (`true`) and joined again. Default: none, and the cases about
-    /// it are counted as not claimed.
+    /// it are counted as not tried.
     #[must_use]
     pub fn cut<C, F>(mut self, cut: C) -> Self
     where
@@ -43,7 +43,7 @@ impl Fixture {
     }
 
     /// How the bus forgets every frame of the manager `suite` up to now, as by trimming its log.
-    /// Default: none.
+    /// Default: none, as with [`cut`](Self::cut).
     #[must_use]
     pub fn forget<C, F>(mut self, forget: C) -> Self
     where

@@ -23,7 +23,7 @@
 //! })
 //! .await;
 //! report.assert_passed();
-//! assert_eq!(report.not_claimed(), 0);
+//! assert_eq!(report.not_tried(), 0);
 //! # });
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -91,7 +91,7 @@ where
 
 async fn check(case: &'static Case, fixture: Fixture) -> Result<Outcome, Failure> {
     if let Some(missing) = case.needs.iter().find_map(|need| need.missing(&fixture)) {
-        return Ok(Outcome::NotClaimed(missing));
+        return Ok(Outcome::NotTried(missing));
     }
     (case.run)(fixture).await?;
     Ok(Outcome::Passed)

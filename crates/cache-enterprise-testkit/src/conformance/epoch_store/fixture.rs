@@ -40,7 +40,7 @@ impl Fixture {
     }
 
     /// How to open the same records again after the store was dropped without a word, as a crash
-    /// would. Default: none, and the cases about it are counted as not claimed.
+    /// would. Default: none, and the cases about it are counted as not tried; so with all below.
     #[must_use]
     pub fn reopen<R, F>(mut self, reopen: R) -> Self
     where

@@ -68,18 +68,18 @@ enum Need {
 }
 
 impl Need {
-    /// The word for it where the fixture does not have it.
-    fn missing(self, fixture: &Fixture) -> Option<&'static str> {
-        let (has, name) = match self {
-            Self::Private => (!fixture.store.is_shared(), "private"),
-            Self::Shared => (fixture.store.is_shared(), "shared"),
-            Self::Reopen => (fixture.reopen.is_some(), "reopen"),
-            Self::Another => (fixture.another.is_some(), "another"),
-            Self::Lose => (fixture.lose.is_some(), "lose"),
-            Self::Restart => (fixture.restart.is_some(), "restart"),
-            Self::SetBack => (fixture.set_back.is_some(), "set_back"),
+    /// What becomes of the case where the fixture does not have it.
+    fn missing(self, fixture: &Fixture) -> Option<Outcome> {
+        let (has, outcome) = match self {
+            Self::Private => (!fixture.store.is_shared(), Outcome::NotClaimed("private")),
+            Self::Shared => (fixture.store.is_shared(), Outcome::NotClaimed("shared")),
+            Self::Reopen => (fixture.reopen.is_some(), Outcome::NotTried("reopen")),
+            Self::Another => (fixture.another.is_some(), Outcome::NotTried("another")),
+            Self::Lose => (fixture.lose.is_some(), Outcome::NotTried("lose")),
+            Self::Restart => (fixture.restart.is_some(), Outcome::NotTried("restart")),
+            Self::SetBack => (fixture.set_back.is_some(), Outcome::NotTried("set_back")),
         };
-        (!has).then_some(name)
+        (!has).then_some(outcome)
     }
 }
 
@@ -111,7 +111,7 @@ async fn check(case: &'static Case, fixture: Fixture) -> Result<Outcome, Failure
         if !fixture.store.is_shared() {
             shared::check_refusal(&*fixture.store).await?;
         }
-        return Ok(Outcome::NotClaimed(missing));
+        return Ok(missing);
     }
     (case.run)(fixture).await?;
     Ok(Outcome::Passed)

@@ -60,9 +60,15 @@ impl Fixture {
         if self.clock.is_some() { secs(10) } else { ms(50) }
     }
 
-    /// Lets time pass where it is moved by hand, and says whether it is.
-    pub(super) fn advance(&self, time: Duration) -> bool {
-        self.clock.as_ref().map(|clock| clock.advance(time)).is_some()
+    pub(super) fn has_manual_time(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    /// Lets time pass, where it is moved by hand.
+    pub(super) fn advance(&self, time: Duration) {
+        if let Some(clock) = &self.clock {
+            clock.advance(time);
+        }
     }
 
     /// Waits until the second process gets the lease that the first took for a [`short`](Self::short)

@@ -28,10 +28,9 @@ mod holders;
 mod puts;
 mod refusals;
 
-use std::convert::Infallible;
 use std::future::Future;
 
-use super::case::{self, cases, run_task};
+use super::case::{self, Failure, cases, run_task};
 use super::{Outcome, Report};
 use crate::Seed;
 
@@ -43,8 +42,32 @@ use cache_enterprise_core::coherence::Lease;
 /// Seed of the suite when `CE_SEED` is not set.
 const DEFAULT_SEED: u64 = 0x1ea5e;
 
+/// What a case needs of its fixture.
+#[derive(Clone, Copy, Debug)]
+enum Need {
+    /// A backend that compares versions.
+    Fence,
+    /// A backend whose values have a limit.
+    ValueLimit,
+    /// A clock that is moved by hand.
+    ManualTime,
+}
+
+impl Need {
+    /// The word for it where the fixture does not have it.
+    fn missing(self, fixture: &Fixture) -> Option<&'static str> {
+        let capabilities = fixture.backend.capabilities();
+        let (has, name) = match self {
+            Self::Fence => (capabilities.fence, "fence"),
+            Self::ValueLimit => (capabilities.value_bytes_max.is_some(), "value_bytes_max"),
+            Self::ManualTime => (fixture.has_manual_time(), "clock"),
+        };
+        (!has).then_some(name)
+    }
+}
+
 /// One case of this suite.
-type Case = case::Case<Fixture, Infallible>;
+type Case = case::Case<Fixture, Need>;
 
 const THEMES: &[&[Case]] = &[holders::CASES, puts::CASES, batches::CASES, refusals::CASES];
 
@@ -61,8 +84,15 @@ where
         let fixture = make().await;
         let name = fixture.backend.name().to_owned();
         let report = report.get_or_insert_with(|| Report::new("lease", name, seed));
-        let checked = async move { (case.run)(fixture).await.map(|()| Outcome::Passed) };
-        report.add(case.name, run_task(checked).await);
+        report.add(case.name, run_task(check(case, fixture)).await);
     }
     report.expect("there are cases")
+}
+
+async fn check(case: &'static Case, fixture: Fixture) -> Result<Outcome, Failure> {
+    if let Some(missing) = case.needs.iter().find_map(|need| need.missing(&fixture)) {
+        return Ok(Outcome::NotTried(missing));
+    }
+    (case.run)(fixture).await?;
+    Ok(Outcome::Passed)
 }

@@ -8,23 +8,27 @@ use cache_enterprise_core::{Error, OpContext, Put, PutOutcome, StoredKey};
 use tokio::task::JoinSet;
 
 use super::fixture::LONG;
-use super::{Fixture, cases};
+use super::{Fixture, Need, cases};
 use crate::conformance::case::{Verdict, ensure, ensure_eq};
 
 cases! {
-    a_holder_writes,
-    a_holder_writes_over_a_value,
-    a_holder_writes_more_than_once,
-    a_put_ends_no_lease,
-    a_holder_writes_after_its_release,
-    a_paused_holder_is_refused,
-    a_paused_holder_is_refused_before_the_next_has_written,
-    a_paused_holder_is_refused_after_the_next_let_go,
-    a_paused_holder_is_refused_after_a_removal,
-    a_holder_keeps_to_newer_removals,
-    a_holder_keeps_to_newer_values,
-    a_write_without_a_lease_passes,
-    late_holders_never_win_a_race,
+    needs [] => [
+        a_holder_writes,
+        a_holder_writes_over_a_value,
+        a_holder_writes_more_than_once,
+        a_put_ends_no_lease,
+        a_holder_writes_after_its_release,
+        a_paused_holder_is_refused,
+        a_paused_holder_is_refused_before_the_next_has_written,
+        a_paused_holder_is_refused_after_the_next_let_go,
+        a_paused_holder_is_refused_after_a_removal,
+        a_write_without_a_lease_passes,
+        late_holders_never_win_a_race,
+    ]
+    needs [Need::Fence] => [
+        a_holder_keeps_to_newer_removals,
+        a_holder_keeps_to_newer_values,
+    ]
 }
 
 async fn a_holder_writes(fixture: Fixture) -> Verdict {
@@ -120,9 +124,6 @@ async fn a_paused_holder_is_refused_after_a_removal(fixture: Fixture) -> Verdict
 }
 
 async fn a_holder_keeps_to_newer_removals(fixture: Fixture) -> Verdict {
-    if !fixture.backend.capabilities().fence {
-        return Ok(());
-    }
     let (key, ctx) = (fixture.key("removed")?, OpContext::default());
     let token = fixture.hold(&fixture.one, &key, LONG).await?;
     fixture.backend.remove(&key, Sequence(20), &ctx).await?;
@@ -135,9 +136,6 @@ async fn a_holder_keeps_to_newer_removals(fixture: Fixture) -> Verdict {
 }
 
 async fn a_holder_keeps_to_newer_values(fixture: Fixture) -> Verdict {
-    if !fixture.backend.capabilities().fence {
-        return Ok(());
-    }
     let (key, ctx) = (fixture.key("written")?, OpContext::default());
     let token = fixture.hold(&fixture.one, &key, LONG).await?;
     let how = Put { version: Sequence(20), ..Put::default() };

@@ -5,21 +5,25 @@ use cache_enterprise_core::coherence::{LeaseToken, LeasedPut, Sequence};
 use cache_enterprise_core::{ErrorKind, OpContext, Put, PutOutcome, StoredKey};
 
 use super::fixture::LONG;
-use super::{Fixture, cases};
+use super::{Fixture, Need, cases};
 use crate::conformance::case::{Failure, Verdict, ensure_eq};
 
 cases! {
-    a_refused_value_of_a_holder_leaves_nothing_older,
-    a_refused_value_of_a_holder_fences_what_is_older,
-    a_holders_value_that_is_too_large_and_older_is_fenced,
-    a_paused_holder_is_refused_a_value_that_is_too_large,
-    a_batch_of_values_too_large_is_judged_key_by_key,
+    needs [Need::ValueLimit] => [
+        a_refused_value_of_a_holder_leaves_nothing_older,
+        a_paused_holder_is_refused_a_value_that_is_too_large,
+    ]
+    needs [Need::ValueLimit, Need::Fence] => [
+        a_refused_value_of_a_holder_fences_what_is_older,
+        a_holders_value_that_is_too_large_and_older_is_fenced,
+        a_batch_of_values_too_large_is_judged_key_by_key,
+    ]
 }
 
-/// A value over the limit; `None` when the backend has no limit.
-fn large(fixture: &Fixture) -> Option<Bytes> {
-    let limit = fixture.backend.capabilities().value_bytes_max?;
-    Some(vec![7; limit + 1].into())
+/// A value over the limit.
+fn large(fixture: &Fixture) -> Bytes {
+    let limit = fixture.backend.capabilities().value_bytes_max.unwrap_or_default();
+    vec![7; limit + 1].into()
 }
 
 fn at(version: u64) -> Put {
@@ -34,8 +38,7 @@ async fn put_large(
     version: u64,
     token: LeaseToken,
 ) -> Result<Option<PutOutcome>, Failure> {
-    let value = large(fixture).unwrap_or_default();
-    match fixture.one.put(key, value, at(version), token).await {
+    match fixture.one.put(key, large(fixture), at(version), token).await {
         Ok(outcome) => Ok(Some(outcome)),
         Err(error) => {
             ensure_eq!(error.kind(), ErrorKind::TooLarge, "a value over the limit");
@@ -53,9 +56,6 @@ async fn write(fixture: &Fixture, key: &StoredKey, version: u64) -> Verdict {
 }
 
 async fn a_refused_value_of_a_holder_leaves_nothing_older(fixture: Fixture) -> Verdict {
-    if large(&fixture).is_none() {
-        return Ok(());
-    }
     let key = fixture.key("large")?;
     write(&fixture, &key, 5).await?;
     let token = fixture.hold(&fixture.one, &key, LONG).await?;
@@ -71,9 +71,6 @@ async fn a_refused_value_of_a_holder_leaves_nothing_older(fixture: Fixture) -> V
 }
 
 async fn a_refused_value_of_a_holder_fences_what_is_older(fixture: Fixture) -> Verdict {
-    if large(&fixture).is_none() || !fixture.backend.capabilities().fence {
-        return Ok(());
-    }
     for written in [None, Some(5)] {
         let key = fixture.key(if written.is_some() { "written" } else { "empty" })?;
         if let Some(version) = written {
@@ -93,9 +90,6 @@ async fn a_refused_value_of_a_holder_fences_what_is_older(fixture: Fixture) -> V
 }
 
 async fn a_holders_value_that_is_too_large_and_older_is_fenced(fixture: Fixture) -> Verdict {
-    if large(&fixture).is_none() || !fixture.backend.capabilities().fence {
-        return Ok(());
-    }
     let key = fixture.key("large")?;
     let token = fixture.hold(&fixture.one, &key, LONG).await?;
     write(&fixture, &key, 20).await?;
@@ -106,9 +100,6 @@ async fn a_holders_value_that_is_too_large_and_older_is_fenced(fixture: Fixture)
 }
 
 async fn a_paused_holder_is_refused_a_value_that_is_too_large(fixture: Fixture) -> Verdict {
-    if large(&fixture).is_none() {
-        return Ok(());
-    }
     let key = fixture.key("paused")?;
     let paused = fixture.hold(&fixture.one, &key, fixture.short()).await?;
     let next = fixture.take_over(&key).await?;
@@ -122,9 +113,7 @@ async fn a_paused_holder_is_refused_a_value_that_is_too_large(fixture: Fixture) 
 }
 
 async fn a_batch_of_values_too_large_is_judged_key_by_key(fixture: Fixture) -> Verdict {
-    let Some(large) = large(&fixture).filter(|_| fixture.backend.capabilities().fence) else {
-        return Ok(());
-    };
+    let large = large(&fixture);
     let names = ["paused", "newer", "large", "small"];
     let keys = names.into_iter().map(|name| fixture.key(name)).collect::<Result<Vec<_>, _>>()?;
     let mut tokens = Vec::new();
