@@ -13,8 +13,16 @@ fn start(mut command: Command, folder: &Path) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// A demo that hears a hang-up, also where the tests run under `nohup`.
 fn demo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cachectl"));
+    let cachectl = env!("CARGO_BIN_EXE_cachectl");
+    let mut command = match cfg!(target_os = "linux") {
+        true => Command::new("env"),
+        false => Command::new(cachectl),
+    };
+    if cfg!(target_os = "linux") {
+        command.args(["--default-signal=HUP", cachectl]);
+    }
     command.arg("demo").args(arguments);
     command
 }
