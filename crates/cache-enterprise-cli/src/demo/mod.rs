@@ -105,8 +105,9 @@ async fn plan(args: &DemoArgs, folder: &Path) -> Result<Plan, Failure> {
     let Some(path) = args.trace.clone() else {
         return Plan::catalogue(seed).map_err(|error| Failure::input(error.to_string()));
     };
-    let (folder, (done, read)) = (folder.to_owned(), oneshot::channel());
-    std::thread::spawn(move || done.send(Recording::read(&path, &folder)));
+    let copy = recording::Copy::of(&path, folder)?;
+    let (done, read) = oneshot::channel();
+    std::thread::spawn(move || done.send(Recording::read(&path, copy)));
     let recording = read.await.map_err(|_| Failure::broken("the reader of the file ended"))??;
     Plan::recorded(seed, recording).map_err(|error| Failure::input(error.to_string()))
 }

@@ -24,10 +24,12 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Reads the file at `path`. What gives its bytes once, such as a pipe, is kept in `folder`.
-    /// Waits for whoever writes into it.
-    pub(crate) fn read(path: &Path, folder: &Path) -> Result<Self, Failure> {
-        let file = if is_read_once(path) { keep(path, folder)? } else { path.to_owned() };
+    /// Reads the file at `path`, into its copy if it has one. Waits for whoever writes into it.
+    pub(crate) fn read(path: &Path, copy: Option<Copy>) -> Result<Self, Failure> {
+        let file = match copy {
+            Some(copy) => copy.fill(path)?,
+            None => path.to_owned(),
+        };
         let scanned = open(&file).and_then(Requests::scan);
         let mut report = scanned.map_err(|error| error.about(path))?;
         path.clone_into(&mut report.path);
@@ -40,22 +42,42 @@ impl Recording {
     }
 }
 
+/// Where the bytes of a file that gives them once are kept, such as those of a pipe.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    path: PathBuf,
+    file: File,
+}
+
+impl Copy {
+    /// An empty copy in `folder`, for a file that needs one. It is there before anybody waits for
+    /// a byte, so that who waits makes nothing in a folder that has gone meanwhile.
+    pub(crate) fn of(path: &Path, folder: &Path) -> Result<Option<Self>, Failure> {
+        if !is_read_once(path) {
+            return Ok(None);
+        }
+        let folder = folder.join("trace");
+        fs::create_dir(&folder).map_err(failed(path, "keep"))?;
+        // Its name may tell the format.
+        let copy = folder.join(path.file_name().unwrap_or("trace".as_ref()));
+        let file = File::create(&copy).map_err(failed(path, "keep"))?;
+        Ok(Some(Self { path: copy, file }))
+    }
+
+    /// Takes in what comes out of `path`, and says where it is.
+    fn fill(mut self, path: &Path) -> Result<PathBuf, Failure> {
+        let mut pipe = File::open(path).map_err(failed(path, "open"))?;
+        io::copy(&mut pipe, &mut self.file).map_err(failed(path, "keep"))?;
+        Ok(self.path)
+    }
+}
+
 fn is_read_once(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// Copies what comes out of `path`, under its own name, whose ending may tell the format.
-fn keep(path: &Path, folder: &Path) -> Result<PathBuf, Failure> {
-    let failed = |action: &'static str| {
-        move |source: io::Error| TraceError::Io { path: path.to_owned(), action, source }
-    };
-    let mut pipe = File::open(path).map_err(failed("open"))?;
-    let folder = folder.join("trace");
-    fs::create_dir_all(&folder).map_err(failed("keep"))?;
-    let file = folder.join(path.file_name().unwrap_or("trace".as_ref()));
-    let mut kept = File::create(&file).map_err(failed("keep"))?;
-    io::copy(&mut pipe, &mut kept).map_err(failed("keep"))?;
-    Ok(file)
+fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> TraceError {
+    move |source| TraceError::Io { path: path.to_owned(), action, source }
 }
 
 /// The requests of a file that a cache can be asked. Every reading skips the same lines.
@@ -87,6 +109,18 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn who_waits_for_a_pipe_makes_nothing_in_a_folder_that_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, pipe) = (folder.path().to_owned(), Path::new("/dev/null"));
+        let copy = Copy::of(pipe, &path).unwrap();
+        assert!(copy.is_some());
+        folder.close().unwrap();
+        assert!(Recording::read(pipe, copy).is_err());
+        assert!(!path.exists());
+    }
 
     #[test]
     fn the_longest_key_is_the_one_that_a_cache_still_stores() {

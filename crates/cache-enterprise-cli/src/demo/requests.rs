@@ -188,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("requests.csv");
         std::fs::write(&path, csv).unwrap();
-        let plan = Plan::recorded(42, Recording::read(&path, folder.path()).unwrap()).unwrap();
+        let plan = Plan::recorded(42, Recording::read(&path, None).unwrap()).unwrap();
         let mut stream = plan.streams(1).unwrap().remove(0);
         let once = AtomicBool::new(false);
         let asks = std::iter::from_fn(|| stream.next(&plan, &once).unwrap()).collect();
@@ -240,7 +240,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("requests.csv");
         std::fs::write(&path, "key\n1\n2\n3\n").unwrap();
-        let feed = Feed::open(Recording::read(&path, folder.path()).unwrap()).unwrap();
+        let feed = Feed::open(Recording::read(&path, None).unwrap()).unwrap();
         let goes_on = AtomicBool::new(true);
         let is_counted = |feed: &Feed| feed.next(&goes_on).unwrap().map(|ask| ask.is_counted);
         let first: Vec<_> = (0..4).map(|_| is_counted(&feed)).collect();
