@@ -418,8 +418,9 @@ impl Stack {
         let task = self.runtime.spawn(async move {
             let _turn = pass.turn.lock().await;
             let mut result = Ok(());
+            let is_fence = !tenant.epochs.sequence().is_provisional(at);
             for index in (0..stack.levels.len()).rev() {
-                let ended = stack.expire_in(index, pass.key(), at).await;
+                let ended = stack.expire_in(index, pass.key(), at, is_fence).await;
                 if let Err(error) = &ended {
                     // Until the tier is told, what it holds is a miss: more than was asked for,
                     // but it cannot come back as fresh.
@@ -438,9 +439,21 @@ impl Stack {
         joined(task.await)
     }
 
-    async fn expire_in(&self, index: usize, key: &StoredKey, at: Sequence) -> Result<()> {
+    async fn expire_in(
+        &self,
+        index: usize,
+        key: &StoredKey,
+        at: Sequence,
+        is_fence: bool,
+    ) -> Result<()> {
         let ctx = OpContext::default();
-        let Some(bytes) = self.levels[index].backend.get(key, &ctx).await? else { return Ok(()) };
+        let Some(bytes) = self.levels[index].backend.get(key, &ctx).await? else {
+            // A load that began before, in any process, would arrive as fresh.
+            return match is_fence {
+                true => self.remove_from(index, key, at).await.map(drop),
+                false => Ok(()),
+            };
+        };
         let Ok(header) = cache_enterprise_core::envelope::Header::read(&bytes) else {
             return Ok(());
         };

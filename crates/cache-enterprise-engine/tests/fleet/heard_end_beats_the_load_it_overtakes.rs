@@ -40,6 +40,20 @@ async fn a_late_load_is_refused_below_though_nothing_was_heard() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_load_of_what_was_expired_is_refused_below() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    other.bus.set(cache_enterprise_testkit::coherence::Link::Deaf);
+    let (go, load) = other.loading(1, 10).await;
+    one.cache.expire(&1).await;
+    go.send(()).unwrap();
+    assert_eq!(load.await.unwrap(), 10, "its own caller has the value");
+    assert_eq!(one.get(1).await, None, "the tier refused it");
+    one.set(1, 11).await;
+    assert_eq!(one.get(1).await, Some(11));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_that_begins_after_the_end_was_heard_stores() {
     let fleet = Fleet::new();
     let (one, other) = (fleet.process().await, fleet.process().await);
