@@ -2,7 +2,7 @@
 //!
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
 //! values into bytes in the `forms` that tiers ask for, which a `packer` makes, be it an
-//! `adaptive` one that knows a `dictionary` for its kind. `behind` writes later, `debts` remembers
+//! `adaptive` one that knows a `dictionary` for its kind. `behind` writes later, `expire` ends lives softly, `debts` remembers
 //! what a failing tier was not told, `unnumbered` which keys ended without a number of the
 //! store's, `tell` says to other processes what became of it. `fill` brings loads to the tiers,
 //! `lease` and `lease_many` let one process load, `guards` puts the wrappers around a backend,
@@ -19,6 +19,7 @@ mod build;
 mod debts;
 mod describe;
 mod dictionary;
+mod expire;
 mod explain;
 mod fill;
 mod forms;
