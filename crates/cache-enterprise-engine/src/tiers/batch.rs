@@ -422,7 +422,7 @@ impl Stack {
         let ctx = OpContext::default();
         let puts = parts.iter().map(|part| backend.put_many(part.pick(&items), &ctx));
         for (part, put) in parts.iter().zip(join_all(puts).await) {
-            failed.extend(self.note_put(level, &part.pick(&sent), put));
+            failed.extend(self.note_put(level, &part.pick(&sent), put).await);
         }
         failed
     }
@@ -439,14 +439,14 @@ impl Stack {
         let puts = parts.iter().map(|part| held.put_many(part.pick(leased)));
         let mut failed = Vec::new();
         for (part, put) in parts.iter().zip(join_all(puts).await) {
-            failed.extend(self.note_put(level, &part.pick(sent), put));
+            failed.extend(self.note_put(level, &part.pick(sent), put).await);
         }
         failed
     }
 
     /// Settles or owes what became of the jobs of one node; answers the numbers of those that
     /// were not taken.
-    fn note_put(
+    async fn note_put(
         &self,
         level: usize,
         sent: &[(usize, &Job)],
@@ -456,14 +456,19 @@ impl Stack {
         match put {
             Ok(outcomes) => {
                 self.answered(level, first);
-                for ((_, job), outcome) in sent.iter().zip(outcomes) {
+                let mut fenced = Vec::new();
+                for ((index, job), outcome) in sent.iter().zip(outcomes) {
                     self.note_shown(level, job, outcome == PutOutcome::Stored);
-                    if outcome != PutOutcome::Fenced {
+                    if outcome == PutOutcome::Fenced {
+                        fenced.push((*index, *job));
+                    } else {
                         self.levels[level].counts.puts.add(1);
                         self.debts(level).settle(job.pass.key(), job.version);
                     }
                 }
-                Vec::new()
+                let dropped = fenced.iter().map(|(_, job)| self.drop_elder(level, job));
+                let dropped = join_all(dropped).await.into_iter().zip(&fenced);
+                dropped.filter(|(done, _)| done.is_err()).map(|(_, (index, _))| *index).collect()
             }
             Err(error) => {
                 self.failed(level, "put_many", first, &error);

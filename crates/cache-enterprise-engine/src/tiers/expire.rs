@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::coherence::Change;
-use cache_enterprise_core::{NEVER, OpContext, Put, Result, Sequence, StoredKey};
+use cache_enterprise_core::envelope::Header;
+use cache_enterprise_core::{NEVER, OpContext, Put, Result, Sequence, StoredKey, Swapped, mutant};
 
 use super::gate::Pass;
-use super::stack::{Stack, joined};
+use super::stack::{Job, Stack, joined};
 use crate::shared::TenantState;
+
+/// How often a level is asked to exchange bytes that others write at the same time.
+const EXCHANGES_MAX: usize = 3;
 
 impl Stack {
     /// Ends the fresh life of what every level holds under a key. Survives its caller.
@@ -19,10 +23,12 @@ impl Stack {
     ) -> Result<()> {
         let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
         let task = self.runtime.spawn(async move {
+            stack.reserve(&tenant, at).await;
             let _turn = pass.turn.lock().await;
             let mut result = Ok(());
-            let is_fence = !tenant.epochs.sequence().is_provisional(at);
+            let is_numbered = !tenant.epochs.sequence().is_provisional(at);
             for index in (0..stack.levels.len()).rev() {
+                let is_fence = is_numbered && stack.can_fence(index);
                 let ended = stack.expire_in(index, pass.key(), at, is_fence).await;
                 if let Err(error) = &ended {
                     // Until the tier is told, what it holds is a miss: more than was asked for,
@@ -32,7 +38,7 @@ impl Stack {
                 }
                 result = result.and(ended);
             }
-            if tenant.epochs.sequence().is_provisional(at) {
+            if !is_numbered {
                 stack.owe_unnumbered(&tenant, std::iter::once(pass.key()));
             }
             let change = Change::Expired { key: pass.key().clone() };
@@ -42,6 +48,19 @@ impl Stack {
         joined(task.await)
     }
 
+    /// Whether numbers of this process are those of everybody who writes to the level at `index`,
+    /// and it refuses what is older.
+    fn can_fence(&self, index: usize) -> bool {
+        let level = &self.levels[index];
+        let is_comparable = !level.is_shared() || self.shared_epochs().is_some();
+        is_comparable
+            && level.backend.capabilities().fence
+            && !mutant::breaks("what began before an expire does not replace what was expired")
+    }
+
+    /// Exchanges what a level holds for the same bytes past their life. They stand under the number
+    /// of the end, if it `is_fence`: a load that began before, in any process, would arrive as
+    /// fresh.
     async fn expire_in(
         &self,
         index: usize,
@@ -49,24 +68,66 @@ impl Stack {
         at: Sequence,
         is_fence: bool,
     ) -> Result<()> {
-        let ctx = OpContext::default();
-        let Some(bytes) = self.levels[index].backend.get(key, &ctx).await? else {
-            // A load that began before, in any process, would arrive as fresh.
-            return match is_fence {
-                true => self.remove_from(index, key, at).await.map(drop),
-                false => Ok(()),
-            };
-        };
-        let Ok(header) = cache_enterprise_core::envelope::Header::read(&bytes) else {
-            return Ok(());
-        };
-        if header.sequence >= at {
+        let (level, ctx) = (&self.levels[index], OpContext::default());
+        let mut stands = Sequence::ZERO;
+        for _ in 0..EXCHANGES_MAX {
+            let found = level.backend.get(key, &ctx).await?;
+            let readable = found.and_then(|bytes| {
+                let ended = self.pipeline.end_freshness(key, &bytes).ok()?;
+                Some((Header::read(&bytes).ok()?, ended))
+            });
+            let Some((header, ended)) = readable else { break };
+            if header.sequence >= at {
+                return Ok(());
+            }
+            let expires = header.expires_wall_ms.map_or(NEVER, |wall| self.clock.at_wall(wall));
+            let rest = (expires != NEVER).then(|| expires.saturating_sub(self.clock.now()));
+            let mut how = Put { ttl: level.life(rest), version: header.sequence };
+            if !is_fence || !level.backend.capabilities().swap {
+                return level.backend.put(key, ended, how, &ctx).await.map(drop);
+            }
+            how.version = at;
+            // What was expired before stands under the number of that end.
+            let expected = stands.max(header.sequence);
+            match level.backend.swap(key, ended, how, expected, &ctx).await? {
+                Swapped::Stored | Swapped::Fenced => return Ok(()),
+                Swapped::Changed(version) if version >= at => return Ok(()),
+                Swapped::Changed(version) => stands = version,
+                Swapped::Refused => break,
+            }
+        }
+        // Nothing that could answer as a fallback is left, or others write faster than it is
+        // exchanged.
+        match is_fence {
+            true => self.remove_from(index, key, at).await.map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// What a level refused may have met the number of an `expire`: what was expired is older then
+    /// than what did not take its place, and answers nobody any more.
+    pub(super) async fn drop_elder(&self, index: usize, job: &Job) -> Result<()> {
+        let level = &self.levels[index];
+        if !level.backend.capabilities().swap
+            || mutant::breaks("what is refused leaves nothing older")
+        {
             return Ok(());
         }
-        let Ok(ended) = self.pipeline.end_freshness(key, &bytes) else { return Ok(()) };
-        let expires = header.expires_wall_ms.map_or(NEVER, |wall| self.clock.at_wall(wall));
-        let rest = (expires != NEVER).then(|| expires.saturating_sub(self.clock.now()));
-        let how = Put { ttl: self.levels[index].life(rest), version: header.sequence };
-        self.levels[index].backend.put(key, ended, how, &ctx).await.map(drop)
+        let key = job.pass.key();
+        let found = match level.backend.get(key, &OpContext::default()).await {
+            Ok(found) => found,
+            Err(error) => {
+                self.debts(index).owe(key, job.version);
+                self.failed(index, "get", key, &error);
+                return Err(error);
+            }
+        };
+        let header = found.and_then(|bytes| Header::read(&bytes).ok());
+        match header {
+            Some(header) if header.sequence < job.version => {
+                self.remove_from(index, key, job.version).await.map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 }

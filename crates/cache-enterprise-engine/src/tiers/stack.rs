@@ -313,10 +313,11 @@ impl Stack {
         match put {
             Ok(outcome) => {
                 self.answered(index, key);
-                if outcome != PutOutcome::Fenced {
-                    level.counts.puts.add(1);
-                    self.debts[index].settle(key, job.version);
+                if outcome == PutOutcome::Fenced {
+                    return self.drop_elder(index, job).await.map(|()| false);
                 }
+                level.counts.puts.add(1);
+                self.debts[index].settle(key, job.version);
                 Ok(outcome == PutOutcome::Stored)
             }
             Err(error) => {

@@ -161,7 +161,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     ) -> bool {
         let read = stack.read_confirmed(index, pass.key(), &self.view.tenant).await;
         let Ok(Some(bytes)) = read else { return false };
-        let is_same = Header::read(&bytes).is_ok_and(|header| header.sequence == version);
+        // What was expired is older than the number under which it stands.
+        let is_same = Header::read(&bytes).is_ok_and(|header| header.sequence <= version);
         is_same && !matches!(self.judge(stack, index, pass, bytes), Found::Fresh(..))
     }
 }

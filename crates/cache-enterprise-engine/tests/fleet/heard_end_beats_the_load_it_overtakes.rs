@@ -1,8 +1,10 @@
 //! A load that began before another process removed its key stores nowhere.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
 
 use cache_enterprise_core::tag;
+use tokio::sync::Notify;
 
 use super::Fleet;
 
@@ -66,4 +68,33 @@ async fn a_load_that_begins_after_the_end_was_heard_stores() {
     assert_eq!(one.get(1).await, Some(11));
     let sets = one.cache.set(&1, 12_u64).strict().into_future().await;
     sets.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_load_does_not_replace_what_was_expired() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    one.set(1, 9).await;
+    let set_was_heard = || other.manager.bus_stats().unwrap().heard > 0;
+    other.heard("the set is heard", set_was_heard).await;
+    other.bus.set(cache_enterprise_testkit::coherence::Link::Deaf);
+    let (go, began) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let load = tokio::spawn({
+        let (cache, go, began) = (other.cache.clone(), Arc::clone(&go), Arc::clone(&began));
+        async move {
+            let load = async || {
+                began.notify_one();
+                go.notified().await;
+                Ok::<_, ()>(10_u64)
+            };
+            cache.fetch(&1).refresh().with(load).await.map(|value| *value)
+        }
+    });
+    began.notified().await;
+    one.cache.expire(&1).await;
+    go.notify_one();
+    assert_eq!(load.await.unwrap().unwrap(), 10, "its own caller has the value");
+    assert_eq!(one.get(1).await, None, "it came to the tier as fresh");
+    one.set(1, 11).await;
+    assert_eq!(one.get(1).await, Some(11));
 }

@@ -6,6 +6,7 @@ mod climb_beside_an_end_without_a_number;
 mod computation_reaches_every_level;
 mod conditional_set_is_one_step_for_all;
 mod confirmed_value_lives_on_in_other_processes;
+mod expire_beside_a_set_leaves_no_elder;
 mod heard_end_beats_the_load_it_overtakes;
 mod key_changed_by_a_stranger_leaves_level_1;
 mod key_twice_in_a_batch_ends_as_its_last_value;

@@ -68,16 +68,16 @@ impl EpochStore for SlowReplies {
 }
 
 /// A process whose numbers come late.
-struct Late {
+pub(super) struct Late {
     manager: CacheManager<ChaosCodec<MessagePack>>,
-    cache: Cache<u64, u64>,
+    pub(super) cache: Cache<u64, u64>,
     codec: ChaosCodec<MessagePack>,
-    epochs: SharedEpochs,
-    replies: Arc<Semaphore>,
+    pub(super) epochs: SharedEpochs,
+    pub(super) replies: Arc<Semaphore>,
 }
 
 impl Late {
-    async fn process(fleet: &Fleet) -> Self {
+    pub(super) async fn process(fleet: &Fleet) -> Self {
         let (inner, replies) = (fleet.epochs.another(), Arc::new(Semaphore::new(0)));
         let slow = SlowReplies { inner: inner.clone(), replies: Arc::clone(&replies) };
         let source = OpenedBackend::new(Arc::new(fleet.tier.reopened()));

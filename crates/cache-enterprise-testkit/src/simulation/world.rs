@@ -336,6 +336,7 @@ fn capabilities(is_fenced: bool, is_shared: bool) -> Capabilities {
         expiry: true,
         fence: is_fenced,
         touch: true,
+        swap: is_fenced,
         durable: true,
         shared: is_shared,
         ..Capabilities::default()
