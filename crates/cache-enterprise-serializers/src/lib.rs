@@ -20,8 +20,8 @@
 //! # What a decoder promises
 //!
 //! Bytes may come from anywhere. Whatever they are, `decode` answers with a value or an error:
-//! nesting deeper than [`DEPTH_MAX`] levels, lengths that the bytes cannot hold, and bytes after
-//! the value are errors; nothing is allocated for a length before it was compared with the bytes
+//! nesting deeper than [`DEPTH_MAX`] levels in what the type asks for, lengths that the bytes
+//! cannot hold, and bytes after the value are errors; nothing is allocated for a length before it was compared with the bytes
 //! at hand. Errors name the type and the codec and never repeat what a value holds.
 //!
 //! What changes of a type each codec survives is measured in `tests/` of this crate: JSON and

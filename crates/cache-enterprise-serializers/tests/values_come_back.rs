@@ -29,6 +29,7 @@ struct Track {
     artists: Vec<String>,
     plays: BTreeMap<u32, (u64, bool)>,
     gain: f32,
+    seconds: f64,
     key: char,
     source: Source,
     empty: (),
@@ -65,11 +66,12 @@ prop_compose! {
         artists: Vec<String>,
         plays: BTreeMap<u32, (u64, bool)>,
         gain in -100.0_f32..100.0,
+        seconds in proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::SUBNORMAL,
         key: char,
         source in source(),
         cells in proptest::collection::vec(proptest::collection::vec(Just(Some(())), 0..3), 0..5),
     ) -> Track {
-        Track { id, title, rating, artists, plays, gain, key, source, empty: (), cells }
+        Track { id, title, rating, artists, plays, gain, seconds, key, source, empty: (), cells }
     }
 }
 

@@ -47,7 +47,8 @@ pub use registry::{CodecRegistry, RegisteredCodec};
 
 /// Deepest nesting that any decoder of this crate follows; deeper bytes are an error. Protocol
 /// Buffers stop earlier, at 100 levels, by their library's own limit. An option or an enum around
-/// a value counts as a level.
+/// a value counts as a level. Encoding knows no such limit: a deeper value is written, and each
+/// read of it from a tier is an error and a load.
 ///
 /// What a level costs on the stack is the type's affair: a struct of a dozen fields takes up to
 /// 8 KiB in a build without optimisation, so that 128 levels of them fit the 2 MiB that a thread

@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 /// Contexts kept for reuse. More may be in use at once; those are dropped when they come back.
 const KEPT_MAX: usize = 16;
 
-/// Contexts that nobody uses at the moment. A context costs tens to hundreds of KiB to set up,
-/// more than a small payload costs to compress; the lock is held for a push or a pop.
+/// Contexts that nobody uses at the moment. A context costs tens to hundreds of KiB to set up at
+/// the default level, more than a small payload costs to compress, and keeps what its largest
+/// payload needed; the lock is held for a push or a pop.
 pub(super) struct Pool<T> {
     idle: Mutex<Vec<T>>,
 }
