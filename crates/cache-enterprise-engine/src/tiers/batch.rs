@@ -173,10 +173,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// leases back.
     pub(crate) async fn fill_below_many(&self, sealed: Vec<Sealed>, held: Option<HeldMany>) {
         let Some(stack) = self.stack() else { return };
-        let jobs: Vec<_> = sealed.into_iter().map(Sealed::into_job).enumerate().collect();
-        let newest = jobs.iter().map(|(_, job)| job.version).max().unwrap_or_default();
-        stack.reserve(&self.view.tenant, newest).await;
+        let mut jobs: Vec<_> = sealed.into_iter().map(Sealed::into_job).enumerate().collect();
         // The caller has its values; a tier that did not take one was reported as an event.
+        let _ = stack.reserve_for(&self.view.tenant, jobs.iter_mut().map(|(_, job)| job)).await;
         stack.store_many(jobs, None, held).await;
     }
 
@@ -237,8 +236,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             // The failure was reported; what the tier still holds is a miss.
             let _ = stack.remove(&self.view.tenant, pass, at).await;
         }
-        let newest = jobs.iter().map(|(_, job)| job.version).max().unwrap_or_default();
-        stack.reserve(&self.view.tenant, newest).await;
+        let reserved = stack.reserve_for(&self.view.tenant, jobs.iter_mut().map(|(_, job)| job));
+        if reserved.await.is_err() {
+            jobs.iter().for_each(|(index, _)| outcomes[*index] = SetOutcome::StoredAbove);
+        }
         for index in stack.store_many(jobs, Some(&self.view.tenant), None).await {
             outcomes[index] = SetOutcome::StoredAbove;
         }
@@ -373,7 +374,8 @@ impl Stack {
         let mut failed = Vec::new();
         for (index, job) in jobs {
             let pass = self.gates.enter(job.pass.key());
-            let copy = Arc::new(Job::new(pass, job.forms.clone(), job.version, job.expires));
+            let copy = Job::new(pass, job.forms.clone(), job.version, job.expires);
+            let copy = Arc::new(Job { is_reserved: job.is_reserved, ..copy });
             if self.store_now(&copy, level..level + 1).await.is_err() {
                 failed.push(*index);
             }

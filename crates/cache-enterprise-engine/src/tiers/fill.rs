@@ -97,14 +97,14 @@ impl Stack {
     async fn fill(
         self: &Arc<Self>,
         tenant: &Arc<TenantState>,
-        (job, life): (Job, Option<Change>),
+        (mut job, life): (Job, Option<Change>),
         access: Access,
         held: Option<Held>,
     ) -> Result<()> {
         let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
         let task = self.runtime.spawn(async move {
-            stack.reserve(&tenant, job.version).await;
-            let (job, mut result) = (Arc::new(job), Ok(()));
+            let mut result = stack.reserve_for(&tenant, std::iter::once(&mut job)).await;
+            let job = Arc::new(job);
             for (index, level) in stack.levels.iter().enumerate().rev() {
                 let number = CacheLevel::numbered(level.number);
                 let filled = if number.is_some_and(|number| !access.writes(number)) {

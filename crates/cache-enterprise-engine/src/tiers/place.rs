@@ -71,14 +71,14 @@ impl Stack {
     async fn place(
         self: &Arc<Self>,
         tenant: &Arc<TenantState>,
-        job: Job,
+        mut job: Job,
         top: usize,
     ) -> (Vec<CacheLevel>, Option<Error>) {
         let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
         let task = self.runtime.spawn(async move {
-            stack.reserve(&tenant, job.version).await;
+            let reserved = stack.reserve_for(&tenant, std::iter::once(&mut job)).await;
             let job = Arc::new(job);
-            let (mut took, mut failure) = (Vec::new(), None);
+            let (mut took, mut failure) = (Vec::new(), reserved.err());
             for index in (0..stack.levels.len()).rev() {
                 let done = if index < top {
                     stack.drop_older(index, &job).await.map(|()| false)

@@ -6,9 +6,13 @@
 //!
 //! When the store does not answer, that call and those beside it wait once. From then on the
 //! record is asked for in the background, and calls go on without waiting: level 1 and loaders
-//! answer, tiers are written to and not read. What was removed or set meanwhile got numbers that
-//! may be below those of bytes in a tier, which would then win. Therefore a tenant that took
-//! numbers before it knew its record starts cold: taking over raises the tenant's own epoch first.
+//! answer, tiers forget what is written and are not read. What was removed or set meanwhile got
+//! numbers that may be below those of bytes in a tier, which would then win. Therefore a tenant
+//! that took numbers before it knew its record starts cold: taking over raises the tenant's own
+//! epoch first.
+//!
+//! A process that numbers by itself writes nothing below under a number that the store has not
+//! reserved: the next process would give it again, and take the value for newer than its own ends.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -17,7 +21,7 @@ use std::time::Duration;
 use cache_enterprise_core::coherence::{Change, EpochStore, EpochTarget};
 use cache_enterprise_core::{Error, ErrorKind, Event, Result, Sequence, mutant, saturating_millis};
 
-use super::stack::{Stack, joined};
+use super::stack::{Job, Stack, joined};
 use crate::shared::TenantState;
 
 /// Numbers reserved at a time, so that the epoch store is asked once in a million writes.
@@ -105,6 +109,7 @@ impl Stack {
         let record = in_time(store.load(&self.manager, &tenant.name, newest)).await?;
         // One step: a number taken before it is seen here, one taken after it is above the record.
         let before = tenant.epochs.sequence().observe(record.sequence);
+        tenant.restoring.reserved.fetch_max(record.sequence.0, Ordering::AcqRel);
         if before != tenant.restoring.start {
             let above = tenant.epochs.sequence().newest();
             let whole = [EpochTarget::Tenant];
@@ -120,29 +125,47 @@ impl Stack {
         Ok(())
     }
 
-    /// Makes sure that numbers up to `version` are never given again after a restart. A store
-    /// that did not answer is not waited for again before [`EPOCHS_RETRY`] has passed.
-    pub(crate) async fn reserve(&self, tenant: &TenantState, version: Sequence) {
-        let Some(store) = self.epochs().filter(|store| !store.is_shared()) else { return };
+    /// Makes sure that numbers up to `version` are never given again after a restart, and says
+    /// whether that is so. A store that did not answer is not waited for again before
+    /// [`EPOCHS_RETRY`] has passed.
+    pub(crate) async fn reserve(&self, tenant: &TenantState, version: Sequence) -> bool {
+        let Some(store) = self.epochs().filter(|store| !store.is_shared()) else { return true };
         let restoring = &tenant.restoring;
         let now = self.clock.now();
-        if version.0 <= restoring.reserved.load(Ordering::Acquire)
-            || !restoring.is_done()
-            || now < restoring.reserve_at.load(Ordering::Acquire)
-        {
-            return;
+        if version.0 <= restoring.reserved.load(Ordering::Acquire) {
+            return true;
+        }
+        if !restoring.is_done() || now < restoring.reserve_at.load(Ordering::Acquire) {
+            return mutant::breaks("a number that was not reserved stays above");
         }
         let upto = Sequence(version.0.saturating_add(RESERVE_STEP));
         match in_time(store.reserve(&self.manager, &tenant.name, upto)).await {
             Ok(()) => {
                 restoring.reserved.fetch_max(upto.0, Ordering::AcqRel);
+                true
             }
             Err(error) => {
                 let again = now.saturating_add(saturating_millis(EPOCHS_RETRY));
                 restoring.reserve_at.store(again, Ordering::Release);
                 self.epochs_failed("reserve", &error);
+                mutant::breaks("a number that was not reserved stays above")
             }
         }
+    }
+
+    /// As [`reserve`](Self::reserve), for jobs that are to be written.
+    pub(super) async fn reserve_for<'a>(
+        &self,
+        tenant: &TenantState,
+        jobs: impl Iterator<Item = &'a mut Job>,
+    ) -> Result<()> {
+        let jobs: Vec<_> = jobs.collect();
+        let newest = jobs.iter().map(|job| job.version).max().unwrap_or_default();
+        if self.reserve(tenant, newest).await {
+            return Ok(());
+        }
+        jobs.into_iter().for_each(|job| job.is_reserved = false);
+        Err(unreserved())
     }
 
     /// Stores epochs where they outlive the process; `None` when no tier keeps them.
@@ -238,4 +261,9 @@ async fn tell_late(stack: Weak<Stack>, tenant: Weak<TenantState>) {
 pub(super) async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let done = tokio::time::timeout(EPOCHS_TIMEOUT, work).await;
     done.unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "the epoch store did not answer")))
+}
+
+pub(super) fn unreserved() -> Error {
+    let text = "the store of epochs reserved no number for what is written: it stays in level 1";
+    Error::new(ErrorKind::Unavailable, text)
 }

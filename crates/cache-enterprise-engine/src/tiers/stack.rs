@@ -76,12 +76,14 @@ pub(crate) struct Job {
     pub(crate) forms: Forms,
     pub(crate) version: Sequence,
     pub(crate) expires: Millis,
+    /// Whether no other process will be given its version.
+    pub(super) is_reserved: bool,
     pub(super) shown: Shown,
 }
 
 impl Job {
     pub(super) fn new(pass: Pass, forms: Forms, version: Sequence, expires: Millis) -> Self {
-        Self { pass, forms, version, expires, shown: Shown::default() }
+        Self { pass, forms, version, expires, is_reserved: true, shown: Shown::default() }
     }
 }
 
@@ -230,14 +232,15 @@ impl Stack {
     pub(crate) async fn store_and_tell(
         self: &Arc<Self>,
         tenant: &Arc<TenantState>,
-        job: Job,
+        mut job: Job,
     ) -> Result<()> {
         let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
         let task = self.runtime.spawn(async move {
-            stack.reserve(&tenant, job.version).await;
+            let reserved = stack.reserve_for(&tenant, std::iter::once(&mut job)).await;
             let job = Arc::new(job);
             let stored = stack.store_now(&job, 0..stack.levels.len()).await;
-            stored.and(stack.tell_stored(&tenant, std::iter::once(&*job)).await)
+            let told = stack.tell_stored(&tenant, std::iter::once(&*job)).await;
+            reserved.and(stored).and(told)
         });
         joined(task.await)
     }
@@ -335,10 +338,11 @@ impl Stack {
         }
     }
 
-    /// What a job puts into a level, if its value is still alive. It may have ended on the way.
+    /// What a job puts into a level, if its value is still alive and may lie there. It may have
+    /// ended on the way.
     pub(super) fn prepare(&self, index: usize, job: &Job) -> Option<(Bytes, Put)> {
         let rest = (job.expires != NEVER).then(|| job.expires.saturating_sub(self.clock.now()));
-        if rest == Some(0) {
+        if rest == Some(0) || !job.is_reserved {
             return None;
         }
         let bytes = job.forms.of(self.levels[index].packing);

@@ -10,6 +10,7 @@ use cache_enterprise_core::{
 use super::gate::Pass;
 use super::judge::Found;
 use super::pipeline::format_of;
+use super::restore::unreserved;
 use super::stack::{Job, Stack, joined};
 use crate::cache::Cache;
 use crate::failover::Failover;
@@ -119,7 +120,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         expected: Sequence,
     ) -> Result<IfVersion<V>> {
         let (tenant, stored) = (&self.view.tenant, job.pass.key());
-        stack.reserve(tenant, job.version).await;
+        if !stack.reserve(tenant, job.version).await {
+            return Err(unreserved().operation("set_if_version"));
+        }
         let mut swapped = stack.swap(index, job, expected).await;
         if let Ok((Swapped::Changed(version), _)) = swapped
             && expected == Sequence::ZERO

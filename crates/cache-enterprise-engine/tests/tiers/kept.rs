@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use cache_enterprise_core::Result;
 use cache_enterprise_core::coherence::{EpochRecord, EpochStore, EpochTarget, Sequence};
+use cache_enterprise_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 /// One record, whatever the tenant.
@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 pub(crate) struct Kept {
     pub(crate) record: Mutex<EpochRecord>,
     pub(crate) hangs: AtomicBool,
+    pub(crate) reserves_nothing: AtomicBool,
     pub(crate) calls: AtomicU64,
 }
 
@@ -50,6 +51,9 @@ impl EpochStore for Kept {
 
     async fn reserve(&self, _: &str, _: &str, upto: Sequence) -> Result<()> {
         self.enter().await;
+        if self.reserves_nothing.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "the test says so"));
+        }
         let mut record = self.record.lock();
         record.sequence = record.sequence.max(upto);
         Ok(())

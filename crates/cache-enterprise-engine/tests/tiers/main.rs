@@ -32,6 +32,7 @@ mod life_is_one_at_every_level;
 mod lost_dictionary_costs_misses_not_errors;
 mod named_backend_is_a_space_of_its_own;
 mod newer_envelope_is_a_miss_and_not_an_error;
+mod number_that_was_not_reserved_stays_above;
 mod pattern_walks_each_tier_within_its_budget;
 mod placed_values_lie_where_their_heat_says;
 mod prediction_loads_ahead;

@@ -44,7 +44,8 @@ pub enum Fault {
     },
     /// Somebody deletes the record of epochs.
     LostEpochs,
-    /// The counter of the epoch store is set back to nothing, as a replica that was behind would.
+    /// The counter of the epoch store is set back to its server's time, as where a replica that was
+    /// behind takes over.
     SetBack,
     /// The server with the deepest shared tier, the epochs and the log of the bus restarts empty.
     Restart,

@@ -22,7 +22,7 @@ use super::world::{MANAGER, NEAR_LIFE, World};
 use crate::coherence::{Disturbance, Link};
 
 /// How often time is told to processes.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// No call takes longer: the hard timeout of a load, and as much again.
 const LONGEST_CALL: Duration = secs(60);

@@ -14,6 +14,7 @@ use super::network::{Line, Network, ServiceId, Weather};
 use super::plan::{Plan, Shape, TierShape};
 use super::remote::{RemoteEpochs, TierServer};
 use super::request::{Parts, Process, Subject, TierParts};
+use super::run::TICK;
 use super::story::Story;
 use crate::Seed;
 use crate::coherence::{InProcessBus, Link, SharedEpochs};
@@ -280,8 +281,12 @@ impl World {
         self.epochs.lose_all(MANAGER);
     }
 
+    /// The server's own time goes on between two turns of the simulated clock: the numbers that it
+    /// leads to are above those of the turn before.
     pub(super) fn set_back_epochs(&self) {
-        self.epochs.set_back(MANAGER, Sequence::ZERO);
+        let turn = i64::try_from(TICK.as_millis()).unwrap_or(i64::MAX);
+        let time = Sequence::from_wall_ms(self.clock.wall_ms().saturating_add(turn));
+        self.epochs.set_back(MANAGER, time);
     }
 
     /// The server that holds the deepest shared tier, the epochs and the log of the bus restarts
