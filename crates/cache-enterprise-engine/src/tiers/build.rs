@@ -274,7 +274,7 @@ impl<C> ManagerBuilder<C, Tiered> {
             tracing::warn!(code = advice.code, about = advice.about, "{}", advice.text);
         }
         if let Err(error) = stack.restore(&manager.tenant).await {
-            // As for any other tenant: until they are known, tiers are written and not read.
+            // As for any other tenant: until they are known, tiers are not read.
             tracing::warn!(error = %error, "stored epochs are not known; the tiers are skipped");
         }
         Ok(manager)
