@@ -11,6 +11,7 @@ use std::process::Command;
 use toml::{Table, Value};
 
 use crate::failure::{Failure, Outcome};
+use crate::manifest::Manifest;
 use crate::metadata::{self, Package};
 use crate::workspace::{Workspace, run as run_command};
 use expression::Expression;
@@ -21,7 +22,8 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
         .map_err(Failure::of("reading `deny.toml`"))?;
     let rules = Rules::parse(&text)?;
     let packages = metadata::packages(workspace)?;
-    let breaches = rules.check(&packages)?;
+    let mut breaches = rules.check(&packages)?;
+    breaches.extend(unseen(&workspace.manifests()?, &packages));
     for breach in &breaches {
         println!("{breach}");
     }
@@ -30,6 +32,20 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
     }
     println!("licences and bans: {} packages pass deny.toml", packages.len());
     advisories(workspace)
+}
+
+/// What a manifest names and nobody looked at: a dependency behind a feature that is turned off
+/// would pass every rule.
+fn unseen(manifests: &[Manifest], packages: &[Package]) -> Vec<String> {
+    let is_seen = |name: &str| packages.iter().any(|package| package.name == name);
+    // A workspace of its own has a lock file of its own.
+    let members = manifests.iter().filter(|manifest| !manifest.own_workspace);
+    members
+        .flat_map(|manifest| {
+            let hidden = manifest.dependencies.iter().filter(|d| !is_seen(&d.package));
+            hidden.map(|d| format!("{} of {} was not looked at", d.package, manifest.path))
+        })
+        .collect()
 }
 
 /// What `deny.toml` says about licences and bans.
@@ -186,6 +202,8 @@ fn has_advisory_database() -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const RULES: &str = r#"
@@ -235,6 +253,25 @@ mod tests {
             ["bin 2.0.0-rc.3 is banned: broken"]
         );
         assert_eq!(breaches(&[hash(), package("tls", "0.1.0", "MIT")]), ["tls 0.1.0 is banned: C"]);
+    }
+
+    #[test]
+    fn what_only_a_feature_brings_is_looked_at() {
+        let manifest = |rest: &str| {
+            let text = format!(
+                "[package]\nname = \"x\"\n{rest}[dependencies]\nhash.workspace = true\n\
+                 tract-onnx = {{ workspace = true, optional = true }}\n"
+            );
+            Manifest::parse("x/Cargo.toml", &text, &BTreeMap::new()).unwrap()
+        };
+        let (hash, onnx) = (package("hash", "1.0.0", "MIT"), package("tract-onnx", "1.0.0", "MIT"));
+        let seen = [hash, onnx];
+        assert_eq!(
+            unseen(&[manifest("")], &seen[..1]),
+            ["tract-onnx of x/Cargo.toml was not looked at"]
+        );
+        assert_eq!(unseen(&[manifest("")], &seen), [""; 0]);
+        assert_eq!(unseen(&[manifest("[workspace]\n")], &seen[..1]), [""; 0]);
     }
 
     #[test]

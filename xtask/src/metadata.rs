@@ -21,7 +21,9 @@ pub(crate) struct Package {
 /// Every package of the lock file, for all systems and all features. Fails when the lock file
 /// does not fit the manifests, so that what is checked is what was committed.
 pub(crate) fn packages(workspace: &Workspace) -> Outcome<Vec<Package>> {
-    let mut command = workspace.cargo(&["metadata", "--format-version", "1", "--locked"]);
+    // Without all features, cargo leaves out what only a feature beside the default ones brings.
+    let arguments = ["metadata", "--format-version", "1", "--locked", "--all-features"];
+    let mut command = workspace.cargo(&arguments);
     parse(&capture(&mut command)?)
 }
 
