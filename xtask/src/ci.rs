@@ -48,7 +48,9 @@ fn steps(workspace: &Workspace, ledger: &mut Ledger, report: &mut Option<Report>
         let mut command = workspace.cargo(&[&["doc", "--no-deps"], &all[..]].concat());
         run_command(command.env("RUSTDOCFLAGS", "-D warnings"))
     })?;
-    ledger.step("bench", || cargo(&["check", "-p", BENCH, "--all-targets"]))?;
+    // Built once, with the features it is timed with. Lints and the feature `rivals` would compile
+    // the peers a second and a third time.
+    ledger.step("bench", || cargo(&["test", "-p", BENCH, "--all-targets"]))?;
     if workspace.root().join("fuzz").is_dir() {
         // A workspace of its own, so that the fuzzer is in nobody's build; one target directory.
         let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
