@@ -4,6 +4,8 @@
 //! seed of the simulation, or a test. Both are run twice, with the rule and without: the first
 //! must pass, so that the second shows something.
 
+pub(crate) mod rules;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,13 +14,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use toml::Table;
 
 use crate::chaos::CHAOS;
 use crate::failure::{Failure, Outcome};
 use crate::workspace::{Workspace, capture, show};
-
-const RULES: &str = "crates/cache-enterprise-chaos/rules.toml";
+use rules::{Proof, RULES, Rule};
 
 /// The variable in which a build for this command looks for the rule to break.
 const BROKEN_RULE: &str = "CACHE_BROKEN_RULE";
@@ -26,28 +26,13 @@ const BROKEN_RULE: &str = "CACHE_BROKEN_RULE";
 /// A test that has not ended by then is one that waits for ever, which is a failure.
 const TEST_TAKES_MOST: Duration = Duration::from_secs(100);
 
-/// One rule and who finds its loss.
-#[derive(Debug, PartialEq, Eq)]
-struct Rule {
-    name: String,
-    proof: Proof,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Proof {
-    /// Seeds of the simulation, the first of which is enough as a rule.
-    Seeds { first: u64, end: u64 },
-    /// A test: its package, its target and its name.
-    Test { package: String, target: String, name: String },
-}
-
 /// Breaks every rule, or those whose name contains an argument.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
     let is_json = arguments.iter().any(|argument| argument == "--json");
     let wanted: Vec<_> = arguments.iter().filter(|argument| *argument != "--json").collect();
     let path = workspace.root().join(RULES);
     let text = std::fs::read_to_string(&path).map_err(Failure::of(format!("reading `{RULES}`")))?;
-    let rules = parse(&text)?;
+    let rules = rules::parse(&text)?;
     let rules = rules.into_iter().filter(|rule| {
         wanted.is_empty() || wanted.iter().any(|word| rule.name.contains(word.as_str()))
     });
@@ -70,15 +55,6 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
         (0, _) => Err(Failure::new("there is no such rule")),
         (_, 0) => Ok(()),
         _ => Err(Failure::new(format!("{missed} of {all} rules were broken and nobody saw it"))),
-    }
-}
-
-impl Proof {
-    fn test(&self) -> Option<String> {
-        match self {
-            Self::Seeds { .. } => None,
-            Self::Test { package, target, name } => Some(format!("{package} {target} {name}")),
-        }
     }
 }
 
@@ -225,73 +201,4 @@ fn with_mutants(command: &mut Command) {
     flags.push(" --cfg mutants");
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| OsString::from("target"));
     command.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", PathBuf::from(target).join("mutants"));
-}
-
-fn parse(text: &str) -> Outcome<Vec<Rule>> {
-    let document: Table = text.parse().map_err(Failure::of(format!("reading `{RULES}`")))?;
-    let entries = document.get("rule").and_then(|rules| rules.as_array());
-    let entries = entries.ok_or_else(|| Failure::new(format!("`{RULES}`: write [[rule]]")))?;
-    entries.iter().map(|entry| rule(entry.as_table())).collect()
-}
-
-fn rule(entry: Option<&Table>) -> Outcome<Rule> {
-    let wrong = |why: &str| Failure::new(format!("`{RULES}`: {why}"));
-    let entry = entry.ok_or_else(|| wrong("a rule is a table"))?;
-    let text = |key: &str| entry.get(key).and_then(|value| value.as_str()).map(str::to_owned);
-    let name = text("name").ok_or_else(|| wrong("a rule has a name"))?;
-    let proof = match (entry.get("seeds"), text("test")) {
-        (Some(seeds), None) => {
-            let ends: Option<Vec<u64>> = seeds.as_array().and_then(|ends| {
-                ends.iter().map(|end| end.as_integer()?.try_into().ok()).collect()
-            });
-            match ends.as_deref() {
-                Some(&[first, end]) if first < end => Proof::Seeds { first, end },
-                _ => return Err(wrong(&format!("`{name}`: write seeds = [FIRST, END]"))),
-            }
-        }
-        (None, Some(test)) => match test.split_whitespace().collect::<Vec<_>>()[..] {
-            [package, target, test] => Proof::Test {
-                package: package.to_owned(),
-                target: target.to_owned(),
-                name: test.to_owned(),
-            },
-            _ => return Err(wrong(&format!("`{name}`: a test is PACKAGE TARGET NAME"))),
-        },
-        _ => return Err(wrong(&format!("`{name}` has seeds or a test"))),
-    };
-    Ok(Rule { name, proof })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_is_found_by_seeds_or_by_a_test() {
-        let text = "[[rule]]\nname = \"a\"\nseeds = [3, 9]\n\n\
-                    [[rule]]\nname = \"b\"\ntest = \"core lib some::test\"\n";
-        let test = Proof::Test {
-            package: "core".to_owned(),
-            target: "lib".to_owned(),
-            name: "some::test".to_owned(),
-        };
-        let expected = [
-            Rule { name: "a".to_owned(), proof: Proof::Seeds { first: 3, end: 9 } },
-            Rule { name: "b".to_owned(), proof: test },
-        ];
-        assert_eq!(parse(text).ok().as_deref(), Some(&expected[..]));
-    }
-
-    #[test]
-    fn a_rule_that_nobody_finds_is_refused() {
-        for text in [
-            "[[rule]]\nname = \"a\"\n",
-            "[[rule]]\nname = \"a\"\nseeds = [9, 3]\n",
-            "[[rule]]\nname = \"a\"\nseeds = [1, 2]\ntest = \"a b c\"\n",
-            "[[rule]]\nname = \"a\"\ntest = \"core lib\"\n",
-            "",
-        ] {
-            assert!(parse(text).is_err(), "{text}");
-        }
-    }
 }
