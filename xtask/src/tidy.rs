@@ -8,6 +8,7 @@ mod exceptions;
 mod layers;
 mod links;
 mod manifests;
+mod mutants;
 mod rust_text;
 mod sizes;
 mod unused;
@@ -75,6 +76,7 @@ fn check(tree: &Tree) -> Outcome<Vec<Violation>> {
     violations.extend(clients::check(&manifests));
     violations.extend(manifests::check(&manifests, tree));
     violations.extend(unused::check(&manifests, tree));
+    violations.extend(mutants::check(tree)?);
     violations.extend(sizes::check(tree));
     violations.extend(words::check(tree));
     violations.extend(links::check(tree));
