@@ -7,7 +7,7 @@
 mod program;
 pub(crate) mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 use crate::chaos::CHAOS;
 use crate::failure::{Failure, Outcome};
+use crate::servers::Servers;
+use crate::test::targets_on_servers;
 use crate::workspace::{Workspace, capture, show};
 use program::{End, Program};
 use rules::{Proof, RULES, Rule};
@@ -31,14 +33,18 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
     let wanted: Vec<_> = arguments.iter().filter(|argument| *argument != "--json").collect();
     let path = workspace.root().join(RULES);
     let text = std::fs::read_to_string(&path).map_err(Failure::of(format!("reading `{RULES}`")))?;
-    let rules = rules::parse(&text)?.into_iter().filter(|rule| {
+    let mut rules = rules::parse(&text)?;
+    rules.retain(|rule| {
         wanted.is_empty() || wanted.iter().any(|word| rule.name.contains(word.as_str()))
     });
+    if needs_servers(&rules, &targets_on_servers(workspace)?) {
+        Servers::find_or_install()?;
+    }
     let mut trials =
         Trials { workspace, in_force: BTreeMap::new(), built: BTreeMap::new(), player: None };
     let mut count = Count::default();
-    for rule in rules {
-        let found = trials.find(&rule);
+    for rule in &rules {
+        let found = trials.find(rule);
         count.add(&found);
         let word = match &found {
             Ok((_, true)) => "caught",
@@ -60,6 +66,16 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
         }
     }
     count.verdict()
+}
+
+/// Whether the test of a rule is in a target that runs on real servers.
+fn needs_servers(rules: &[Rule], on_servers: &BTreeSet<(String, String)>) -> bool {
+    rules.iter().any(|rule| match &rule.proof {
+        Proof::Seeds { .. } => false,
+        Proof::Test { package, target, .. } => {
+            on_servers.contains(&(package.clone(), target.clone()))
+        }
+    })
 }
 
 /// The seed, if it was one, and whether the loss of a rule was seen.
@@ -302,6 +318,18 @@ mod tests {
         assert_eq!(first_seed(&broken), Some(Some(3)));
         assert_eq!(first_seed("{\"seed\":7}\n"), None);
         assert_eq!(first_seed(""), None);
+    }
+
+    #[test]
+    fn servers_are_needed_for_the_targets_that_run_on_them() {
+        let listed = "[[rule]]\nname = \"a\"\nseeds = [1, 2]\n\
+                      [[rule]]\nname = \"b\"\ntest = \"redis lib x::y\"\n\
+                      [[rule]]\nname = \"c\"\ntest = \"redis redis_story z\"\n";
+        let rules = rules::parse(listed).unwrap();
+        let on_servers = [("redis".to_owned(), "redis_story".to_owned())].into();
+        assert!(needs_servers(&rules, &on_servers));
+        assert!(!needs_servers(&rules[..2], &on_servers));
+        assert!(!needs_servers(&rules, &BTreeSet::new()));
     }
 
     #[test]

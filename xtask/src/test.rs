@@ -118,7 +118,7 @@ fn run_tests(workspace: &Workspace, report: &mut Report) -> Outcome {
 }
 
 /// Package and name of every test target behind the feature of real servers.
-fn targets_on_servers(workspace: &Workspace) -> Outcome<BTreeSet<(String, String)>> {
+pub(crate) fn targets_on_servers(workspace: &Workspace) -> Outcome<BTreeSet<(String, String)>> {
     let manifests = workspace.manifests()?;
     let targets = manifests.into_iter().flat_map(|manifest| {
         let on_servers = manifest.tests.into_iter().filter(|test| test.requires(REAL_SERVERS));
