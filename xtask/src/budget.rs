@@ -20,7 +20,7 @@ const C_BUILDERS: &[&str] = &["bindgen", "cc", "cmake", "pkg-config", "vcpkg"];
 pub(crate) fn run(workspace: &Workspace) -> Outcome {
     let arguments =
         ["tree", "--locked", "-p", UMBRELLA, "-e", "normal", "--prefix", "none", "--format", "{p}"];
-    let tree = capture(&mut workspace.cargo(&arguments))?;
+    let tree = capture(&mut workspace.plain_cargo(&arguments))?;
     let asked = names_and_versions(&tree);
     let packages: Vec<Package> = metadata::packages(workspace)?
         .into_iter()

@@ -44,7 +44,7 @@ fn combinations_of(manifest: &Manifest) -> Vec<Vec<String>> {
 }
 
 fn check(workspace: &Workspace, combination: &[String]) -> Outcome {
-    let mut command = workspace.cargo(&["check"]);
+    let mut command = workspace.plain_cargo(&["check"]);
     command.args(combination).stderr(Stdio::piped());
     let shown = show(&command);
     let output = command.output().map_err(Failure::of(format!("starting `{shown}`")))?;

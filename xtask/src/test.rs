@@ -69,6 +69,20 @@ impl Report {
         }
     }
 
+    /// Takes in how `cargo test` ended, after all that it wrote was counted.
+    fn end_tests(&mut self, succeeded: bool) {
+        if !succeeded {
+            self.broken.extend(self.tally.without_result());
+            if self.failed() == 0 {
+                self.broken.push("`cargo test` failed beside the tests".to_owned());
+            }
+        }
+        // The examples would still make it green.
+        if succeeded && self.tally.passed() == 0 {
+            self.broken.push("no test was counted".to_owned());
+        }
+    }
+
     /// `828 on no server, 120 on redis 7.0.15, 55 on memcached 1.6.18`.
     fn by_server(&self) -> String {
         let servers = self.servers.as_ref();
@@ -108,12 +122,7 @@ fn run_tests(workspace: &Workspace, report: &mut Report) -> Outcome {
     // The conformance suites print their counts, which a harness shows only when asked to.
     command.args(["--no-fail-fast", "--", "--show-output"]);
     let succeeded = stream(&mut command, |line| report.tally.line(line, &owners))?;
-    if !succeeded {
-        report.broken.extend(report.tally.without_result());
-        if report.failed() == 0 {
-            report.broken.push("`cargo test` failed beside the tests".to_owned());
-        }
-    }
+    report.end_tests(succeeded);
     Ok(())
 }
 
@@ -166,7 +175,7 @@ fn run_examples(workspace: &Workspace, report: &mut Report) -> Outcome {
 
 /// `cargo` with `arguments` over all of the workspace that is quick to build.
 fn selection(workspace: &Workspace, arguments: &[&str]) -> Command {
-    let mut command = workspace.cargo(arguments);
+    let mut command = workspace.plain_cargo(arguments);
     command.args(["--workspace", "--exclude", BENCH, "--all-features"]);
     command
 }
@@ -258,6 +267,18 @@ mod tests {
     fn nothing_at_all_is_not_green() {
         assert!(report(&GREEN, 0, &[]).verdict().is_ok());
         assert!(report(&[], 0, &[]).verdict().is_err());
+    }
+
+    #[test]
+    fn tests_of_which_none_was_counted_are_not_green() {
+        let mut blind = report(&[], 3, &[]);
+        blind.end_tests(true);
+        assert_eq!(blind.broken, ["no test was counted"]);
+        let mut counted = report(&GREEN, 3, &[]);
+        counted.end_tests(true);
+        assert!(counted.verdict().is_ok());
+        counted.end_tests(false);
+        assert_eq!(counted.broken, ["`cargo test` failed beside the tests"]);
     }
 
     #[test]

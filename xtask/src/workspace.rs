@@ -49,6 +49,14 @@ impl Workspace {
         command
     }
 
+    /// [`cargo`](Self::cargo) for output that is read here: what asks for colours elsewhere would
+    /// put their codes before the words that are looked for.
+    pub(crate) fn plain_cargo<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = self.cargo(arguments);
+        command.env("CARGO_TERM_COLOR", "never");
+        command
+    }
+
     /// Every manifest of the repository but the virtual one, sorted by path.
     pub(crate) fn manifests(&self) -> Outcome<Vec<Manifest>> {
         Tree::read(self)?.manifests()
@@ -186,6 +194,14 @@ mod tests {
         assert!(tree.exists("pages/limits.md"));
         assert!(!tree.exists("pages/limit"));
         assert!(!tree.exists("page"));
+    }
+
+    #[test]
+    fn what_is_read_has_no_colours() {
+        let workspace = Workspace { root: PathBuf::new() };
+        let command = workspace.plain_cargo(&["tree"]);
+        let colours: Vec<_> = command.get_envs().collect();
+        assert_eq!(colours, [(OsStr::new("CARGO_TERM_COLOR"), Some(OsStr::new("never")))]);
     }
 
     #[test]
