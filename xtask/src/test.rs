@@ -71,11 +71,10 @@ impl Report {
 
     /// Takes in how `cargo test` ended, after all that it wrote was counted.
     fn end_tests(&mut self, succeeded: bool) {
-        if !succeeded {
-            self.broken.extend(self.tally.without_result());
-            if self.failed() == 0 {
-                self.broken.push("`cargo test` failed beside the tests".to_owned());
-            }
+        // A test that ends its process with success takes the rest of its binary with it.
+        self.broken.extend(self.tally.without_result());
+        if !succeeded && self.failed() == 0 {
+            self.broken.push("`cargo test` failed beside the tests".to_owned());
         }
         // The examples would still make it green.
         if succeeded && self.tally.passed() == 0 {
@@ -279,6 +278,13 @@ mod tests {
         assert!(counted.verdict().is_ok());
         counted.end_tests(false);
         assert_eq!(counted.broken, ["`cargo test` failed beside the tests"]);
+    }
+
+    #[test]
+    fn a_suite_without_a_result_is_not_green() {
+        let mut silent = report(&[GREEN[0], GREEN[1], "   Doc-tests own_backend"], 0, &[]);
+        silent.end_tests(true);
+        assert_eq!(silent.broken, ["own-backend: doc tests ended without a result"]);
     }
 
     #[test]
