@@ -97,7 +97,7 @@ fn play(arguments: &Arguments) -> Tally {
     let draw = |seed| Plan::draw_for(seed, arguments.processes);
     run_all(arguments.seeds.clone(), THREADS, draw, |seed, report| {
         let first = report.violations.first().map_or("", String::as_str);
-        let replay = replay(seed);
+        let replay = replay(seed, arguments.processes);
         if arguments.is_json {
             println!("{}", json!({"seed": seed, "violation": first, "replay": replay}));
         } else {
@@ -107,9 +107,12 @@ fn play(arguments: &Arguments) -> Tally {
     })
 }
 
-fn replay(seed: u64) -> String {
+/// The command that tells the story of a seed: with another number of processes it is another.
+fn replay(seed: u64, processes: Option<usize>) -> String {
     // The last seed there is has no range that ends after it.
-    format!("cargo xtask chaos --seeds {seed}..{} --trace", seed.saturating_add(1))
+    let end = seed.saturating_add(1);
+    let processes = processes.map(|count| format!(" --processes {count}")).unwrap_or_default();
+    format!("cargo xtask chaos --seeds {seed}..{end} --trace{processes}")
 }
 
 /// Plays seeds one by one, with their stories.
@@ -140,4 +143,18 @@ fn summary(tally: &Tally, is_json: bool) -> String {
         "{schedules} schedules, {violations} with violations, {operations} operations, \
          {faults} faults, {raced} invalidations that met a load"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_has_as_many_processes_as_the_play() {
+        assert_eq!(replay(7, None), "cargo xtask chaos --seeds 7..8 --trace");
+        let replay = replay(7, Some(3));
+        let words = replay.split_whitespace().skip(3).map(str::to_owned);
+        let again = parse(words).expect("it is a command of ours");
+        assert_eq!((again.seeds, again.processes, again.is_told), (7..8, Some(3), true));
+    }
 }
