@@ -9,6 +9,7 @@ mod layers;
 mod links;
 mod manifests;
 mod mutants;
+mod prose;
 mod rust_text;
 mod sizes;
 mod unused;
@@ -78,6 +79,7 @@ fn check(tree: &Tree) -> Outcome<Vec<Violation>> {
     violations.extend(unused::check(&manifests, tree));
     violations.extend(mutants::check(tree)?);
     violations.extend(sizes::check(tree));
+    violations.extend(prose::check(tree));
     violations.extend(words::check(tree));
     violations.extend(links::check(tree));
     let mut violations = exceptions::apply(violations, tree)?;
