@@ -42,6 +42,10 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "
 
 const SLEEPS: &[&str] = &["thread::sleep", "time::sleep"];
 
+/// Where sleeps come from, and what they are called there.
+const SLEEP_MODULES: &[&str] = &["thread", "time"];
+const SLEEP_NAMES: &[&str] = &["sleep", "sleep_ms", "sleep_until"];
+
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (path, text) in tree.texts(&[".rs", ".md", ".toml", ".yml", ".yaml", ".sh", ".ci/run"]) {
@@ -144,13 +148,31 @@ fn tests_that_sleep(path: &str, code: &RustText) -> Vec<Violation> {
     let whole_file = path.contains("/tests/") || path.ends_with("/tests.rs");
     let modules = code.test_modules();
     let is_test = |at: usize| whole_file || modules.iter().any(|module| module.contains(&at));
-    let sleeps = SLEEPS.iter().flat_map(|sleep| code.code().match_indices(sleep));
+    let spelled = SLEEPS.iter().flat_map(|sleep| code.code().match_indices(sleep));
+    let sleeps = spelled.chain(sleeps_in_groups(code));
     let violation = |(at, sleep): (usize, &str)| {
         let what = format!("a test that sleeps (`{sleep}`)");
         let fix = "move a manual clock, wait for the event, or except a clock that is paused";
         Violation::new("sleep", path, code.line(at), what, fix)
     };
     sleeps.filter(|(at, _)| is_test(*at)).map(violation).collect()
+}
+
+/// The sleeps that `use tokio::time::{Instant, sleep}` brings, by themselves in a group of names.
+fn sleeps_in_groups(code: &RustText) -> impl Iterator<Item = (usize, &str)> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    code.words("use").flat_map(move |start| {
+        let import = code.code()[start..].split(';').next().unwrap_or_default();
+        let has_module = import.split(|c| !is_part(c)).any(|word| SLEEP_MODULES.contains(&word));
+        let names = SLEEP_NAMES.iter().filter(move |_| has_module);
+        names.flat_map(move |name| {
+            let end = start + import.len();
+            let alone = code.words(name).filter(move |&at| {
+                (start..end).contains(&at) && !code.code()[..at].ends_with("::")
+            });
+            alone.map(move |at| (at, *name))
+        })
+    })
 }
 
 #[cfg(test)]
@@ -209,5 +231,18 @@ mod tests {
         assert_eq!(breaches("crates/a/src/a.rs", sleep), []);
         let module = "#[cfg(test)]\nmod tests {\n    use tokio::time::sleep;\n}\n";
         assert_eq!(breaches("crates/a/src/a.rs", module), [("sleep", 3)]);
+    }
+
+    #[test]
+    fn a_sleep_in_a_group_of_names_is_found() {
+        let story = |text: &str| breaches("crates/a/tests/story.rs", text);
+        assert_eq!(story("use tokio::time::{Instant, sleep};\n"), [("sleep", 1)]);
+        assert_eq!(story("use std::{\n    thread::{self,\n    sleep},\n};\n"), [("sleep", 3)]);
+        assert_eq!(story("use tokio::time::{sleep_until as until};\n"), [("sleep", 1)]);
+        assert_eq!(story("use std::{thread::sleep, time::Duration};\n"), [("sleep", 1)]);
+        assert_eq!(story("use tokio::time::{Instant, sleeper};\nfn sleep() {}\n"), []);
+        assert_eq!(story("use crate::origin::{sleep, wake};\n"), []);
+        let source = "use tokio::time::{Instant, sleep};\n";
+        assert_eq!(breaches("crates/a/src/a.rs", source), []);
     }
 }
