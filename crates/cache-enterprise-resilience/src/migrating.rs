@@ -1,5 +1,6 @@
 //! Two backends as one, while entries move from one to the other.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,10 +11,14 @@ use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, KeyPrefix, OpContext, Put, PutOutcome, Result, ScanPage,
     Sequence, StoredKey, Swapped, unsupported,
 };
+use futures_util::stream::{self, StreamExt};
 
 /// What begins a cursor of a scan, so that a page knows which backend it goes on with.
 const IN_NEW: u8 = 0;
 const IN_OLD: u8 = 1;
+
+/// Keys of a batch that are asked about at a time, where a batch is taken apart.
+const CALLS_MAX: usize = 32;
 
 /// A tier on its way from an old backend to a new one: reads the new, then the old; writes and
 /// removes in both. Nothing is served that one of them was told to forget.
@@ -25,7 +30,8 @@ const IN_OLD: u8 = 1;
 /// A call fails when either backend fails, since the one that answered may be the one that is
 /// behind: the engine then takes what the tier holds of the key for a miss until it was told. Each
 /// write costs both backends one after the other, a read the old one only where the new has
-/// nothing. It can do what both can; it does not swap.
+/// nothing. What the new one alone refuses is removed from the old one again, which may leave a
+/// miss where a newer value was. It can do what both can; it does not swap.
 ///
 /// [`Migration`]: crate::Migration
 ///
@@ -154,6 +160,27 @@ impl MigratingTier {
     }
 
     /// The old backend comes first: it remembers removals from before the new one was there.
+    async fn write(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        ctx: &OpContext,
+    ) -> Result<PutOutcome> {
+        let Some(old) = self.old() else { return self.new.put(key, value, how, ctx).await };
+        let told = old.put(key, value.clone(), how, ctx).await?;
+        if told == PutOutcome::Fenced {
+            return Ok(told);
+        }
+        let outcome = of_two(told, self.new.put(key, value, how, ctx).await?);
+        if outcome == PutOutcome::Fenced {
+            // The new one alone knows of a removal, and holds nothing that would hide the value.
+            old.remove(key, how.version, ctx).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// As [`write`](Self::write), each backend asked once but for what is removed again.
     async fn write_many(
         &self,
         items: Vec<(StoredKey, Bytes, Put)>,
@@ -161,16 +188,18 @@ impl MigratingTier {
     ) -> Result<Vec<PutOutcome>> {
         let Some(old) = self.old() else { return self.new.put_many(items, ctx).await };
         let mut outcomes = old.put_many(items.clone(), ctx).await?;
-        let open = items.into_iter().zip(&outcomes);
-        let open: Vec<_> = open
-            .filter(|(_, outcome)| **outcome != PutOutcome::Fenced)
-            .map(|(item, _)| item)
-            .collect();
-        let mut told = self.new.put_many(open, ctx).await?.into_iter();
-        for outcome in outcomes.iter_mut().filter(|outcome| **outcome != PutOutcome::Fenced) {
-            let told = told.next().expect("an outcome for each item");
-            *outcome = of_two(*outcome, told);
+        let is_open = |at: &usize| outcomes[*at] != PutOutcome::Fenced;
+        let open: Vec<usize> = (0..items.len()).filter(is_open).collect();
+        let asked = open.iter().map(|&at| items[at].clone()).collect();
+        let mut refused = Vec::new();
+        for (at, told) in open.into_iter().zip(self.new.put_many(asked, ctx).await?) {
+            outcomes[at] = of_two(outcomes[at], told);
+            if told == PutOutcome::Fenced {
+                let (key, _, how) = &items[at];
+                refused.push(old.remove(key, how.version, ctx));
+            }
         }
+        count_all(refused).await?;
         Ok(outcomes)
     }
 }
@@ -206,6 +235,19 @@ fn of_two(old: PutOutcome, new: PutOutcome) -> PutOutcome {
 /// The answer of two calls that both must have succeeded.
 fn both<T>(old: Result<T>, new: Result<T>, join: impl FnOnce(T, T) -> T) -> Result<T> {
     Ok(join(old?, new?))
+}
+
+/// How many of `calls` say yes. All of them are made; then the first failure is the answer.
+async fn count_all(calls: Vec<impl Future<Output = Result<bool>> + Send>) -> Result<u64> {
+    let mut calls = stream::iter(calls).buffer_unordered(CALLS_MAX);
+    let (mut count, mut failure) = (0, None);
+    while let Some(answer) = calls.next().await {
+        match answer {
+            Ok(is_so) => count += u64::from(is_so),
+            Err(error) => _ = failure.get_or_insert(error),
+        }
+    }
+    failure.map_or(Ok(count), Err)
 }
 
 fn cursor(which: u8, next: &[u8]) -> Bytes {
@@ -250,18 +292,8 @@ impl Backend for MigratingTier {
         ctx: &OpContext,
     ) -> Result<PutOutcome> {
         self.counts.writes.fetch_add(1, Ordering::Relaxed);
-        let Some(old) = self.old() else {
-            let put = self.new.put(key, value, how, ctx).await;
-            return self.noted(put);
-        };
-        let told = old.put(key, value.clone(), how, ctx).await;
-        match self.noted(told)? {
-            PutOutcome::Fenced => Ok(PutOutcome::Fenced),
-            told => {
-                let put = self.new.put(key, value, how, ctx).await;
-                Ok(of_two(told, self.noted(put)?))
-            }
-        }
+        let put = self.write(key, value, how, ctx).await;
+        self.noted(put)
     }
 
     async fn put_many(

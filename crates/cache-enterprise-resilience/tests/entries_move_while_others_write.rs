@@ -149,6 +149,27 @@ async fn neither_a_newer_value_nor_a_removal_is_undone() {
 }
 
 #[tokio::test]
+async fn what_only_the_new_one_refuses_does_not_stay_in_the_old() {
+    let world = World::new();
+    let ctx = OpContext::default();
+    let tier = MigratingTier::new(world.old.clone(), world.new.clone());
+    for number in 1..=2 {
+        world.new.remove(&key(number), Sequence(9), &ctx).await.unwrap();
+    }
+    assert_eq!(world.put(&*tier, 1, 5).await, PutOutcome::Fenced);
+    assert_eq!(world.held(&*tier, 1).await, None, "the value from before the removal");
+
+    let how = Put { ttl: None, version: Sequence(5) };
+    let items = (1..=3).map(|number| (key(number), world.sealed(number, 5), how)).collect();
+    let outcomes = tier.put_many(items, &ctx).await.unwrap();
+    assert_eq!(outcomes, [PutOutcome::Fenced, PutOutcome::Fenced, PutOutcome::Stored]);
+    for (number, held) in [(1, None), (2, None), (3, Some(5))] {
+        assert_eq!(world.held(&*tier, number).await, held, "{number}");
+        assert_eq!(world.held(&*world.old, number).await, held, "{number}");
+    }
+}
+
+#[tokio::test]
 async fn a_target_that_forgets_removals_is_refused_while_others_write() {
     let world = World::new();
     let forgetful = Capabilities { fence: false, ..world.new.capabilities() };
