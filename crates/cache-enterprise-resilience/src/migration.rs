@@ -8,12 +8,15 @@ use bytes::Bytes;
 use cache_enterprise_core::envelope::Header;
 use cache_enterprise_core::{
     Backend, Clock, Error, ErrorKind, KeyPrefix, OpContext, Put, PutOutcome, Result, Sequence,
-    StoredKey,
+    StoredKey, Swapped,
 };
 use tokio::time::Instant;
 
 /// Keys asked for at a time.
 const PAGE: usize = 256;
+
+/// How often an entry is exchanged for what is found in its place, before it is left where it is.
+const SWAPS_MAX: usize = 8;
 
 /// What an entry is called, and what it is, in the backend it moves to.
 type Renamed = (StoredKey, Bytes);
@@ -27,7 +30,9 @@ type Only = Box<dyn Fn(&StoredKey) -> bool + Send + Sync>;
 /// [`MigratingTier`](crate::MigratingTier) over both, nothing that is written, replaced or removed
 /// meanwhile is lost or comes back, provided that the target remembers removals
 /// ([`Capabilities::fence`](cache_enterprise_core::Capabilities::fence)); a target that does not is
-/// refused unless nobody uses it yet, see [`offline`](Self::offline).
+/// refused unless nobody uses it yet, see [`offline`](Self::offline). Of two values of one version
+/// the target keeps its own where it can [swap](cache_enterprise_core::Capabilities::swap); else the
+/// source's is put over it.
 ///
 /// It is paused by a budget and goes on from the cursor of its report; a key that was moved
 /// twice is moved once. Costs three calls a key besides the listing.
@@ -277,19 +282,60 @@ impl Migration {
         }
         let ttl = rest.map(|rest| Duration::from_millis(rest.unsigned_abs()));
         let how = Put { ttl, version: header.sequence };
-        let moved = match self.to.put(&to, sealed.clone(), how, &ctx).await {
-            Ok(PutOutcome::Stored) => self.compare(&to, &sealed, header.sequence).await?,
-            Ok(PutOutcome::Fenced) => Moved::Overtaken,
-            Ok(PutOutcome::Refused) => Moved::Refused,
-            Err(error) if error.kind() == ErrorKind::TooLarge => Moved::Refused,
-            Err(error) => return Err(error),
-        };
+        let moved = self.place(&to, &sealed, how).await?;
         let is_gone = matches!(moved, Moved::Whole(_) | Moved::Overtaken);
         let is_kept = self.keeps_source || self.keeps.as_ref().is_some_and(|keeps| keeps(key));
         if is_gone && !is_kept {
             self.from.remove(key, header.sequence, &ctx).await?;
         }
         Ok(moved)
+    }
+
+    /// Puts an entry where nothing newer stands.
+    async fn place(&self, to: &StoredKey, sealed: &Bytes, how: Put) -> Result<Moved> {
+        let placed = match self.to.capabilities().swap {
+            true => self.exchange(to, sealed, how).await,
+            false => self.put(to, sealed, how).await,
+        };
+        match placed {
+            Err(error) if error.kind() == ErrorKind::TooLarge => Ok(Moved::Refused),
+            placed => placed,
+        }
+    }
+
+    async fn put(&self, to: &StoredKey, sealed: &Bytes, how: Put) -> Result<Moved> {
+        match self.to.put(to, sealed.clone(), how, &OpContext::default()).await? {
+            PutOutcome::Stored => self.compare(to, sealed, how.version).await,
+            PutOutcome::Fenced => Ok(Moved::Overtaken),
+            PutOutcome::Refused => Ok(Moved::Refused),
+        }
+    }
+
+    /// Takes the place of nothing, or of what is older. A put would also take that of another value
+    /// of the same version, which may be younger: loads that no invalidation lies between share
+    /// one.
+    async fn exchange(&self, to: &StoredKey, sealed: &Bytes, how: Put) -> Result<Moved> {
+        let (mut expected, ctx) = (Sequence::ZERO, OpContext::default());
+        for _ in 0..SWAPS_MAX {
+            expected = match self.to.swap(to, sealed.clone(), how, expected, &ctx).await? {
+                Swapped::Stored => return self.compare(to, sealed, how.version).await,
+                Swapped::Fenced => return Ok(Moved::Overtaken),
+                Swapped::Refused => return Ok(Moved::Refused),
+                Swapped::Changed(version) if version > how.version => return Ok(Moved::Overtaken),
+                Swapped::Changed(version) if version == how.version => {
+                    match self.to.get(to, &ctx).await? {
+                        Some(read) if read == sealed => return Ok(Moved::Whole(sealed.len())),
+                        // An older header is no damage: what an `expire` ended stands under the
+                        // number of the end.
+                        Some(read) if Header::read(&read).is_ok() => return Ok(Moved::Overtaken),
+                        Some(_) => return Err(self.damaged()),
+                        None => Sequence::ZERO,
+                    }
+                }
+                Swapped::Changed(version) => version,
+            };
+        }
+        Ok(Moved::Refused)
     }
 
     /// Whether what was put is what is read.
@@ -301,12 +347,14 @@ impl Migration {
             return Ok(Moved::Whole(put.len()));
         }
         match Header::read(&read) {
-            Ok(header) if header.sequence > version => Ok(Moved::Overtaken),
-            _ => {
-                let text = "the target gives other bytes than it was given";
-                Err(Error::new(ErrorKind::Corrupt, text).with("to", self.to.name()))
-            }
+            Ok(header) if header.sequence >= version => Ok(Moved::Overtaken),
+            _ => Err(self.damaged()),
         }
+    }
+
+    fn damaged(&self) -> Error {
+        let text = "the target gives other bytes than it was given";
+        Error::new(ErrorKind::Corrupt, text).with("to", self.to.name())
     }
 }
 

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::envelope::{Body, Envelope, Header};
 use cache_enterprise_core::{
     Backend, Capabilities, Clock, ErrorKind, KeyPrefix, KeySpace, OpContext, Put, PutOutcome,
-    Sequence, StoredKey, mins, tag,
+    Result, Sequence, StoredKey, Swapped, mins, ms, tag,
 };
 use cache_enterprise_resilience::{MigratingTier, Migration};
 use cache_enterprise_testkit::ModelBackend;
@@ -55,6 +56,62 @@ impl World {
     fn migration(&self) -> Migration {
         let all = KeyPrefix::manager("shop");
         Migration::new(self.old.clone(), self.new.clone(), all, self.clock.clone())
+    }
+}
+
+/// A target in which somebody else puts `meanwhile`, under the same version, right after each
+/// write.
+#[derive(Debug)]
+struct Meddled {
+    inner: ModelBackend,
+    meanwhile: Bytes,
+}
+
+#[async_trait]
+impl Backend for Meddled {
+    fn name(&self) -> &str {
+        "meddled"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn get(&self, key: &StoredKey, ctx: &OpContext) -> Result<Option<Bytes>> {
+        self.inner.get(key, ctx).await
+    }
+
+    async fn put(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        ctx: &OpContext,
+    ) -> Result<PutOutcome> {
+        let put = self.inner.put(key, value, how, ctx).await;
+        self.inner.put(key, self.meanwhile.clone(), how, ctx).await?;
+        put
+    }
+
+    async fn swap(
+        &self,
+        key: &StoredKey,
+        value: Bytes,
+        how: Put,
+        expected: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        let swapped = self.inner.swap(key, value, how, expected, ctx).await;
+        self.inner.put(key, self.meanwhile.clone(), how, ctx).await?;
+        swapped
+    }
+
+    async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool> {
+        self.inner.remove(key, at, ctx).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
     }
 }
 
@@ -166,6 +223,45 @@ async fn what_only_the_new_one_refuses_does_not_stay_in_the_old() {
     for (number, held) in [(1, None), (2, None), (3, Some(5))] {
         assert_eq!(world.held(&*tier, number).await, held, "{number}");
         assert_eq!(world.held(&*world.old, number).await, held, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn another_value_of_the_same_version_is_not_undone() {
+    let world = World::new();
+    let ctx = OpContext::default();
+    for number in 1..=3 {
+        world.put(&*world.old, number, 5).await;
+    }
+    // As a run that was cut short left it, and what stood there before.
+    world.put(&*world.new, 2, 5).await;
+    world.put(&*world.new, 3, 4).await;
+    world.clock.advance(ms(1));
+    let later = world.sealed(1, 5);
+    world.put(&*world.new, 1, 5).await;
+
+    let report = world.migration().run().await.unwrap();
+    assert_eq!((report.moved, report.overtaken), (2, 1));
+    assert_eq!(world.new.get(&key(1), &ctx).await.unwrap(), Some(later));
+    assert_eq!(world.held(&*world.new, 3).await, Some(5));
+    assert!(world.old.is_empty());
+}
+
+#[tokio::test]
+async fn another_value_of_the_same_version_is_no_damage() {
+    for swap in [true, false] {
+        let world = World::new();
+        world.put(&*world.old, 1, 5).await;
+        world.clock.advance(ms(1));
+        let meanwhile = world.sealed(1, 5);
+        let claimed = Capabilities { swap, ..world.new.capabilities() };
+        let inner = ModelBackend::new(world.clock.clone()).claiming(claimed);
+        let to = Arc::new(Meddled { inner, meanwhile: meanwhile.clone() });
+        let all = KeyPrefix::manager("shop");
+        let migration = Migration::new(world.old.clone(), to.clone(), all, world.clock.clone());
+        assert_eq!(migration.run().await.unwrap().overtaken, 1, "swap: {swap}");
+        let held = to.get(&key(1), &OpContext::default()).await.unwrap();
+        assert_eq!(held, Some(meanwhile), "swap: {swap}");
     }
 }
 
