@@ -1,5 +1,6 @@
 //! Two backends as one, while entries move from one to the other.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use cache_enterprise_core::{
     Sequence, StoredKey, Swapped, unsupported,
 };
 use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
 
 /// What begins a cursor of a scan, so that a page knows which backend it goes on with.
 const IN_NEW: u8 = 0;
@@ -31,7 +33,8 @@ const CALLS_MAX: usize = 32;
 /// behind: the engine then takes what the tier holds of the key for a miss until it was told. Each
 /// write costs both backends one after the other, a read the old one only where the new has
 /// nothing. What the new one alone refuses is removed from the old one again, which may leave a
-/// miss where a newer value was. It can do what both can; it does not swap.
+/// miss where a newer value was. Who is asked second gets what is left of [`OpContext::timeout`]. It
+/// can do what both can; it does not swap.
 ///
 /// [`Migration`]: crate::Migration
 ///
@@ -138,22 +141,23 @@ impl MigratingTier {
         answer.inspect_err(|_| _ = self.counts.failures.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn note_reads(&self, count: &AtomicU64, reads: usize) {
+    fn note(&self, count: &AtomicU64, reads: usize) {
         count.fetch_add(reads as u64, Ordering::Relaxed);
     }
 
     async fn read_many(&self, keys: &[StoredKey], ctx: &OpContext) -> Result<Vec<Option<Bytes>>> {
+        let began = Instant::now();
         let mut found = self.new.get_many(keys, ctx).await?;
         let missing: Vec<usize> = (0..keys.len()).filter(|&at| found[at].is_none()).collect();
-        self.note_reads(&self.counts.from_new, keys.len() - missing.len());
+        self.note(&self.counts.from_new, keys.len() - missing.len());
         let Some(old) = self.old().filter(|_| !missing.is_empty()) else {
-            self.note_reads(&self.counts.missed, missing.len());
+            self.note(&self.counts.missed, missing.len());
             return Ok(found);
         };
         let asked: Vec<_> = missing.iter().map(|&at| keys[at].clone()).collect();
-        for (at, bytes) in missing.into_iter().zip(old.get_many(&asked, ctx).await?) {
+        for (at, bytes) in missing.into_iter().zip(old.get_many(&asked, &left(ctx, began)).await?) {
             let count = if bytes.is_some() { &self.counts.from_old } else { &self.counts.missed };
-            self.note_reads(count, 1);
+            self.note(count, 1);
             found[at] = bytes;
         }
         Ok(found)
@@ -168,14 +172,15 @@ impl MigratingTier {
         ctx: &OpContext,
     ) -> Result<PutOutcome> {
         let Some(old) = self.old() else { return self.new.put(key, value, how, ctx).await };
+        let began = Instant::now();
         let told = old.put(key, value.clone(), how, ctx).await?;
         if told == PutOutcome::Fenced {
             return Ok(told);
         }
-        let outcome = of_two(told, self.new.put(key, value, how, ctx).await?);
+        let outcome = of_two(told, self.new.put(key, value, how, &left(ctx, began)).await?);
         if outcome == PutOutcome::Fenced {
             // The new one alone knows of a removal, and holds nothing that would hide the value.
-            old.remove(key, how.version, ctx).await?;
+            old.remove(key, how.version, &left(ctx, began)).await?;
         }
         Ok(outcome)
     }
@@ -187,20 +192,43 @@ impl MigratingTier {
         ctx: &OpContext,
     ) -> Result<Vec<PutOutcome>> {
         let Some(old) = self.old() else { return self.new.put_many(items, ctx).await };
+        let began = Instant::now();
         let mut outcomes = old.put_many(items.clone(), ctx).await?;
         let is_open = |at: &usize| outcomes[*at] != PutOutcome::Fenced;
         let open: Vec<usize> = (0..items.len()).filter(is_open).collect();
         let asked = open.iter().map(|&at| items[at].clone()).collect();
-        let mut refused = Vec::new();
-        for (at, told) in open.into_iter().zip(self.new.put_many(asked, ctx).await?) {
+        let told = self.new.put_many(asked, &left(ctx, began)).await?;
+        let (ctx, mut refused) = (left(ctx, began), Vec::new());
+        for (at, told) in open.into_iter().zip(told) {
             outcomes[at] = of_two(outcomes[at], told);
             if told == PutOutcome::Fenced {
                 let (key, _, how) = &items[at];
-                refused.push(old.remove(key, how.version, ctx));
+                refused.push(old.remove(key, how.version, &ctx));
             }
         }
         count_all(refused).await?;
         Ok(outcomes)
+    }
+
+    /// Removes a key of a call that `began` then.
+    async fn remove_one(
+        &self,
+        key: &StoredKey,
+        at: Sequence,
+        ctx: &OpContext,
+        began: Instant,
+    ) -> Result<bool> {
+        let Some(old) = self.old() else { return self.new.remove(key, at, ctx).await };
+        let from_old = old.remove(key, at, &left(ctx, began)).await;
+        let from_new = self.new.remove(key, at, &left(ctx, began)).await;
+        both(from_old, from_new, |old, new| old || new)
+    }
+
+    /// Which of the keys were in both is known key by key alone.
+    async fn remove_each(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
+        let began = Instant::now();
+        let keys: HashSet<_> = keys.iter().collect();
+        count_all(keys.into_iter().map(|key| self.remove_one(key, at, ctx, began)).collect()).await
     }
 }
 
@@ -248,6 +276,11 @@ async fn count_all(calls: Vec<impl Future<Output = Result<bool>> + Send>) -> Res
         }
     }
     failure.map_or(Ok(count), Err)
+}
+
+/// The context of a further call, with what is left of the caller's time.
+fn left(ctx: &OpContext, began: Instant) -> OpContext {
+    OpContext { timeout: ctx.timeout.map(|timeout| timeout.saturating_sub(began.elapsed())) }
 }
 
 fn cursor(which: u8, next: &[u8]) -> Bytes {
@@ -301,39 +334,24 @@ impl Backend for MigratingTier {
         items: Vec<(StoredKey, Bytes, Put)>,
         ctx: &OpContext,
     ) -> Result<Vec<PutOutcome>> {
-        self.note_reads(&self.counts.writes, items.len());
+        self.note(&self.counts.writes, items.len());
         let put = self.write_many(items, ctx).await;
         self.noted(put)
     }
 
     async fn remove(&self, key: &StoredKey, at: Sequence, ctx: &OpContext) -> Result<bool> {
         self.counts.writes.fetch_add(1, Ordering::Relaxed);
-        let removed = match self.old() {
-            None => self.new.remove(key, at, ctx).await,
-            Some(old) => {
-                let old = old.remove(key, at, ctx).await;
-                both(old, self.new.remove(key, at, ctx).await, |old, new| old || new)
-            }
-        };
+        let removed = self.remove_one(key, at, ctx, Instant::now()).await;
         self.noted(removed)
     }
 
     async fn remove_many(&self, keys: &[StoredKey], at: Sequence, ctx: &OpContext) -> Result<u64> {
-        self.note_reads(&self.counts.writes, keys.len());
-        if self.old().is_none() {
-            let removed = self.new.remove_many(keys, at, ctx).await;
-            return self.noted(removed);
-        }
-        // Which of the keys were in both is known key by key alone.
-        let mut removed = 0;
-        let mut failure = None;
-        for key in keys {
-            match self.remove(key, at, ctx).await {
-                Ok(was_there) => removed += u64::from(was_there),
-                Err(error) => failure = Some(error),
-            }
-        }
-        failure.map_or(Ok(removed), Err)
+        self.note(&self.counts.writes, keys.len());
+        let removed = match self.old() {
+            None => self.new.remove_many(keys, at, ctx).await,
+            Some(_) => self.remove_each(keys, at, ctx).await,
+        };
+        self.noted(removed)
     }
 
     async fn swap(
@@ -351,8 +369,10 @@ impl Backend for MigratingTier {
         let touched = match self.old() {
             None => self.new.touch(key, ttl, ctx).await,
             Some(old) => {
+                let began = Instant::now();
                 let old = old.touch(key, ttl, ctx).await;
-                both(old, self.new.touch(key, ttl, ctx).await, |old, new| old || new)
+                let new = self.new.touch(key, ttl, &left(ctx, began)).await;
+                both(old, new, |old, new| old || new)
             }
         };
         self.noted(touched)

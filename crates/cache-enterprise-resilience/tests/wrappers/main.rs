@@ -5,6 +5,7 @@
 mod breaker;
 mod bulkhead;
 mod hedge;
+mod migrating;
 mod nodes;
 mod retry;
 mod scripted;
