@@ -173,7 +173,8 @@ impl Migration {
         self
     }
 
-    /// Looks at this many keys a second at most. Default: as many as it can.
+    /// Looks at this many keys a second at most, over the runs of one cursor: one that a budget ends
+    /// answers when the next may begin. Default: as many as it can.
     #[must_use]
     pub fn rate(mut self, keys_per_second: u32) -> Self {
         self.rate = Some(keys_per_second.max(1));
@@ -239,13 +240,17 @@ impl Migration {
             }
             left = left.saturating_sub(listed);
             from = page.next;
-            if from.is_none() || left == 0 {
-                report.next = from;
+            if from.is_none() {
                 return Ok(report);
             }
+            // Also before a budget ends the run, since the next one goes on at once.
             if let Some(rate) = self.rate {
                 let due = Duration::from_secs_f64(listed as f64 / f64::from(rate));
                 tokio::time::sleep_until(begun + due).await;
+            }
+            if left == 0 {
+                report.next = from;
+                return Ok(report);
             }
         }
     }

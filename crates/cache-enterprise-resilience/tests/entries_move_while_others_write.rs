@@ -168,6 +168,24 @@ async fn a_rate_is_kept() {
     assert!(begun.elapsed() >= Duration::from_secs(7), "1000 keys less the last page at 100/s");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_rate_is_kept_over_runs_that_end_after_a_few_keys() {
+    let world = World::new();
+    for number in 0..100 {
+        world.put(&*world.old, number, 5).await;
+    }
+    let begun = tokio::time::Instant::now();
+    let mut next = None;
+    loop {
+        let migration = world.migration().resume(next).keys_max(10).rate(100);
+        next = migration.run().await.unwrap().next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert!(begun.elapsed() >= ms(900), "{:?} for 90 keys at 100/s", begun.elapsed());
+}
+
 #[tokio::test]
 async fn only_what_is_asked_for_moves_and_bytes_that_are_no_entry_stay() {
     let world = World::new();
