@@ -49,9 +49,19 @@ impl RetryBudget {
         self.parts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
+    /// Takes a token for what may come to nothing; none when there is none.
+    pub(crate) fn take(&self) -> Option<Token<'_>> {
+        self.spend().then(|| Token(self))
+    }
+
     /// Notes a success.
     pub fn earn(&self) {
-        let give = |parts: u32| (parts < self.parts_max).then(|| self.capped(parts));
+        self.add(self.earned);
+    }
+
+    fn add(&self, more: u32) {
+        let capped = |parts: u32| parts.saturating_add(more).min(self.parts_max);
+        let give = |parts: u32| (parts < self.parts_max).then(|| capped(parts));
         // A full bucket is left alone, so that a healthy backend costs a load and no write.
         let _ = self.parts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give);
     }
@@ -65,9 +75,23 @@ impl RetryBudget {
     pub fn tokens_max(&self) -> u32 {
         self.parts_max / PARTS
     }
+}
 
-    fn capped(&self, parts: u32) -> u32 {
-        parts.saturating_add(self.earned).min(self.parts_max)
+/// A token that goes back when it is dropped, unless it was spent.
+#[derive(Debug)]
+#[must_use = "dropped at once, it is no token"]
+pub(crate) struct Token<'a>(&'a RetryBudget);
+
+impl Token<'_> {
+    /// What it was taken for begins.
+    pub(crate) fn spend(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Token<'_> {
+    fn drop(&mut self) {
+        self.0.add(PARTS);
     }
 }
 
@@ -93,6 +117,23 @@ mod tests {
         budget.earn();
         assert!(budget.spend());
         assert!(!budget.spend());
+    }
+
+    #[test]
+    fn a_token_that_came_to_nothing_goes_back_and_none_over_the_top() {
+        let budget = RetryBudget::new(2, 0);
+        drop(budget.take());
+        assert_eq!(budget.tokens(), 2);
+        let (first, second) =
+            (budget.take().expect("there is one"), budget.take().expect("there is one"));
+        assert!(budget.take().is_none());
+        first.spend();
+        drop(second);
+        assert_eq!(budget.tokens(), 1);
+        let last = budget.take().expect("there is one");
+        (0..3).for_each(|_| budget.add(PARTS));
+        drop(last);
+        assert_eq!(budget.tokens(), 2);
     }
 
     #[test]

@@ -195,7 +195,12 @@ impl Hedge {
     }
 
     fn is_paid(&self) -> bool {
-        self.share.spend() && self.config.budget.as_ref().is_none_or(|budget| budget.spend())
+        let Some(share) = self.share.take() else { return false };
+        let is_paid = self.config.budget.as_ref().is_none_or(|budget| budget.spend());
+        if is_paid {
+            share.spend();
+        }
+        is_paid
     }
 
     fn second_won<T>(&self, answer: Result<T>) -> Result<T> {

@@ -118,10 +118,14 @@ impl Retry {
             };
             let Some(delay) = delays.next() else { return Err(error) };
             let next_start = started.elapsed().saturating_add(delay);
-            if next_start >= deadline || !self.budget.spend() {
+            if next_start >= deadline {
                 return Err(error);
             }
+            // Taken before the wait, so that no more wait than can be paid; a caller that goes away
+            // meanwhile takes nothing along.
+            let Some(token) = self.budget.take() else { return Err(error) };
             tokio::time::sleep(delay).await;
+            token.spend();
             ctx.timeout = Some(deadline.saturating_sub(started.elapsed()));
         }
     }

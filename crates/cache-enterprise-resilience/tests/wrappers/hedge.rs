@@ -110,6 +110,25 @@ async fn they_are_paid_from_the_budget_that_retries_share() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn their_own_share_is_kept_while_that_budget_is_empty() {
+    let backend = Scripted::new([], Step::AnswerAfter(ms(50)));
+    let budget = Arc::new(RetryBudget::new(3, 100));
+    while budget.spend() {}
+    let config =
+        HedgeConfig { share_percent: 0, budget: Some(Arc::clone(&budget)), ..after(ms(10)) };
+    let hedge = hedged(&backend, config);
+    for _ in 0..20 {
+        call(&*hedge, "get", &OpContext::default()).await.unwrap();
+    }
+    assert_eq!(hedge.started(), 0);
+    (0..3).for_each(|_| budget.earn());
+    for _ in 0..3 {
+        call(&*hedge, "get", &OpContext::default()).await.unwrap();
+    }
+    assert_eq!(hedge.started(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_delay_follows_what_reads_take() {
     let backend = Scripted::new([], Step::AnswerAfter(ms(4)));
     let (min, max) = (ms(1), ms(100));

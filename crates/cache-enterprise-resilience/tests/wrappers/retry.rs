@@ -102,6 +102,21 @@ async fn a_wait_that_would_outlast_the_deadline_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_that_is_dropped_before_it_began_is_not_paid() {
+    let backend = Scripted::new([], FAULT);
+    let config = RetryConfig { delay: ms(50), ..RetryConfig::default() };
+    let wrapped = retrying(&backend, config);
+    let ctx = OpContext::default();
+    for _ in 0..20 {
+        let call = call(&wrapped, "get", &ctx);
+        assert!(tokio::time::timeout(ms(10), call).await.is_err(), "dropped while it waits");
+    }
+    assert_eq!((backend.count(), wrapped.budget().tokens()), (20, 10));
+    call(&wrapped, "get", &ctx).await.unwrap_err();
+    assert_eq!((backend.count(), wrapped.budget().tokens()), (22, 9), "one that began is");
+}
+
+#[tokio::test(start_paused = true)]
 async fn backends_that_share_a_budget_share_its_end() {
     let config =
         RetryConfig { budget: Some(Arc::new(RetryBudget::new(1, 10))), ..RetryConfig::default() };
