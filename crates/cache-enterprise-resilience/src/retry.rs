@@ -67,8 +67,9 @@ impl Default for RetryConfig {
 /// Repeated is what a late repeat can cost a miss at worst: `get`, `get_many`, `scan`, `remove`,
 /// `remove_many`, `touch`, and, on a backend with [`Capabilities::fence`], `put` and `put_many`.
 /// A put without a fence is not repeated, because its first attempt may have arrived and a repeat
-/// could bury a newer value. `clear_prefix`, `health` and `close` are asked once. After a retry,
-/// `remove` may say that nothing was there because the first attempt removed it.
+/// could bury a newer value. `swap`, `clear_prefix`, `health` and `close` are asked once: a swap
+/// that went through unheard would find its own value. After a retry, `remove` may say that nothing
+/// was there because the first attempt removed it.
 ///
 /// A success costs one atomic load more than the bare backend; `put` on a fenced backend also a
 /// clone of the bytes' handle.

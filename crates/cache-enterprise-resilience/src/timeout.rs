@@ -25,7 +25,7 @@ use cache_enterprise_core::{
 pub struct TimeoutConfig {
     /// Bound on `get`, `get_many` and `health`. Default 250 ms.
     pub read: Duration,
-    /// Bound on `put`, `put_many`, `remove`, `remove_many` and `touch`. Default 250 ms.
+    /// Bound on `put`, `put_many`, `remove`, `remove_many`, `swap` and `touch`. Default 250 ms.
     pub write: Duration,
     /// Bound on `scan` (a page) and `clear_prefix`, which walk many keys. Default 30 s.
     pub admin: Duration,

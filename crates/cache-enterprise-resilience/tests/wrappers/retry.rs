@@ -8,13 +8,16 @@ use crate::scripted::{OPERATIONS, Scripted, Step, call};
 
 const FAULT: Step = Step::Fail(ErrorKind::Unavailable);
 
+/// What is asked once, however it ends.
+const ONCE: [&str; 2] = ["swap", "clear_prefix"];
+
 fn retrying(backend: &Arc<Scripted>, config: RetryConfig) -> Retry {
     Retry::new(Arc::clone(backend) as Arc<dyn Backend>, config)
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_transient_error_is_not_seen_by_the_caller() {
-    for operation in OPERATIONS.into_iter().filter(|operation| *operation != "clear_prefix") {
+    for operation in OPERATIONS.into_iter().filter(|operation| !ONCE.contains(operation)) {
         for kind in [ErrorKind::Timeout, ErrorKind::Unavailable, ErrorKind::Overloaded] {
             let backend = Scripted::new([Step::Fail(kind)], Step::Answer);
             let wrapped = retrying(&backend, RetryConfig::default());
@@ -41,6 +44,16 @@ async fn a_put_without_a_fence_is_never_repeated() {
         let wrapped = retrying(&backend, RetryConfig::default());
         call(&wrapped, operation, &OpContext::default()).await.unwrap_err();
         assert_eq!(backend.count(), 1, "{operation}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_swap_is_never_repeated() {
+    for fence in [true, false] {
+        let backend = Scripted::with_fence(fence, [FAULT], Step::Answer);
+        let wrapped = retrying(&backend, RetryConfig::default());
+        call(&wrapped, "swap", &OpContext::default()).await.unwrap_err();
+        assert_eq!(backend.count(), 1);
     }
 }
 

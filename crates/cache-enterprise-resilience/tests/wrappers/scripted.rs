@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, BackendHealth, Capabilities, Error, ErrorKind, KeyPrefix, KeySpace, OpContext, Put,
-    PutOutcome, Result, ScanPage, Sequence, StoredKey,
+    PutOutcome, Result, ScanPage, Sequence, StoredKey, Swapped,
 };
 use parking_lot::Mutex;
 use tokio::time::sleep;
@@ -25,13 +25,14 @@ pub(crate) enum Step {
 }
 
 /// Every operation that goes through the wrappers with an answer to judge.
-pub(crate) const OPERATIONS: [&str; 9] = [
+pub(crate) const OPERATIONS: [&str; 10] = [
     "get",
     "get_many",
     "put",
     "put_many",
     "remove",
     "remove_many",
+    "swap",
     "touch",
     "scan",
     "clear_prefix",
@@ -58,7 +59,12 @@ impl Scripted {
         finally: Step,
     ) -> Arc<Self> {
         Arc::new(Self {
-            capabilities: Capabilities { fence, shared: true, ..Capabilities::default() },
+            capabilities: Capabilities {
+                fence,
+                swap: true,
+                shared: true,
+                ..Capabilities::default()
+            },
             steps: Mutex::new(steps.into_iter().collect()),
             finally: Mutex::new(finally),
             calls: Mutex::default(),
@@ -121,6 +127,7 @@ pub(crate) async fn call(backend: &dyn Backend, operation: &str, ctx: &OpContext
         "put_many" => backend.put_many(vec![(key, value, how)], ctx).await.map(drop),
         "remove" => backend.remove(&key, Sequence(1), ctx).await.map(drop),
         "remove_many" => backend.remove_many(&[key], Sequence(1), ctx).await.map(drop),
+        "swap" => backend.swap(&key, value, how, Sequence(1), ctx).await.map(drop),
         "touch" => backend.touch(&key, Duration::from_secs(1), ctx).await.map(drop),
         "scan" => backend.scan(&prefix, None, 10).await.map(drop),
         "clear_prefix" => backend.clear_prefix(&prefix).await,
@@ -165,6 +172,17 @@ impl Backend for Scripted {
 
     async fn remove_many(&self, _: &[StoredKey], _: Sequence, ctx: &OpContext) -> Result<u64> {
         self.play("remove_many", ctx.timeout).await.map(|()| 1)
+    }
+
+    async fn swap(
+        &self,
+        _: &StoredKey,
+        _: Bytes,
+        _: Put,
+        _: Sequence,
+        ctx: &OpContext,
+    ) -> Result<Swapped> {
+        self.play("swap", ctx.timeout).await.map(|()| Swapped::Stored)
     }
 
     async fn touch(&self, _: &StoredKey, _: Duration, ctx: &OpContext) -> Result<bool> {
