@@ -32,7 +32,8 @@ type Only = Box<dyn Fn(&StoredKey) -> bool + Send + Sync>;
 /// ([`Capabilities::fence`](cache_enterprise_core::Capabilities::fence)); a target that does not is
 /// refused unless nobody uses it yet, see [`offline`](Self::offline). Of two values of one version
 /// the target keeps its own where it can [swap](cache_enterprise_core::Capabilities::swap); else the
-/// source's is put over it.
+/// source's is put over it. Of what is kept beside the entries, such as dictionaries, all versions
+/// are one, and the copy that lives longer stays.
 ///
 /// It is paused by a budget and goes on from the cursor of its report; a key that was moved
 /// twice is moved once. Costs three calls a key besides the listing.
@@ -329,12 +330,18 @@ impl Migration {
                 Swapped::Changed(version) if version > how.version => return Ok(Moved::Overtaken),
                 Swapped::Changed(version) if version == how.version => {
                     match self.to.get(to, &ctx).await? {
-                        Some(read) if read == sealed => return Ok(Moved::Whole(sealed.len())),
-                        // An older header is no damage: what an `expire` ended stands under the
-                        // number of the end.
-                        Some(read) if Header::read(&read).is_ok() => return Ok(Moved::Overtaken),
-                        Some(_) => return Err(self.damaged()),
                         None => Sequence::ZERO,
+                        Some(read) if read == sealed => return Ok(Moved::Whole(sealed.len())),
+                        Some(read) => match Header::read(&read) {
+                            // What moves may need it longer than what is there.
+                            Ok(stands) if to.is_reserved() && ends_before(&stands, sealed) => {
+                                version
+                            }
+                            // An older header is no damage: what an `expire` ended stands under
+                            // the number of the end.
+                            Ok(_) => return Ok(Moved::Overtaken),
+                            Err(_) => return Err(self.damaged()),
+                        },
                     }
                 }
                 Swapped::Changed(version) => version,
@@ -361,6 +368,12 @@ impl Migration {
         let text = "the target gives other bytes than it was given";
         Error::new(ErrorKind::Corrupt, text).with("to", self.to.name())
     }
+}
+
+/// Whether what `stands` is over before what would take its place.
+fn ends_before(stands: &Header, sealed: &Bytes) -> bool {
+    let end = |header: &Header| header.expires_wall_ms.unwrap_or(i64::MAX);
+    Header::read(sealed).is_ok_and(|sealed| end(stands) < end(&sealed))
 }
 
 impl fmt::Debug for Migration {

@@ -266,6 +266,26 @@ async fn another_value_of_the_same_version_is_not_undone() {
 }
 
 #[tokio::test]
+async fn of_what_is_kept_beside_entries_the_copy_that_lives_longer_stays() {
+    for (is_younger_in_old, moved) in [(true, 1), (false, 0)] {
+        let world = World::new();
+        let (beside, ctx) = (key(1).reserved("dictionary-1f"), OpContext::default());
+        let how = Put { ttl: Some(mins(1)), version: Sequence(5) };
+        let (first, second) = match is_younger_in_old {
+            true => (&world.new, &world.old),
+            false => (&world.old, &world.new),
+        };
+        first.put(&beside, world.sealed(1, 5), how, &ctx).await.unwrap();
+        world.clock.advance(ms(1));
+        let younger = world.sealed(1, 5);
+        second.put(&beside, younger.clone(), how, &ctx).await.unwrap();
+        let report = world.migration().run().await.unwrap();
+        assert_eq!((report.moved, report.overtaken), (moved, 1 - moved));
+        assert_eq!(world.new.get(&beside, &ctx).await.unwrap(), Some(younger));
+    }
+}
+
+#[tokio::test]
 async fn another_value_of_the_same_version_is_no_damage() {
     for swap in [true, false] {
         let world = World::new();
