@@ -71,8 +71,8 @@ impl Default for RetryConfig {
 /// that went through unheard would find its own value. After a retry, `remove` may say that nothing
 /// was there because the first attempt removed it.
 ///
-/// A success costs one atomic load more than the bare backend; `put` on a fenced backend also a
-/// clone of the bytes' handle.
+/// A success costs one atomic load more than the bare backend, and where it may be repeated a
+/// reading of the clock; `put` on a fenced backend also a clone of the bytes' handle.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -109,7 +109,8 @@ impl Retry {
     {
         let started = Instant::now();
         let deadline = ctx.timeout.unwrap_or(self.config.within);
-        let mut delays = self.delays();
+        // Made at the first error: a success need not draw a seed for its jitter.
+        let mut delays = None;
         let mut ctx = *ctx;
         loop {
             let error = match self.once(call(ctx)).await {
@@ -117,6 +118,7 @@ impl Retry {
                 Err(error) if !error.is_transient() => return Err(error),
                 Err(error) => error,
             };
+            let delays = delays.get_or_insert_with(|| self.delays());
             let Some(delay) = delays.next() else { return Err(error) };
             let next_start = started.elapsed().saturating_add(delay);
             if next_start >= deadline {
