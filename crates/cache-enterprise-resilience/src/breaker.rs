@@ -47,7 +47,9 @@ type OnChange = Box<dyn Fn(&BreakerChange) + Send + Sync>;
 /// for twice as long. A probe that is dropped before it ends is given back to the next caller.
 ///
 /// A failure is an error of kind `Timeout`, `Unavailable`, `Overloaded` or `Io`. Other errors are
-/// about one key or one call and count neither way. A call without a bound that hangs is never
+/// about one key or one call and count neither way. A call that ended with its caller's own
+/// deadline ([`OpContext::timeout`]) is a failure, too: callers in more haste than the backend can
+/// answer open the circuit for all. A call without a bound that hangs is never
 /// counted: put a [`Timeout`](crate::Timeout) inside.
 ///
 /// Batches that touch several nodes are sent a part a node, at the same time:
