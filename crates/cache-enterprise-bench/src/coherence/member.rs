@@ -210,7 +210,8 @@ impl Member {
         Ok(format!("{frames} {settling} {after} {seconds}"))
     }
 
-    /// Loads random batches at once; answers the keys that the loader was called for.
+    /// Loads random batches at once; answers how many keys had a value, and the keys that the
+    /// loader was called for.
     async fn load(&self, first: u64, keys: u64, size: u64, batches: u64, seed: u64) -> String {
         let loaded = Arc::new(Mutex::new(Vec::new()));
         let calls = (0..batches).map(|number| {
@@ -225,7 +226,8 @@ impl Member {
                         keys.into_iter().map(|key| (key, key)).collect::<Vec<_>>()
                     }
                 };
-                cache.get_many_with(batch, load).await.into_values().map(|values| values.len())
+                let values = cache.get_many_with(batch, load).await.into_values();
+                values.map(|values| values.into_iter().flatten().count())
             })
         });
         let calls: Vec<_> = calls.collect();
