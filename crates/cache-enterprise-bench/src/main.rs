@@ -64,7 +64,26 @@ impl Arguments {
         if read.groups.is_empty() {
             read.groups = GROUPS.map(str::to_owned).to_vec();
         }
+        read.leaves_something()?;
         Ok(read)
+    }
+
+    /// A run of nothing would look like one that measured.
+    fn leaves_something(&self) -> Result<(), String> {
+        let names = self.groups.iter().flat_map(|group| match group.as_str() {
+            "l2" => l2::names(),
+            "coherence" => coherence::names(),
+            _ => Vec::new(),
+        });
+        let (only, names) = (&self.only, names.collect::<Vec<_>>());
+        if only.is_empty() || names.iter().any(|name| name.contains(only)) {
+            return Ok(());
+        }
+        let groups = &self.groups;
+        Err(match names.is_empty() {
+            true => format!("`--only {only}` is for groups with parts, not for {groups:?}"),
+            false => format!("`--only {only}` leaves nothing of {groups:?}; there are {names:?}"),
+        })
     }
 }
 
@@ -108,12 +127,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "l2" => l2::run(&mut report, arguments.rounds, &arguments.only)?,
             "disk" => disk::run(&mut report, arguments.rounds)?,
             "flight" => flight::run(&mut report, arguments.rounds)?,
-            "coherence" => {
-                coherence::run(&mut report, arguments.rounds, &arguments.only)?;
-                if coherence::is_wanted("metadata", &arguments.only) {
-                    counting::run(&mut report, "coherence")?;
-                }
-            }
+            "coherence" => coherence::run(&mut report, arguments.rounds, &arguments.only)?,
             "memory" => counting::run(&mut report, "memory")?,
             _ => unreachable!("the arguments hold known groups only"),
         }
@@ -139,5 +153,18 @@ mod tests {
         assert_eq!(read("l2 --only 128").unwrap().only, "128");
         assert!(read("flights").is_err());
         assert!(read("l1 --rounds 3").is_err());
+    }
+
+    #[test]
+    fn a_filter_that_leaves_nothing_is_refused_with_what_there_is() {
+        for kept in ["l2 --only 128", "coherence --only heard", "l2 coherence --only cut"] {
+            assert!(read(kept).is_ok(), "{kept}");
+        }
+        assert!(read("--only heard").is_ok(), "of all groups one has it");
+        for (line, there) in [("coherence --only 128", "metadata"), ("l2 --only heard", "128 B")] {
+            let refused = read(line).map(drop).unwrap_err();
+            assert!(refused.contains(there) && refused.contains("--only"), "{refused}");
+        }
+        assert!(read("l1 --only hit").is_err(), "this group has no parts to choose from");
     }
 }

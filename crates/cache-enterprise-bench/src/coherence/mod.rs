@@ -25,33 +25,36 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub(crate) use member::{MEMBER, obey};
 
+use crate::counting;
 use crate::report::{Line, Place, Report};
 use crate::rounds::Series;
 
 const GROUP: &str = "coherence";
 
-/// Measures the parts whose names hold `only`.
-pub(crate) fn run(report: &mut Report, rounds: usize, only: &str) -> Result<(), Box<dyn Error>> {
-    if is_wanted("within", only) {
-        within::run(report, rounds)?;
-    }
-    if is_wanted("heard", only) {
-        between::heard(report)?;
-    }
-    if is_wanted("cut", only) {
-        between::cut(report)?;
-    }
-    if is_wanted("removals", only) {
-        between::removals(report)?;
-    }
-    if is_wanted("batches", only) {
-        batches::run(report, rounds)?;
-    }
-    Ok(())
+type Part = fn(&mut Report, usize) -> Result<(), Box<dyn Error>>;
+
+const PARTS: [(&str, Part); 6] = [
+    ("within", within::run),
+    ("heard", |report, _| between::heard(report)),
+    ("cut", |report, _| between::cut(report)),
+    ("removals", |report, _| between::removals(report)),
+    ("batches", batches::run),
+    ("metadata", |report, _| counting::run(report, GROUP)),
+];
+
+/// What `only` of [`run`] chooses from.
+pub(crate) fn names() -> Vec<String> {
+    PARTS.map(|(name, _)| name.to_owned()).to_vec()
 }
 
-pub(crate) fn is_wanted(part: &str, only: &str) -> bool {
-    part.contains(only)
+/// Measures the parts whose names hold `only`.
+pub(crate) fn run(report: &mut Report, rounds: usize, only: &str) -> Result<(), Box<dyn Error>> {
+    for (name, measure) in PARTS {
+        if name.contains(only) {
+            measure(report, rounds)?;
+        }
+    }
+    Ok(())
 }
 
 /// The first series is held against the second.

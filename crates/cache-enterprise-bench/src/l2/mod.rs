@@ -23,18 +23,27 @@ const POOLED: &str = "deadpool a call";
 const BLOCKING: &str = "memcache, blocking";
 const OURS: &str = "cache-enterprise";
 
+const REDIS: &str = "redis";
+const MEMCACHED: &str = "memcached";
+const SERVERS: [&str; 2] = [REDIS, MEMCACHED];
 const SIZES: [usize; 3] = [128, 1024, 64 * 1024];
 const CALLERS: [usize; 4] = [1, 16, 64, 256];
 
 /// What a case gives in a round.
 type Measured = Result<Sample, Box<dyn Error>>;
 
+/// What `only` of [`run`] chooses from.
+pub(crate) fn names() -> Vec<String> {
+    let of = |server| SIZES.into_iter().flat_map(move |bytes| Point::named(server, bytes, ""));
+    SERVERS.into_iter().flat_map(of).map(|point| point.to_string()).collect()
+}
+
 /// Measures the points whose names hold `only`.
 pub(crate) fn run(report: &mut Report, rounds: usize, only: &str) -> Result<(), Box<dyn Error>> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     for bytes in SIZES {
-        let points = Point::named("redis", bytes, only);
+        let points = Point::named(REDIS, bytes, only);
         if points.is_empty() {
             continue;
         }
@@ -46,7 +55,7 @@ pub(crate) fn run(report: &mut Report, rounds: usize, only: &str) -> Result<(), 
         }
     }
     for bytes in SIZES {
-        let points = Point::named("memcached", bytes, only);
+        let points = Point::named(MEMCACHED, bytes, only);
         if points.is_empty() {
             continue;
         }
@@ -125,9 +134,9 @@ impl Point {
     /// The bar that the comparison with this peer is held against.
     fn bar(&self, peer: &str) -> Option<u8> {
         match (self.server, peer, self.load.bytes, self.load.callers) {
-            ("redis", POOLED, 128, 64) => Some(8),
-            ("redis", MULTIPLEXED, 128, 1 | 16 | 64) => Some(9),
-            ("memcached", BLOCKING, 128, 64) => Some(10),
+            (REDIS, POOLED, 128, 64) => Some(8),
+            (REDIS, MULTIPLEXED, 128, 1 | 16 | 64) => Some(9),
+            (MEMCACHED, BLOCKING, 128, 64) => Some(10),
             _ => None,
         }
     }
@@ -169,7 +178,7 @@ mod tests {
     #[test]
     fn each_bar_is_held_at_its_points_and_nowhere_else() {
         let mut held = Vec::new();
-        for server in ["redis", "memcached"] {
+        for server in SERVERS {
             for bytes in SIZES {
                 for callers in CALLERS {
                     let point = Point { server, load: Load::new(bytes, callers) };

@@ -50,7 +50,26 @@ impl Arguments {
                 other => return Err(format!("no argument `{other}`")),
             }
         }
+        read.asks_for_something()?;
         Ok(read)
+    }
+
+    /// A run of nothing would look like one in which all passed.
+    fn asks_for_something(&self) -> Result<(), String> {
+        let libraries: Vec<_> = adapter::all().iter().map(|library| library.name()).collect();
+        let scenarios = Scenario::ALL.map(Scenario::name);
+        if scenarios.iter().chain(&libraries).any(|name| self.keeps(name)) {
+            return Ok(());
+        }
+        let only = &self.only;
+        Err(format!(
+            "no scenario and no library has `{only}` in its name; there are {scenarios:?} and \
+             {libraries:?}"
+        ))
+    }
+
+    fn keeps(&self, name: &str) -> bool {
+        name.contains(&self.only)
     }
 }
 
@@ -88,9 +107,7 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     for scenario in Scenario::ALL {
         for library in adapter::all() {
             let (scenario_name, library_name) = (scenario.name(), library.name());
-            let is_asked =
-                [scenario_name, library_name].iter().any(|n| n.contains(&arguments.only));
-            if !is_asked {
+            if ![scenario_name, library_name].iter().any(|name| arguments.keeps(name)) {
                 continue;
             }
             let verdict = scenario.play(library.as_ref(), arguments.seed)?;
@@ -152,5 +169,15 @@ mod tests {
         assert_eq!((arguments.seed, arguments.only.as_str()), (Seed(7), "moka"));
         assert!(arguments.is_json);
         assert!(read("--seed x").is_err() && read("l1").is_err());
+    }
+
+    #[test]
+    fn a_text_in_no_name_is_refused_with_the_names() {
+        let read = |text: &str| Arguments::read(["--only", text].map(str::to_owned).into_iter());
+        assert!(read("joiner").is_ok() && read("plain").is_ok());
+        let refused = read("joyner").map(drop).unwrap_err();
+        for part in ["`joyner`", "late joiner", adapter::PLAIN] {
+            assert!(refused.contains(part), "{refused}");
+        }
     }
 }
