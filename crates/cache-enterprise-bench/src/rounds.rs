@@ -1,6 +1,7 @@
 //! Interleaved rounds: every case once a round, each round beginning with another case, so that
 //! whatever else the machine does meets all cases alike.
 
+use std::error::Error;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -16,6 +17,9 @@ impl<T> Case<T> {
         Self { name, run: Box::new(run) }
     }
 }
+
+/// What a round of a case gives that can go wrong.
+pub(crate) type Round<T = f64> = Result<T, Box<dyn Error>>;
 
 /// The costs of one case, a figure a round.
 pub(crate) struct Series<T = f64> {
@@ -47,6 +51,15 @@ pub(crate) fn interleave<T>(mut cases: Vec<Case<T>>, rounds: usize) -> Vec<Serie
         }
     }
     series
+}
+
+/// The costs of all cases, or what went wrong in the first round that did.
+pub(crate) fn whole<T>(all: Vec<Series<Round<T>>>) -> Result<Vec<Series<T>>, Box<dyn Error>> {
+    let whole = |Series { name, costs }: Series<Round<T>>| {
+        let costs: Result<Vec<_>, _> = costs.into_iter().collect();
+        Ok(Series { costs: costs.map_err(|error| format!("{name}: {error}"))?, name })
+    };
+    all.into_iter().map(whole).collect()
 }
 
 /// CPU time of this process so far, all threads.
@@ -101,6 +114,15 @@ mod tests {
         let series = interleave(vec![case("a"), case("b"), case("c")], 2);
         assert_eq!(*order.borrow(), "abcbcacab");
         assert!(series.iter().all(|series| series.costs.len() == 2));
+    }
+
+    #[test]
+    fn one_round_that_went_wrong_is_told_with_its_case() {
+        let series = |name: &str, costs| vec![Series { name: name.to_owned(), costs }];
+        let costs = whole(series("a", vec![Ok(1.0), Ok(2.0)])).expect("no round went wrong");
+        assert_eq!(costs[0].costs, [1.0, 2.0]);
+        let error = whole(series("b", vec![Ok(1.0), Err("a key is missed".into())])).err();
+        assert_eq!(error.map(|error| error.to_string()).as_deref(), Some("b: a key is missed"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::error::Error;
 use tokio::runtime::Runtime;
 
 use crate::report::{Line, Place, Report, progress};
-use crate::rounds::{Case, Series, interleave};
+use crate::rounds::{Case, Round, Series, interleave, whole};
 use load::{Load, Sample};
 
 /// The peer that batching must not lose to.
@@ -30,7 +30,7 @@ const SIZES: [usize; 3] = [128, 1024, 64 * 1024];
 const CALLERS: [usize; 4] = [1, 16, 64, 256];
 
 /// What a case gives in a round.
-type Measured = Result<Sample, Box<dyn Error>>;
+type Measured = Round<Sample>;
 
 /// What `only` of [`run`] chooses from.
 pub(crate) fn names() -> Vec<String> {
@@ -89,8 +89,7 @@ impl Point {
         let peers: Vec<_> = cases.iter().map(|case| case.name).collect();
         let has_bar = peers.iter().any(|peer| self.bar(peer).is_some());
         progress(&format!("l2, {self}, {rounds} rounds"));
-        let measured = interleave(cases, rounds);
-        let all = measured.into_iter().map(whole).collect::<Result<Vec<_>, _>>()?;
+        let all = whole(interleave(cases, rounds))?;
         let Some((ours, peers)) = all.split_first() else { return Ok(()) };
         for theirs in peers {
             self.tell(report, ours, theirs, has_bar)?;
@@ -149,13 +148,6 @@ impl std::fmt::Display for Point {
             if bytes < 1024 { format!("{bytes} B") } else { format!("{} KiB", bytes / 1024) };
         write!(f, "{} GET {size}, concurrency {callers}", self.server)
     }
-}
-
-/// The samples of a case, or what went wrong in one of its rounds.
-fn whole(measured: Series<Measured>) -> Result<Series<Sample>, Box<dyn Error>> {
-    let name = measured.name;
-    let costs: Result<Vec<_>, _> = measured.costs.into_iter().collect();
-    Ok(Series { costs: costs.map_err(|error| format!("{name}: {error}"))?, name })
 }
 
 /// A case that connects, warms, measures and hangs up once a round.
