@@ -4,9 +4,9 @@ use std::error::Error;
 use std::sync::Arc;
 
 use crate::keys::{BenchKey, Payload, zipf};
-use crate::peers::{Ours, Peer};
+use crate::peers::{Ours, Peer, check_hits};
 use crate::report::{Line, Place, Report, progress};
-use crate::rounds::{Case, Series, cpu_ns_each, interleave};
+use crate::rounds::{Case, Round, Series, cpu_ns_each, interleave, whole};
 
 type Quick<K> = quick_cache::sync::Cache<K, Arc<Payload>>;
 type MokaSync<K> = moka::sync::Cache<K, Arc<Payload>>;
@@ -48,7 +48,7 @@ fn hits<K: BenchKey>(
     let stream = Arc::new(K::stream(&zipf(size.keys as u64, operations, 2)?));
     let passes = size.passes;
     let keys = size.keys;
-    let series = interleave(
+    let series = whole(interleave(
         vec![
             hit_case::<K, Ours<K>>(&stream, keys, operations, passes),
             hit_case::<K, Quick<K>>(&stream, keys, operations, passes),
@@ -59,7 +59,7 @@ fn hits<K: BenchKey>(
             hit_case::<K, Cached<K>>(&stream, keys, operations, passes),
         ],
         rounds,
-    );
+    ))?;
     let bar_of = |peer: &str| match peer {
         "quick_cache" => size.bar,
         "moka future" if K::KIND == "String24" => Some(3),
@@ -73,14 +73,16 @@ fn hit_case<K: BenchKey, P: Peer<K>>(
     keys: usize,
     operations: usize,
     passes: usize,
-) -> Case {
+) -> Case<Round> {
     let stream = Arc::clone(stream);
     Case::new(P::NAME, move || {
         // Twice the room: no shard of anybody's evicts.
         let peer = P::with_capacity(keys * 2);
         (0..keys as u64).for_each(|number| peer.put(K::numbered(number), number));
         peer.read_all(&stream, 1);
-        cpu_ns_each(operations * passes, || peer.read_all(&stream, passes))
+        let cost = cpu_ns_each(operations * passes, || peer.read_all(&stream, passes));
+        check_hits::<K>(keys as u64, |key| peer.holds(key))?;
+        Ok(cost)
     })
 }
 

@@ -2,6 +2,7 @@
 //! that nothing is called through a pointer but the caches' own code.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
@@ -29,6 +30,8 @@ pub(crate) trait Peer<K: BenchKey>: Send + Sync + 'static {
     fn put(&self, key: K, number: u64);
     /// Asks for one key the way an application would, and drops the answer.
     fn read(&self, key: &K::Query);
+    /// Whether that is a hit, at the first poll where a read is polled.
+    fn holds(&self, key: &K::Query) -> bool;
     /// Asks for every key of the stream, `passes` times; all are there.
     fn read_all(&self, stream: &K::Stream, passes: usize) {
         for _ in 0..passes {
@@ -39,6 +42,20 @@ pub(crate) trait Peer<K: BenchKey>: Send + Sync + 'static {
     }
     /// Asks for every key of the stream and loads what is not there.
     fn load_all(&self, stream: &K::Stream);
+}
+
+/// Fails unless each of the first `keys` is held: a miss costs less than a hit, or much more.
+///
+/// To be asked after the timed part, which then finds the cache as it was filled. Nothing is put
+/// in between, so that what is held in the end was held all the time.
+pub(crate) fn check_hits<K: BenchKey>(
+    keys: u64,
+    holds: impl Fn(&K::Query) -> bool,
+) -> Result<(), Box<dyn Error>> {
+    match (0..keys).filter(|number| !holds(K::numbered(*number).borrow())).count() {
+        0 => Ok(()),
+        missed => Err(format!("{missed} of {keys} keys are missed where all should hit").into()),
+    }
 }
 
 /// A hit is ready at its first poll: no runtime is part of what one call costs.
@@ -76,6 +93,10 @@ impl<K: BenchKey> Peer<K> for Ours<K> {
         let _ = black_box(poll_once(self.cache.get(key)));
     }
 
+    fn holds(&self, key: &K::Query) -> bool {
+        matches!(poll_once(self.cache.get(key)), Poll::Ready(Ok(Some(_))))
+    }
+
     fn read_all(&self, stream: &K::Stream, passes: usize) {
         block_on(async {
             for _ in 0..passes {
@@ -110,6 +131,10 @@ impl<K: BenchKey> Peer<K> for quick_cache::sync::Cache<K, Arc<Payload>> {
         black_box(self.get(key));
     }
 
+    fn holds(&self, key: &K::Query) -> bool {
+        self.get(key).is_some()
+    }
+
     fn load_all(&self, stream: &K::Stream) {
         for key in K::queries(stream) {
             let load = || Ok::<_, Infallible>(Arc::new(PAYLOAD));
@@ -133,6 +158,10 @@ impl<K: BenchKey> Peer<K> for moka::sync::Cache<K, Arc<Payload>> {
         black_box(self.get(key));
     }
 
+    fn holds(&self, key: &K::Query) -> bool {
+        self.get(key).is_some()
+    }
+
     fn load_all(&self, stream: &K::Stream) {
         for key in K::queries(stream) {
             black_box(self.get_with_by_ref(key, || Arc::new(PAYLOAD)));
@@ -153,6 +182,10 @@ impl<K: BenchKey> Peer<K> for moka::future::Cache<K, Arc<Payload>> {
 
     fn read(&self, key: &K::Query) {
         let _ = black_box(poll_once(self.get(key)));
+    }
+
+    fn holds(&self, key: &K::Query) -> bool {
+        matches!(poll_once(self.get(key)), Poll::Ready(Some(_)))
     }
 
     fn read_all(&self, stream: &K::Stream, passes: usize) {
@@ -190,6 +223,10 @@ impl<K: BenchKey> Peer<K> for mini_moka::sync::Cache<K, Arc<Payload>> {
         black_box(self.get(&key.to_owned()));
     }
 
+    fn holds(&self, key: &K::Query) -> bool {
+        self.get(&key.to_owned()).is_some()
+    }
+
     fn load_all(&self, stream: &K::Stream) {
         for key in K::queries(stream) {
             let key = key.to_owned();
@@ -213,6 +250,10 @@ impl<K: BenchKey> Peer<K> for foyer_memory::Cache<K, Arc<Payload>> {
 
     fn read(&self, key: &K::Query) {
         black_box(self.get(key));
+    }
+
+    fn holds(&self, key: &K::Query) -> bool {
+        self.get(key).is_some()
     }
 
     fn load_all(&self, stream: &K::Stream) {
@@ -239,11 +280,42 @@ impl<K: BenchKey> Peer<K> for cached::ShardedLruCache<K, Arc<Payload>> {
         black_box(self.get(key));
     }
 
+    fn holds(&self, key: &K::Query) -> bool {
+        self.get(key).is_some()
+    }
+
     fn load_all(&self, stream: &K::Stream) {
         for key in K::queries(stream) {
             if black_box(self.get(key)).is_none() {
                 self.set(key.to_owned(), Arc::new(PAYLOAD));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: u64 = 100;
+
+    fn tells_hits_from_misses<P: Peer<String>>() {
+        let peer = P::with_capacity(KEYS as usize * 2);
+        (0..KEYS).for_each(|number| peer.put(String::numbered(number), number));
+        let check = |keys| check_hits::<String>(keys, |key| peer.holds(key));
+        check(KEYS).unwrap_or_else(|error| panic!("{}: {error}", P::NAME));
+        let missed = check(KEYS + 1).expect_err(P::NAME).to_string();
+        assert_eq!(missed, "1 of 101 keys are missed where all should hit", "{}", P::NAME);
+    }
+
+    #[test]
+    fn every_peer_tells_hits_from_misses() {
+        tells_hits_from_misses::<Ours<String>>();
+        tells_hits_from_misses::<quick_cache::sync::Cache<_, _>>();
+        tells_hits_from_misses::<moka::sync::Cache<_, _>>();
+        tells_hits_from_misses::<moka::future::Cache<_, _>>();
+        tells_hits_from_misses::<mini_moka::sync::Cache<_, _>>();
+        tells_hits_from_misses::<foyer_memory::Cache<_, _>>();
+        tells_hits_from_misses::<cached::ShardedLruCache<_, _>>();
     }
 }

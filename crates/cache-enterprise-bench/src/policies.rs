@@ -13,9 +13,9 @@ use cache_enterprise_strategies::eviction;
 use foyer_memory::{CacheBuilder, EvictionConfig, FifoConfig, LfuConfig, LruConfig, S3FifoConfig};
 
 use crate::keys::{BenchKey, PAYLOAD, Payload, zipf};
-use crate::peers::Peer;
+use crate::peers::{Peer, check_hits};
 use crate::report::{Line, Place, Report, progress};
-use crate::rounds::{Case, Series, cpu_ns_each, interleave};
+use crate::rounds::{Case, Round, Series, cpu_ns_each, interleave, whole};
 
 type Quick<K> = quick_cache::sync::Cache<K, Arc<Payload>>;
 type Moka<K> = moka::sync::Cache<K, Arc<Payload>>;
@@ -50,7 +50,7 @@ impl Hits {
         let operations = if keys > 10_000 { 1 << 18 } else { 1 << 14 };
         let stream = Arc::new(K::stream(&zipf(keys as u64, operations, 2)?));
         let policies = eviction::all();
-        let mut cases: Vec<Case> = peers::<K>(self, operations, &stream);
+        let mut cases: Vec<Case<Round>> = peers::<K>(self, operations, &stream);
         let peers = cases.len();
         for factory in &policies {
             // One name a policy and process.
@@ -59,7 +59,7 @@ impl Hits {
                 UnderPolicy::<K>::new(entries, &*factory)
             }));
         }
-        let series = interleave(cases, rounds);
+        let series = whole(interleave(cases, rounds))?;
         let (peers, ours) = series.split_at(peers);
         for ours in ours {
             let has_same = |peer: &&Series| {
@@ -81,27 +81,29 @@ impl Hits {
         operations: usize,
         stream: &Arc<K::Stream>,
         open: impl Fn(usize) -> P + 'static,
-    ) -> Case {
+    ) -> Case<Round> {
         let stream = Arc::clone(stream);
         Case::new(name, move || {
             // Twice the room: no shard of anybody's evicts.
             let peer = open(self.keys * 2);
             (0..self.keys as u64).for_each(|number| peer.put(K::numbered(number), number));
             peer.read_all(&stream, 1);
-            cpu_ns_each(operations * self.passes * self.threads, || {
+            let cost = cpu_ns_each(operations * self.passes * self.threads, || {
                 thread::scope(|scope| {
                     for _ in 1..self.threads {
                         scope.spawn(|| peer.read_all(&stream, self.passes));
                     }
                     peer.read_all(&stream, self.passes);
                 });
-            })
+            });
+            check_hits::<K>(self.keys as u64, |key| peer.holds(key))?;
+            Ok(cost)
         })
     }
 }
 
 /// Raw quick_cache, and caches under a policy that ours has too; the name ends with the policy's.
-fn peers<K: BenchKey>(hits: Hits, operations: usize, stream: &Arc<K::Stream>) -> Vec<Case> {
+fn peers<K: BenchKey>(hits: Hits, operations: usize, stream: &Arc<K::Stream>) -> Vec<Case<Round>> {
     let moka = |policy: moka::policy::EvictionPolicy| {
         move |entries: usize| -> Moka<K> {
             let builder = moka::sync::Cache::builder().max_capacity(entries as u64);
@@ -152,6 +154,10 @@ impl<K: BenchKey> Peer<K> for UnderPolicy<K> {
 
     fn read(&self, key: &K::Query) {
         black_box(self.0.get(&ScopedRef { tenant: 0, key }));
+    }
+
+    fn holds(&self, key: &K::Query) -> bool {
+        self.0.get(&ScopedRef { tenant: 0, key }).is_some()
     }
 
     fn load_all(&self, stream: &K::Stream) {

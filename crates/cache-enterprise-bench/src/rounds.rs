@@ -53,7 +53,7 @@ pub(crate) fn interleave<T>(mut cases: Vec<Case<T>>, rounds: usize) -> Vec<Serie
     series
 }
 
-/// The costs of all cases, or what went wrong in the first round that did.
+/// The costs of all cases, or what went wrong in one of their rounds.
 pub(crate) fn whole<T>(all: Vec<Series<Round<T>>>) -> Result<Vec<Series<T>>, Box<dyn Error>> {
     let whole = |Series { name, costs }: Series<Round<T>>| {
         let costs: Result<Vec<_>, _> = costs.into_iter().collect();

@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Instant;
 
 use crate::keys::{BenchKey, Payload, seed_of, zipf};
-use crate::peers::{Ours, Peer};
+use crate::peers::{Ours, Peer, check_hits};
 use crate::report::{Line, Place, Report, progress};
-use crate::rounds::{Case, interleave};
+use crate::rounds::{Case, Round, interleave, whole};
 
 const KEYS: usize = 100_000;
 const OPERATIONS: usize = 200_000;
@@ -27,14 +27,14 @@ fn tail<K: BenchKey>(report: &mut Report, rounds: usize) -> Result<(), Box<dyn E
         streams.push(K::stream(&zipf(KEYS as u64, OPERATIONS, seed_of(thread))?));
     }
     let streams: Arc<[K::Stream]> = streams.into();
-    let series = interleave(
+    let series = whole(interleave(
         vec![
             case::<K, Ours<K>>(&streams),
             case::<K, quick_cache::sync::Cache<K, Arc<Payload>>>(&streams),
             case::<K, moka::future::Cache<K, Arc<Payload>>>(&streams),
         ],
         rounds,
-    );
+    ))?;
     let (ours, peers) = series.split_first().ok_or("no case was measured")?;
     for peer in peers {
         let bar = (peer.name == "quick_cache").then_some(4);
@@ -44,7 +44,7 @@ fn tail<K: BenchKey>(report: &mut Report, rounds: usize) -> Result<(), Box<dyn E
     Ok(())
 }
 
-fn case<K: BenchKey, P: Peer<K>>(streams: &Arc<[K::Stream]>) -> Case {
+fn case<K: BenchKey, P: Peer<K>>(streams: &Arc<[K::Stream]>) -> Case<Round> {
     let streams = Arc::clone(streams);
     Case::new(P::NAME, move || {
         let peer = P::with_capacity(KEYS * 2);
@@ -57,8 +57,9 @@ fn case<K: BenchKey, P: Peer<K>>(streams: &Arc<[K::Stream]>) -> Case {
             let done = readers.into_iter().map(|reader| reader.join().expect("no reader panics"));
             done.flatten().collect()
         });
+        check_hits::<K>(KEYS as u64, |key| peer.holds(key))?;
         let rank = times.len() * 999 / 1_000;
-        *times.select_nth_unstable(rank).1 as f64
+        Ok(*times.select_nth_unstable(rank).1 as f64)
     })
 }
 

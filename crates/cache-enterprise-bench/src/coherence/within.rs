@@ -12,8 +12,9 @@ use cache_enterprise_core::{Capacity, hours, tag};
 use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, block_on};
 
 use crate::keys::{BenchKey, PAYLOAD, Payload, zipf};
+use crate::peers::check_hits;
 use crate::report::{Report, progress};
-use crate::rounds::{Case, cpu_ns_each, interleave};
+use crate::rounds::{Case, Round, cpu_ns_each, interleave, whole};
 
 use super::print;
 
@@ -71,6 +72,11 @@ impl<K: BenchKey> Filled<K> {
             }
         });
     }
+
+    fn check_hits(&self, keys: u64) -> Result<(), Box<dyn Error>> {
+        let is_hit = |key: &K::Query| matches!(block_on(self.cache.get(key)), Ok(Some(_)));
+        check_hits::<K>(keys, is_hit)
+    }
 }
 
 /// The same hits with a tag and a tenant of their own, and without.
@@ -86,13 +92,15 @@ fn tagged_hits<K: BenchKey>(
     let stream = Arc::new(K::stream(&zipf(keys, operations, 2)?));
     let case = |name, is_tagged| {
         let stream = Arc::clone(&stream);
-        Case::new(name, move || {
+        Case::new(name, move || -> Round {
             let filled = Filled::<K>::new(keys, is_tagged);
             filled.read_all(&stream, 1);
-            cpu_ns_each(operations * passes, || filled.read_all(&stream, passes))
+            let cost = cpu_ns_each(operations * passes, || filled.read_all(&stream, passes));
+            filled.check_hits(keys)?;
+            Ok(cost)
         })
     };
-    let series = interleave(vec![case("tagged", true), case("untagged", false)], rounds);
+    let series = whole(interleave(vec![case("tagged", true), case("untagged", false)], rounds))?;
     print(report, Some(15), &bench, "ns cpu/op", &series)
 }
 
@@ -103,19 +111,22 @@ fn hits_beside_invalidations(report: &mut Report, rounds: usize) -> Result<(), B
     let stream = Arc::new(String::stream(&zipf(4_000, TIMED_HITS, 5)?));
     let case = |name, is_disturbed: bool| {
         let stream = Arc::clone(&stream);
-        Case::new(name, move || {
+        Case::new(name, move || -> Round {
             let filled = Filled::<String>::new(4_000, true);
             filled.read_all(&stream, 1);
             let is_over = AtomicBool::new(!is_disturbed);
-            thread::scope(|scope| {
+            let median = thread::scope(|scope| {
                 scope.spawn(|| invalidate_others(&filled.manager, &is_over));
                 let median = median_wait(&filled.cache, &stream);
                 is_over.store(true, Ordering::Relaxed);
                 median
-            })
+            });
+            filled.check_hits(4_000)?;
+            Ok(median)
         })
     };
-    let series = interleave(vec![case("disturbed", true), case("undisturbed", false)], rounds);
+    let cases = vec![case("disturbed", true), case("undisturbed", false)];
+    let series = whole(interleave(cases, rounds))?;
     print(report, Some(16), bench, "ns wall", &series)
 }
 
