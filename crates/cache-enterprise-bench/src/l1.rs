@@ -65,7 +65,7 @@ fn hits<K: BenchKey>(
         "moka future" if K::KIND == "String24" => Some(3),
         _ => None,
     };
-    print(report, &bench, &series, bar_of)
+    print(report, &bench, "ns cpu/op", &series, bar_of)
 }
 
 fn hit_case<K: BenchKey, P: Peer<K>>(
@@ -86,7 +86,14 @@ fn hit_case<K: BenchKey, P: Peer<K>>(
     })
 }
 
-/// A million keys, room for a tenth: what is missed is loaded, by a loader that only copies.
+/// What a round of the mix showed.
+struct Mixed {
+    cost: f64,
+    hits: f64,
+}
+
+/// A million keys, room for a tenth: what is missed is loaded, by a loader that only copies. The
+/// shares of hits are told beside the costs: who keeps what is asked for loads less.
 fn mix<K: BenchKey>(report: &mut Report, rounds: usize) -> Result<(), Box<dyn Error>> {
     let bench = format!("get-or-load mix, {}, 1M keys, capacity 100k", K::KIND);
     progress(&bench);
@@ -104,15 +111,27 @@ fn mix<K: BenchKey>(report: &mut Report, rounds: usize) -> Result<(), Box<dyn Er
         ],
         rounds,
     );
-    print(report, &bench, &series, |peer| (peer == "quick_cache").then_some(6))
+    let costs = each(&series, |mixed| mixed.cost);
+    print(report, &bench, "ns cpu/op", &costs, |peer| (peer == "quick_cache").then_some(6))?;
+    let hits = each(&series, |mixed| mixed.hits);
+    print(report, &format!("{bench}: hits"), "share of hits", &hits, |_| None)
 }
 
-fn mix_case<K: BenchKey, P: Peer<K>>(warm: &Arc<K::Stream>, stream: &Arc<K::Stream>) -> Case {
+fn each(series: &[Series<Mixed>], figure: impl Fn(&Mixed) -> f64) -> Vec<Series> {
+    series.iter().map(|series| series.map(&figure)).collect()
+}
+
+fn mix_case<K: BenchKey, P: Peer<K>>(
+    warm: &Arc<K::Stream>,
+    stream: &Arc<K::Stream>,
+) -> Case<Mixed> {
     let (warm, stream) = (Arc::clone(warm), Arc::clone(stream));
     Case::new(P::NAME, move || {
         let peer = P::with_capacity(MIX_CAPACITY);
         peer.load_all(&warm);
-        cpu_ns_each(MIX_OPERATIONS, || peer.load_all(&stream))
+        let mut loads = 0;
+        let cost = cpu_ns_each(MIX_OPERATIONS, || loads = peer.load_all(&stream));
+        Mixed { cost, hits: 1.0 - loads as f64 / MIX_OPERATIONS as f64 }
     })
 }
 
@@ -120,12 +139,13 @@ fn mix_case<K: BenchKey, P: Peer<K>>(warm: &Arc<K::Stream>, stream: &Arc<K::Stre
 fn print(
     report: &mut Report,
     bench: &str,
+    unit: &str,
     series: &[Series],
     bar_of: impl Fn(&str) -> Option<u8>,
 ) -> Result<(), Box<dyn Error>> {
     let (ours, peers) = series.split_first().ok_or("no case was measured")?;
     for peer in peers {
-        let place = Place { bar: bar_of(&peer.name), group: "l1", bench, unit: "ns cpu/op" };
+        let place = Place { bar: bar_of(&peer.name), group: "l1", bench, unit };
         report.line(&Line::ratio(place, ours, peer))?;
     }
     Ok(())

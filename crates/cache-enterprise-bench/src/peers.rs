@@ -40,8 +40,8 @@ pub(crate) trait Peer<K: BenchKey>: Send + Sync + 'static {
             }
         }
     }
-    /// Asks for every key of the stream and loads what is not there.
-    fn load_all(&self, stream: &K::Stream);
+    /// Asks for every key of the stream and loads what is not there; how often it did.
+    fn load_all(&self, stream: &K::Stream) -> usize;
 }
 
 /// Fails unless each of the first `keys` is held: a miss costs less than a hit, or much more.
@@ -107,12 +107,18 @@ impl<K: BenchKey> Peer<K> for Ours<K> {
         });
     }
 
-    fn load_all(&self, stream: &K::Stream) {
+    fn load_all(&self, stream: &K::Stream) -> usize {
+        let mut loads = 0;
         block_on(async {
             for key in K::queries(stream) {
-                black_box(self.cache.get_with(key, || async { PAYLOAD }).await);
+                let load = || {
+                    loads += 1;
+                    async { PAYLOAD }
+                };
+                black_box(self.cache.get_with(key, load).await);
             }
         });
+        loads
     }
 }
 
@@ -135,11 +141,16 @@ impl<K: BenchKey> Peer<K> for quick_cache::sync::Cache<K, Arc<Payload>> {
         self.get(key).is_some()
     }
 
-    fn load_all(&self, stream: &K::Stream) {
+    fn load_all(&self, stream: &K::Stream) -> usize {
+        let mut loads = 0;
         for key in K::queries(stream) {
-            let load = || Ok::<_, Infallible>(Arc::new(PAYLOAD));
+            let load = || {
+                loads += 1;
+                Ok::<_, Infallible>(Arc::new(PAYLOAD))
+            };
             black_box(self.get_or_insert_with(key, load).ok());
         }
+        loads
     }
 }
 
@@ -162,10 +173,16 @@ impl<K: BenchKey> Peer<K> for moka::sync::Cache<K, Arc<Payload>> {
         self.get(key).is_some()
     }
 
-    fn load_all(&self, stream: &K::Stream) {
+    fn load_all(&self, stream: &K::Stream) -> usize {
+        let mut loads = 0;
         for key in K::queries(stream) {
-            black_box(self.get_with_by_ref(key, || Arc::new(PAYLOAD)));
+            let load = || {
+                loads += 1;
+                Arc::new(PAYLOAD)
+            };
+            black_box(self.get_with_by_ref(key, load));
         }
+        loads
     }
 }
 
@@ -198,12 +215,18 @@ impl<K: BenchKey> Peer<K> for moka::future::Cache<K, Arc<Payload>> {
         });
     }
 
-    fn load_all(&self, stream: &K::Stream) {
+    fn load_all(&self, stream: &K::Stream) -> usize {
+        let mut loads = 0;
         block_on(async {
             for key in K::queries(stream) {
-                black_box(self.get_with_by_ref(key, async { Arc::new(PAYLOAD) }).await);
+                let load = async {
+                    loads += 1;
+                    Arc::new(PAYLOAD)
+                };
+                black_box(self.get_with_by_ref(key, load).await);
             }
         });
+        loads
     }
 }
 
@@ -227,13 +250,16 @@ impl<K: BenchKey> Peer<K> for mini_moka::sync::Cache<K, Arc<Payload>> {
         self.get(&key.to_owned()).is_some()
     }
 
-    fn load_all(&self, stream: &K::Stream) {
+    fn load_all(&self, stream: &K::Stream) -> usize {
+        let mut loads = 0;
         for key in K::queries(stream) {
             let key = key.to_owned();
             if black_box(self.get(&key)).is_none() {
+                loads += 1;
                 self.insert(key, Arc::new(PAYLOAD));
             }
         }
+        loads
     }
 }
 
@@ -256,12 +282,15 @@ impl<K: BenchKey> Peer<K> for foyer_memory::Cache<K, Arc<Payload>> {
         self.get(key).is_some()
     }
 
-    fn load_all(&self, stream: &K::Stream) {
+    fn load_all(&self, stream: &K::Stream) -> usize {
+        let mut loads = 0;
         for key in K::queries(stream) {
             if black_box(self.get(key)).is_none() {
+                loads += 1;
                 self.insert(key.to_owned(), Arc::new(PAYLOAD));
             }
         }
+        loads
     }
 }
 
@@ -284,12 +313,15 @@ impl<K: BenchKey> Peer<K> for cached::ShardedLruCache<K, Arc<Payload>> {
         self.get(key).is_some()
     }
 
-    fn load_all(&self, stream: &K::Stream) {
+    fn load_all(&self, stream: &K::Stream) -> usize {
+        let mut loads = 0;
         for key in K::queries(stream) {
             if black_box(self.get(key)).is_none() {
+                loads += 1;
                 self.set(key.to_owned(), Arc::new(PAYLOAD));
             }
         }
+        loads
     }
 }
 
@@ -299,23 +331,25 @@ mod tests {
 
     const KEYS: u64 = 100;
 
-    fn tells_hits_from_misses<P: Peer<String>>() {
+    fn tells_hits_and_loads<P: Peer<String>>() {
         let peer = P::with_capacity(KEYS as usize * 2);
         (0..KEYS).for_each(|number| peer.put(String::numbered(number), number));
         let check = |keys| check_hits::<String>(keys, |key| peer.holds(key));
         check(KEYS).unwrap_or_else(|error| panic!("{}: {error}", P::NAME));
         let missed = check(KEYS + 1).expect_err(P::NAME).to_string();
         assert_eq!(missed, "1 of 101 keys are missed where all should hit", "{}", P::NAME);
+        let held_new_new_again = String::stream(&[7, 200, 201, 200]);
+        assert_eq!(peer.load_all(&held_new_new_again), 2, "{}", P::NAME);
     }
 
     #[test]
-    fn every_peer_tells_hits_from_misses() {
-        tells_hits_from_misses::<Ours<String>>();
-        tells_hits_from_misses::<quick_cache::sync::Cache<_, _>>();
-        tells_hits_from_misses::<moka::sync::Cache<_, _>>();
-        tells_hits_from_misses::<moka::future::Cache<_, _>>();
-        tells_hits_from_misses::<mini_moka::sync::Cache<_, _>>();
-        tells_hits_from_misses::<foyer_memory::Cache<_, _>>();
-        tells_hits_from_misses::<cached::ShardedLruCache<_, _>>();
+    fn every_peer_tells_hits_from_misses_and_counts_its_loads() {
+        tells_hits_and_loads::<Ours<String>>();
+        tells_hits_and_loads::<quick_cache::sync::Cache<_, _>>();
+        tells_hits_and_loads::<moka::sync::Cache<_, _>>();
+        tells_hits_and_loads::<moka::future::Cache<_, _>>();
+        tells_hits_and_loads::<mini_moka::sync::Cache<_, _>>();
+        tells_hits_and_loads::<foyer_memory::Cache<_, _>>();
+        tells_hits_and_loads::<cached::ShardedLruCache<_, _>>();
     }
 }

@@ -160,11 +160,14 @@ impl<K: BenchKey> Peer<K> for UnderPolicy<K> {
         self.0.get(&ScopedRef { tenant: 0, key }).is_some()
     }
 
-    fn load_all(&self, stream: &K::Stream) {
+    fn load_all(&self, stream: &K::Stream) -> usize {
+        let mut loads = 0;
         for (number, key) in K::queries(stream).enumerate() {
             if black_box(self.0.get(&ScopedRef { tenant: 0, key })).is_none() {
+                loads += 1;
                 self.put(key.to_owned(), number as u64);
             }
         }
+        loads
     }
 }

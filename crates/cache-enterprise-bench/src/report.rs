@@ -177,12 +177,14 @@ impl Report {
             self.has_head = true;
             writeln!(
                 out,
-                "{:>3}  {:<58} {:<18} {:>10} {:>10} {:<10} {:>7} {:>15}  verdict",
+                "{:>3}  {:<58} {:<18} {:>10} {:>10} {:<13} {:>7} {:>15}  verdict",
                 "bar", "bench", "peer", "ours", "theirs", "unit", "ratio", "p25..p75"
             )?;
         }
         let bar = line.bar.map_or(String::new(), |bar| bar.to_string());
-        let theirs = line.theirs.map_or(String::from("-"), |theirs| format!("{theirs:.1}"));
+        // Shares differ where one decimal would make them one.
+        let digits = if line.unit.starts_with("share") { 3 } else { 1 };
+        let theirs = line.theirs.map_or(String::from("-"), |theirs| format!("{theirs:.digits$}"));
         let verdict = line.goal().map_or(String::new(), |goal| {
             let mark = goal.mark(line.ratio);
             self.failures += usize::from(mark == "FAIL");
@@ -190,7 +192,7 @@ impl Report {
         });
         writeln!(
             out,
-            "{bar:>3}  {:<58} {:<18} {:>10.1} {theirs:>10} {:<10} {:>7.2} {:>7.2}..{:<6.2}  {verdict}",
+            "{bar:>3}  {:<58} {:<18} {:>10.digits$} {theirs:>10} {:<13} {:>7.2} {:>7.2}..{:<6.2}  {verdict}",
             line.bench,
             line.peer.as_deref().unwrap_or("-"),
             line.ours,
