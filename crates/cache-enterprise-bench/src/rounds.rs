@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// One thing measured. `run` builds what it measures, warms it, and gives what one operation cost; nothing of it lives on between rounds, a background thread included.
+/// One thing measured. `run` builds what it measures, warms it, and gives what one operation cost;
+/// nothing of it lives on between rounds, a background thread included, but where a case says why.
 pub(crate) struct Case<T = f64> {
     pub(crate) name: &'static str,
     pub(crate) run: Box<dyn FnMut() -> T>,
