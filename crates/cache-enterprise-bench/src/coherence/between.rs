@@ -107,8 +107,8 @@ fn after_a_cut(report: &mut Report, name: &str, fault: Fault) -> Result<(), Box<
         cut.heal();
         waits.push(other.number()?.saturating_sub(healed) as f64 / 1e6);
     }
-    let (lost, all) = lossy.lost_of();
-    progress(&format!("{lost} of {all} pushes were lost"));
+    // The label says what share was lost.
+    lossy.check_loss()?;
     let bench = format!("return after a cut of 5 s ({name}), 30 % loss, until all is read new");
     print_most(report, Some(20), &bench, "ms", waits)
 }

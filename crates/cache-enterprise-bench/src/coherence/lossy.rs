@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::io;
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,8 +16,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
+use crate::report::progress;
+
 /// Loses that share of the pushes.
 const LOST: f64 = 0.3;
+
+/// What chance may make of it. Outside of these bounds something else than pushes was counted, or
+/// there were too few for any share.
+const LOST_BOUNDS: RangeInclusive<f64> = 0.2..=0.4;
 
 pub(super) struct LossyProxy {
     address: String,
@@ -46,10 +53,19 @@ impl LossyProxy {
         &self.address
     }
 
-    /// Pushes that were lost, and all that came.
-    pub(super) fn lost_of(&self) -> (u64, u64) {
+    /// Fails when what was lost is not the share that the proxy is there to lose.
+    pub(super) fn check_loss(&self) -> Result<(), String> {
         let lost = self.pushes.lost.load(Ordering::Relaxed);
-        (lost, lost + self.pushes.passed.load(Ordering::Relaxed))
+        let all = lost + self.pushes.passed.load(Ordering::Relaxed);
+        progress(&format!("{lost} of {all} pushes were lost"));
+        check_share(lost, all)
+    }
+}
+
+fn check_share(lost: u64, all: u64) -> Result<(), String> {
+    match LOST_BOUNDS.contains(&(lost as f64 / all as f64)) {
+        true => Ok(()),
+        false => Err(format!("{lost} of {all} pushes were lost, not {LOST_BOUNDS:?} of them")),
     }
 }
 
@@ -152,6 +168,14 @@ mod tests {
             for end in 0..value.len() {
                 assert_eq!(length_of(&value.as_bytes()[..end]), None, "{value:?} up to {end}");
             }
+        }
+    }
+
+    #[test]
+    fn a_loss_that_is_not_the_told_one_is_an_error() {
+        assert_eq!(check_share(30, 100), Ok(()));
+        for (lost, all) in [(0, 0), (0, 100), (19, 100), (41, 100)] {
+            assert!(check_share(lost, all).is_err(), "{lost} of {all}");
         }
     }
 
