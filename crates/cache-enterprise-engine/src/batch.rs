@@ -3,6 +3,7 @@
 use cache_enterprise_core::{CacheKey, Cached, Lookup, Merit, Result, SetOutcome};
 
 use crate::cache::Cache;
+use crate::filling::Said;
 use crate::options::{Life, Options};
 use crate::write::{How, Labels};
 
@@ -51,17 +52,18 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         T: Into<V>,
     {
         let items = items.into_iter().map(|(key, value)| (key.into(), value.into()));
-        self.set_many_as(items, &self.view.core.options).await
+        self.set_many_as(items, &self.view.core.options, None).await
     }
 
-    /// As [`set_many`](Self::set_many), with options for all of them.
+    /// As [`set_many`](Self::set_many), with options for all of them and what their writer said.
     pub(crate) async fn set_many_as(
         &self,
         items: impl Iterator<Item = (K, V)>,
         options: &Options,
+        said: Option<&Said>,
     ) -> Vec<SetOutcome> {
         if self.view.core.strategy.is_some() {
-            return Box::pin(self.set_many_advised(items.collect(), options)).await;
+            return Box::pin(self.set_many_advised(items.collect(), options, said)).await;
         }
         let items = items.map(|(key, value)| Item { key, value, merit: Merit::NORMAL });
         self.set_many_of(items, options).await
@@ -69,12 +71,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// As [`set_many_as`](Self::set_many_as), as the strategy says: the tiers are told together of
     /// what lives equally long.
-    async fn set_many_advised(&self, items: Vec<(K, V)>, options: &Options) -> Vec<SetOutcome> {
+    async fn set_many_advised(
+        &self,
+        items: Vec<(K, V)>,
+        options: &Options,
+        said: Option<&Said>,
+    ) -> Vec<SetOutcome> {
         let mut outcomes = vec![SetOutcome::Declined; items.len()];
         let mut by_life: Vec<OneLife<K, V>> = Vec::new();
         let mut declined = Vec::new();
         for (place, (key, value)) in items.into_iter().enumerate() {
-            let advice = self.advise(&key, &value, options, None, None);
+            let advice = self.advise(&key, &value, options, said, None);
             if advice.is_some_and(|advice| !advice.is_kept) {
                 declined.push(key);
                 continue;

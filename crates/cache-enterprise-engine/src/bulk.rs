@@ -6,6 +6,7 @@ use std::time::Duration;
 use cache_enterprise_core::{CacheKey, CacheLevel, Cached, Error, ErrorKind, Result, SetOutcome};
 
 use crate::cache::Cache;
+use crate::filling::Said;
 use crate::options::{Life, Options};
 
 /// What became of each key of a bulk call, in the order of the call.
@@ -106,14 +107,21 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Q: Into<K>,
         T: Into<V>,
     {
-        let mut options: Options = self.view.core.options;
-        if let Some(ttl) = ttl {
-            options.ttl = Some(Life::For(ttl));
-        }
         let items = items.into_iter().map(|(key, value)| (key.into(), value.into()));
-        let items: Vec<(K, V)> = items.collect();
+        self.bulk_set_as(items.collect(), ttl.map(Life::For), None).await
+    }
+
+    /// As [`bulk_set`](Self::bulk_set), with what the writer said of all the values.
+    pub(crate) async fn bulk_set_as(
+        &self,
+        items: Vec<(K, V)>,
+        life: Option<Life>,
+        said: Option<&Said>,
+    ) -> BulkReport<K, SetOutcome> {
+        let own = self.view.core.options;
+        let options = Options { ttl: life.or(own.ttl), ..own };
         let keys: Vec<K> = items.iter().map(|(key, _)| key.clone()).collect();
-        let outcomes = self.set_many_as(items.into_iter(), &options).await;
+        let outcomes = self.set_many_as(items.into_iter(), &options, said).await;
         let results = keys.into_iter().zip(outcomes.into_iter().map(result_of)).collect();
         BulkReport { results }
     }

@@ -19,6 +19,7 @@ use self::value::AnyCodec;
 pub(crate) use self::value::AnyValue;
 use crate::bulk::{BulkReport, Removal};
 use crate::cache::Cache;
+use crate::filling::Said;
 use crate::manager::CacheManager;
 use crate::options::Life;
 use crate::placement::Placed;
@@ -200,19 +201,17 @@ impl<C: Clone> CacheManager<C> {
         K: Into<String>,
     {
         let cache = self.open(&FACADE)?;
-        let ttl = match ttl.map(Life::For).or(self.shared.options.ttl) {
-            Some(life) => life.duration(),
-            None => {
-                let text = "a bulk set needs a life: name one or give the manager one";
-                return Err(Error::config(text));
-            }
+        let said = ttl.is_some().then(|| Said { is_life_named: true, ..Said::default() });
+        let Some(life) = ttl.map(Life::For).or(self.shared.options.ttl) else {
+            let text = "a bulk set needs a life: name one or give the manager one";
+            return Err(Error::config(text));
         };
         let codec = self.has_tiers().then_some(&self.codec);
         let sealed =
             |(key, value): (K, V)| Ok((key.into(), AnyValue::typed(Arc::new(value), codec)?));
         let items: Vec<(String, AnyValue)> =
             items.into_iter().map(sealed).collect::<Result<_>>()?;
-        Ok(cache.bulk_set(items, ttl).await)
+        Ok(cache.bulk_set_as(items, Some(life), said.as_ref()).await)
     }
 }
 

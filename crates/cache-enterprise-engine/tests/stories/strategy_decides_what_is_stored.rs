@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cache_enterprise_core::{Capacity, Clock, ErrorKind, SetOutcome, mins, secs};
 use cache_enterprise_engine::{
-    Cache, CacheManager, CacheSpec, Compute, Fetched, LoadContext, Loader, Loading, Options,
+    Cache, CacheManager, CacheSpec, Compute, Fetched, Life, LoadContext, Loader, Loading, Options,
     block_on,
 };
 use cache_enterprise_strategies::lifetime::AdaptiveTtl;
@@ -90,18 +90,18 @@ fn a_hit_asks_nobody_and_a_life_that_the_call_names_stands() {
     assert!(!cache.contains("track:7"));
 }
 
+/// Two hours for all.
+#[derive(Debug)]
+struct Hours;
+
+impl CacheStrategy for Hours {
+    fn ttl(&self, _: &StrategyContext<'_>) -> Option<Duration> {
+        Some(mins(120))
+    }
+}
+
 #[test]
 fn a_life_that_is_named_stands_where_it_is_that_of_the_cache_too() {
-    /// Two hours for all.
-    #[derive(Debug)]
-    struct Hours;
-
-    impl CacheStrategy for Hours {
-        fn ttl(&self, _: &StrategyContext<'_>) -> Option<Duration> {
-            Some(mins(120))
-        }
-    }
-
     static NAMED: CacheSpec<u64, u64> = CacheSpec::new("named").ttl(mins(5)).fill_strategy("hours");
     let (manager, _clock) = manager();
     manager.register_strategy("hours", Arc::new(Hours)).unwrap();
@@ -209,6 +209,27 @@ fn the_facade_has_the_strategy_of_its_manager() {
     });
     let row = manager.describe().row("fill_strategy").unwrap().clone();
     assert_eq!((row.value.as_str(), row.origin.to_string()), ("business_logic", "manager".into()));
+}
+
+#[test]
+fn a_life_that_a_bulk_set_of_the_facade_names_stands() {
+    let clock = Clock::manual();
+    let manager = CacheManager::builder("facade")
+        .l1(Capacity::entries(1_000))
+        .clock(clock.clone())
+        .options(Options { ttl: Some(Life::For(mins(5))), jitter: Some(0.0), ..Options::NONE })
+        .register_strategy("hours", Arc::new(Hours))
+        .unwrap()
+        .fill_strategy("hours")
+        .build_in_memory()
+        .unwrap();
+    block_on(async {
+        manager.bulk_set([("named", 1_u64)], Some(mins(5))).await.unwrap();
+        manager.bulk_set([("left to it", 1_u64)], None).await.unwrap();
+        clock.advance(mins(5));
+        assert_eq!(manager.get::<u64>("named").await.unwrap(), None);
+        assert!(manager.get::<u64>("left to it").await.unwrap().is_some());
+    });
 }
 
 #[test]
