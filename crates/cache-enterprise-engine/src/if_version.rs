@@ -36,7 +36,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Sets `key` if the value that stands there is of this version, [`Sequence::ZERO`] for none:
     /// the version that [`get_entry`](Self::get_entry) told. One step for all processes: the
     /// deepest shared tier that can exchange values decides, the other levels follow. With level
-    /// 1 alone it decides itself.
+    /// 1 alone it decides itself. Once it is decided the call is no failure any more: a level or a
+    /// bus that does not take it is an event, shows in `health()`, and is told again.
     ///
     /// A strategy of the cache gives the value its life; it is not asked whether the value comes
     /// in.
@@ -131,8 +132,15 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         stored(outcome, entry, now)
     }
 
-    /// Level 1's part after the tier that decides took the value.
-    pub(crate) fn follow_swap(&self, key: K, entry: Arc<Entry<V>>, merit: Merit) -> IfVersion<V> {
+    /// Level 1's part after the tier that decides took the value, unless the key ended meanwhile:
+    /// who ends it closes its gate before level 1 is let go.
+    pub(crate) fn follow_swap(
+        &self,
+        key: K,
+        entry: Arc<Entry<V>>,
+        merit: Merit,
+        is_newest: impl FnOnce() -> bool,
+    ) -> IfVersion<V> {
         let mut leaving = Leaving::<K, V>::default();
         let scoped = Scoped { tenant: self.tenant_id, key };
         let borrowed = self.scoped(&scoped.key);
@@ -140,7 +148,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         lock.detach(&borrowed);
         self.forget_absence(&borrowed);
         let newer = self.store.peek(&borrowed);
-        if newer.as_ref().is_none_or(|held| held.version() < entry.version()) {
+        if is_newest() && newer.as_ref().is_none_or(|held| held.version() < entry.version()) {
             self.note_name(&scoped.key);
             self.put_level1(scoped, Arc::clone(&entry), merit, true, &mut leaving);
         }

@@ -295,13 +295,30 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         merit: Merit,
         landing: impl FnOnce() -> Landing<V>,
     ) -> bool {
+        self.store_landed_if(|| true, lead, entry, merit, landing)
+    }
+
+    /// As [`store_landed`](Self::store_landed), for what may have ended on its way though its
+    /// flight began later: `is_newest` is asked in the same step.
+    pub(crate) fn store_landed_if(
+        &self,
+        is_newest: impl FnOnce() -> bool,
+        lead: Lead<'_, K, V>,
+        entry: Arc<Entry<V>>,
+        merit: Merit,
+        landing: impl FnOnce() -> Landing<V>,
+    ) -> bool {
         let mut leaving = Leaving::<K, V>::default();
         let stored = lead.land(landing, |key| {
-            self.forget_absence(&self.scoped(&key.key));
-            self.put_level1(key, entry, merit, false, &mut leaving)
+            let is_newest = is_newest();
+            if is_newest {
+                self.forget_absence(&self.scoped(&key.key));
+                self.put_level1(key, entry, merit, false, &mut leaving);
+            }
+            is_newest
         });
         drop(leaving);
-        stored.is_some()
+        stored == Some(true)
     }
 
     /// As [`store_landed`](Self::store_landed), for a value that level 1 does not get: what it

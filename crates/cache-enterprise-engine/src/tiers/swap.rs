@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use cache_enterprise_core::envelope::Header;
 use cache_enterprise_core::{
-    CacheKey, Cached, Entry, Merit, OpContext, Result, Sequence, StoredKey, Swapped, unsupported,
+    CacheKey, Cached, Entry, ErrorKind, Freshness, Merit, OpContext, Result, Sequence, StoredKey,
+    Swapped, unsupported,
 };
 
+use super::below::is_newest;
 use super::gate::Pass;
 use super::judge::Found;
 use super::pipeline::format_of;
@@ -133,7 +135,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         match swapped {
             Ok((Swapped::Stored, _fence)) => {
-                let done = self.follow_swap(key, entry, merit);
+                let done =
+                    self.follow_swap(key, entry, merit, || is_newest(&job.pass, job.version));
                 // What the bus did not take it is told later.
                 let _ = stack.tell_stored(tenant, std::iter::once(&**job)).await;
                 Ok(done)
@@ -154,7 +157,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
     }
 
-    /// Whether the bytes of this version that a level holds are a miss: ended, or invalidated.
+    /// Whether the bytes of this version that a level holds are a miss for everybody: ended,
+    /// invalidated, or broken. What this process alone does not believe or cannot read is somebody
+    /// else's value.
     async fn is_over_below(
         &self,
         stack: &Stack,
@@ -166,7 +171,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let Ok(Some(bytes)) = read else { return false };
         // What was expired is older than the number under which it stands.
         let is_same = Header::read(&bytes).is_ok_and(|header| header.sequence <= version);
-        is_same && !matches!(self.judge(stack, index, pass, bytes), Found::Fresh(..))
+        is_same
+            && match self.weigh(stack, &stack.levels[index].name, pass, &bytes) {
+                Ok((_, freshness)) => freshness != Freshness::Fresh,
+                Err(error) => error.kind() == ErrorKind::Corrupt,
+            }
     }
 }
 

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::{
     Backend, Capabilities, Error, ErrorKind, OpContext, OpenedBackend, Put, PutOutcome, Result,
-    Sequence, StoredKey, Swapped,
+    Sequence, StoredKey, Swapped, secs,
 };
 use cache_enterprise_engine::{IfVersion, Tier};
 use cache_enterprise_serializers::MessagePack;
-use cache_enterprise_testkit::ModelBackend;
+use cache_enterprise_testkit::chaos::{ChaosBackend, Mode, Operation};
+use cache_enterprise_testkit::{ModelBackend, Seed, wait};
 
 use crate::{Fleet, Process, SPEC, builder};
 
@@ -161,4 +162,41 @@ async fn one_whose_reply_was_lost_leaves_no_older_value_in_the_other_levels() {
     assert_eq!(lost.unwrap_err().kind(), ErrorKind::Timeout);
     assert_eq!(disk.len(), 0, "nobody knows whether it is still the newest");
     assert_eq!(cache.get(&1).await.unwrap().map(|value| *value), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_a_removal_overtook_leaves_no_copy_in_level_1() {
+    let fleet = Fleet::new();
+    let tier = Arc::new(ChaosBackend::new(Arc::new(fleet.tier.reopened()), Seed(7)));
+    let source = OpenedBackend::new(Arc::clone(&tier) as _);
+    let epochs = fleet.epochs.another();
+    let source = source.with_epochs(Arc::new(epochs.clone()));
+    let builder = builder(fleet.clock.clone()).l2(Tier::new(source).bare()).codec(MessagePack);
+    let manager = builder.bus(fleet.bus.another()).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    assert!(cache.get(&1).await.unwrap().is_none(), "its record is known");
+    tier.set(Mode::Hang);
+    let (swap, removal) = (cache.clone(), cache.clone());
+    let swap = tokio::spawn(async move { swap.set_if_version(&1, 1_u64, Sequence::ZERO).await });
+    wait::until_async("it is under way", async || tier.calls(Operation::Swap) > 0).await;
+    let removal = tokio::spawn(async move { removal.remove(&1).await });
+    wait::until_async("so is the removal", async || epochs.calls().next > 1).await;
+    tier.set(Mode::Healthy);
+    assert!(swap.await.unwrap().unwrap().is_stored(), "for as long as it took");
+    removal.await.unwrap();
+    assert_eq!((cache.peek(&1).map(|value| *value), fleet.tier.len()), (None, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_process_does_not_believe_is_still_there_for_the_others() {
+    let fleet = Fleet::new();
+    let (a, b) = (fleet.process().await, fleet.process().await);
+    a.set(1, 1).await;
+    a.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    a.cache.remove(&1).await;
+    assert!(b.cache.set_if_version(&1, 2_u64, Sequence::ZERO).await.unwrap().is_stored());
+    a.epochs.set(Mode::Healthy);
+    fleet.clock.advance(secs(2));
+    let late = a.cache.set_if_version(&1, 9_u64, Sequence::ZERO).await.unwrap();
+    assert!(matches!(late, IfVersion::Changed(now) if now > Sequence::ZERO), "{late:?}");
 }

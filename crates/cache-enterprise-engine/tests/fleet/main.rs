@@ -3,6 +3,7 @@
 
 mod acknowledged_end_is_seen_below_without_the_bus;
 mod climb_beside_an_end_without_a_number;
+mod climb_that_a_heard_end_overtakes_lands_nowhere;
 mod computation_reaches_every_level;
 mod conditional_set_is_one_step_for_all;
 mod confirmed_value_lives_on_in_other_processes;
