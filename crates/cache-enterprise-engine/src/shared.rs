@@ -203,15 +203,14 @@ impl Shared {
         if let Some(tenant) = tenants.get(name) {
             return Arc::clone(tenant);
         }
-        let start = self.first_number();
         let tenant = Arc::new(TenantState {
             id: self.tenants_next.fetch_add(1, Ordering::Relaxed),
             name: name.into(),
-            epochs: Arc::new(TenantEpochs::new(start)),
+            epochs: Arc::new(TenantEpochs::new(self.first_number())),
             lineage: Lineage::default(),
             tags_before_sweep: AtomicUsize::new(TAGS_BEFORE_SWEEP),
             #[cfg(feature = "tiers")]
-            restoring: crate::tiers::Restoring::new(start, self.has_epoch_store()),
+            restoring: crate::tiers::Restoring::new(self.has_epoch_store()),
             #[cfg(feature = "tiers")]
             marks: crate::tiers::Marks::default(),
             allotment: Mutex::default(),
@@ -232,12 +231,14 @@ impl Shared {
         newest.unwrap_or_default().max(Sequence(self.everything.load(Ordering::Acquire)))
     }
 
-    /// Ends everything at `at` for the tenants there are and those to come.
+    /// Ends everything at `at` for the tenants there are and those to come. Each has numbers of
+    /// its own that it took while its store gave none, and places `at` among them.
     pub(crate) fn raise_everything(&self, at: Sequence) {
         let tenants = self.tenants.lock();
         self.everything.fetch_max(at.0, Ordering::AcqRel);
         for tenant in tenants.values() {
-            tenant.epochs.raise(&EpochTarget::Everything, at);
+            let placed = tenant.epochs.sequence().placed(at);
+            tenant.epochs.raise(&EpochTarget::Everything, placed);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::mutant;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A number of a tenant's ordered counter. Numbers start from wall time in microseconds, so that
 /// a counter that was lost restarts above every number it gave before.
@@ -50,6 +50,8 @@ impl fmt::Display for Sequence {
 #[derive(Debug)]
 pub struct SequenceCounter {
     newest: AtomicU64,
+    /// Whether a number was taken here, which seeing those of others is not.
+    has_taken: AtomicBool,
     /// The lowest number that this process took by itself although others number too.
     provisional_from: AtomicU64,
     /// The highest of them.
@@ -61,6 +63,7 @@ impl SequenceCounter {
     pub fn starting_at(start: Sequence) -> Self {
         Self {
             newest: AtomicU64::new(start.0),
+            has_taken: AtomicBool::new(false),
             provisional_from: AtomicU64::new(u64::MAX),
             provisional_to: AtomicU64::new(0),
         }
@@ -73,12 +76,14 @@ impl SequenceCounter {
 
     /// Takes the next number.
     pub fn take(&self) -> Sequence {
+        self.note_taken();
         Sequence(self.newest.fetch_add(1, Ordering::AcqRel) + 1)
     }
 
     /// Takes the next number where a store gives them to all processes, and does not answer. It
     /// orders what this process does; others may get the same.
     pub fn take_provisional(&self) -> Sequence {
+        self.note_taken();
         loop {
             let newest = self.newest.load(Ordering::Acquire);
             // Noted first: nobody sees the number and takes it for the store's.
@@ -104,18 +109,33 @@ impl SequenceCounter {
     }
 
     /// How high a number that another process was given stands here: inside a range of
-    /// provisional numbers its place is not known, so that it ends all of them.
+    /// provisional numbers its place is not known, so that it ends all of them. Where it stands
+    /// then no store has given a number: that one is provisional too.
     pub fn placed(&self, foreign: Sequence) -> Sequence {
         if self.is_provisional(foreign) && !mutant::breaks("foreign numbers end provisional ones") {
-            Sequence(self.provisional_to.load(Ordering::Acquire) + 1)
+            Sequence(self.provisional_to.fetch_add(1, Ordering::AcqRel) + 1)
         } else {
             foreign
         }
     }
 
-    /// Learns of a number that somebody else gave, and says which was the newest before.
-    pub fn observe(&self, seen: Sequence) -> Sequence {
-        Sequence(self.newest.fetch_max(seen.0, Ordering::AcqRel))
+    /// Learns of a number that somebody else gave.
+    pub fn observe(&self, seen: Sequence) {
+        self.newest.fetch_max(seen.0, Ordering::AcqRel);
+    }
+
+    /// Learns of the number that a store was at, and says whether one may have been taken here
+    /// before: one that is taken later is above.
+    pub fn observe_store(&self, at: Sequence) -> bool {
+        self.observe(at);
+        self.has_taken.load(Ordering::Acquire)
+    }
+
+    /// Noted before the number is taken, so that whoever sees the number sees the note.
+    fn note_taken(&self) {
+        if !self.has_taken.load(Ordering::Acquire) {
+            self.has_taken.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -124,13 +144,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn numbers_that_are_seen_are_none_that_were_taken() {
+        let counter = SequenceCounter::starting_at(Sequence(1));
+        counter.observe(Sequence(50));
+        assert!(!counter.observe_store(Sequence(60)));
+        counter.take();
+        assert!(counter.observe_store(Sequence(70)));
+        let counter = SequenceCounter::starting_at(Sequence(1));
+        counter.take_provisional();
+        assert!(counter.observe_store(Sequence(70)));
+    }
+
+    #[test]
     fn a_foreign_number_among_provisional_ones_ends_them_all() {
         let counter = SequenceCounter::starting_at(Sequence(100));
         assert_eq!(counter.placed(Sequence(101)), Sequence(101));
         let (first, last) = (counter.take_provisional(), counter.take_provisional());
         assert_eq!((first, last), (Sequence(101), Sequence(102)));
         assert_eq!(counter.placed(Sequence(101)), Sequence(103));
-        assert_eq!(counter.placed(Sequence(103)), Sequence(103));
+        assert!(counter.is_provisional(Sequence(103)), "no store gave it");
+        assert_eq!(counter.placed(Sequence(104)), Sequence(104));
         assert_eq!(counter.placed(Sequence(100)), Sequence(100));
         counter.observe(Sequence(200));
         assert!(!counter.is_provisional(counter.newest()));

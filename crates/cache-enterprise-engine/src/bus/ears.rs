@@ -191,8 +191,9 @@ impl Shared {
         else {
             return;
         };
-        let is_placed = placed(tenant, notice.at) == notice.at;
-        if let Some(cache) = broadcast.cache(key.cache()).filter(|_| is_placed) {
+        let has_place =
+            notice.at != Sequence::MAX && !tenant.epochs.sequence().is_provisional(notice.at);
+        if let Some(cache) = broadcast.cache(key.cache()).filter(|_| has_place) {
             let extension = Extension {
                 at: notice.at,
                 etag,

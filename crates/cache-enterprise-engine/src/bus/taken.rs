@@ -139,7 +139,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// ended rather than over, it is over for good: the end may have come after the confirmation.
     fn extend_copy(&self, name: &StoredKey, extension: Extension<'_>) -> bool {
         let Some(key) = self.key_named(name) else { return false };
-        if self.view.tenant.marks.owes_groups() {
+        if self.stack().is_some_and(|stack| stack.owes_groups(&self.view.tenant)) {
             // One that ended here may have ended what was confirmed, whatever its number is.
             return false;
         }

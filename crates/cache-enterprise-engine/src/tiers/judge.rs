@@ -35,7 +35,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let (opened, standing) = self.weigh(stack, &level.name, pass, &bytes)?;
         let version = opened.plan.version;
         let is_admitted =
-            self.is_placed(pass, level.is_shared()) && stack.admits(index, pass, version);
+            self.is_placed(stack, pass, level.is_shared()) && stack.admits(index, pass, version);
         Ok(match standing {
             Freshness::Fresh if is_admitted => {
                 level.counts.hits.add(1);
@@ -57,14 +57,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// values. So nothing is believed while that is under way, asked before the levels are, which
     /// owe the key then; nor, of what others write, while a group has no number, asked after the
     /// version of the bytes was observed: a group that ends later takes one above it.
-    pub(super) fn is_placed(&self, pass: &Pass, is_shared: bool) -> bool {
+    pub(super) fn is_placed(&self, stack: &Stack, pass: &Pass, is_shared: bool) -> bool {
         let tenant = &self.view.tenant;
         let is_under_way = tenant.epochs.sequence().is_provisional(pass.own())
             && !mutant::breaks("nothing is believed beside a write without a number");
-        let is_hidden = is_shared
-            && tenant.marks.owes_groups()
-            && !mutant::breaks("a group without a number hides what is shared");
-        !is_under_way && !is_hidden
+        !is_under_way && !(is_shared && stack.owes_groups(tenant))
     }
 
     /// Opens bytes and says how fresh they are; expired where they were ended.

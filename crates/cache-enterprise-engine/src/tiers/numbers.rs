@@ -85,6 +85,36 @@ pub(super) struct DueGroup {
     time: u64,
 }
 
+/// The ends of all tenants at once that have no number of the store's yet. The tenant that ended
+/// them owes them as a group of its own, and no tenant believes what others write until it is told.
+#[derive(Debug, Default)]
+pub(super) struct OwedEverything {
+    times: AtomicU64,
+    settled: AtomicU64,
+}
+
+impl OwedEverything {
+    /// Everything ended without a number. Noted before the group is owed, so that what settles the
+    /// group settles this too.
+    pub(super) fn owe(&self) {
+        self.times.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that happened.
+    pub(super) fn times(&self) -> u64 {
+        self.times.load(Ordering::Acquire)
+    }
+
+    /// Everything was ended under a number drawn after it had ended without one `times` times.
+    pub(super) fn settle(&self, times: u64) {
+        self.settled.fetch_max(times, Ordering::AcqRel);
+    }
+
+    fn is_owed(&self) -> bool {
+        self.settled.load(Ordering::Acquire) < self.times()
+    }
+}
+
 /// More groups than these are owed as the whole tenant.
 const OWED_GROUPS_MAX: usize = 1_000;
 
@@ -156,7 +186,7 @@ impl Marks {
     }
 
     /// Whether a group ended that the store was not told of.
-    pub(crate) fn owes_groups(&self) -> bool {
+    pub(super) fn owes_groups(&self) -> bool {
         !self.owed.lock().groups.is_empty()
     }
 
@@ -253,6 +283,13 @@ impl Stack {
         true
     }
 
+    /// Whether a group ended here without a number of the store's. It may have ended what others
+    /// wrote under greater ones: which, nobody knows until it has one.
+    pub(crate) fn owes_groups(&self, tenant: &TenantState) -> bool {
+        (tenant.marks.owes_groups() || self.everything.is_owed())
+            && !mutant::breaks("a group without a number hides what is shared")
+    }
+
     /// Makes sure that every group that was ended before this call is known here. Readers that
     /// come while one looks share the next look.
     pub(crate) async fn confirm_epochs(&self, tenant: &TenantState) -> Result<()> {
@@ -261,9 +298,7 @@ impl Stack {
             return Ok(());
         }
         let marks = &tenant.marks;
-        // A group that ended here without a number of the store's may have ended what others wrote
-        // under greater ones: which, nobody knows until it has one.
-        if marks.owes_groups() && !mutant::breaks("a group without a number hides what is shared") {
+        if self.owes_groups(tenant) {
             return Err(not_confirmed());
         }
         let (arrived, met_one) = {

@@ -42,7 +42,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// levels, then ended again under a number: each begins before the one before it is over, so
     /// that they are asked in this order.
     fn is_admitted(&self, stack: &Stack, pass: &Pass, at: Sequence) -> bool {
-        let is_placed = self.is_placed(pass, true);
+        let is_placed = self.is_placed(stack, pass, true);
         let admits = stack.admits_shared(pass, at);
         let may_precede = !is_placed || self.view.tenant.marks.may_precede(at);
         admits

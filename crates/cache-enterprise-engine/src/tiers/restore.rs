@@ -40,8 +40,6 @@ pub(crate) struct Restoring {
     /// The store did not answer; it is asked in the background.
     is_late: AtomicBool,
     turn: tokio::sync::Mutex<()>,
-    /// The number the tenant's counter started at.
-    start: Sequence,
     /// Numbers up to this one are promised to this process by the store.
     reserved: AtomicU64,
     /// When the store is asked for further numbers again, after it did not give them.
@@ -49,13 +47,12 @@ pub(crate) struct Restoring {
 }
 
 impl Restoring {
-    /// A tenant whose counter starts at `start`; done at once where nothing is stored.
-    pub(crate) fn new(start: Sequence, has_store: bool) -> Self {
+    /// Done at once where nothing is stored.
+    pub(crate) fn new(has_store: bool) -> Self {
         Self {
             is_done: AtomicBool::new(!has_store),
             is_late: AtomicBool::new(false),
             turn: tokio::sync::Mutex::new(()),
-            start,
             reserved: AtomicU64::new(0),
             reserve_at: AtomicU64::new(0),
         }
@@ -108,9 +105,9 @@ impl Stack {
         let newest = tenant.epochs.sequence().newest();
         let record = in_time(store.load(&self.manager, &tenant.name, newest)).await?;
         // One step: a number taken before it is seen here, one taken after it is above the record.
-        let before = tenant.epochs.sequence().observe(record.sequence);
+        let has_taken = tenant.epochs.sequence().observe_store(record.sequence);
         tenant.restoring.reserved.fetch_max(record.sequence.0, Ordering::AcqRel);
-        if before != tenant.restoring.start {
+        if has_taken {
             let above = tenant.epochs.sequence().newest();
             let whole = [EpochTarget::Tenant];
             let at = in_time(store.raise(&self.manager, &tenant.name, &whole, above)).await?;
@@ -182,8 +179,13 @@ impl Stack {
             Ok(()) => self.raise_now(&**store, tenant, targets).await,
             Err(error) => Err(error),
         };
-        if raised.is_err() && tenant.marks.owe_groups(targets) {
-            self.tell_store_later(tenant);
+        if raised.is_err() {
+            if targets.contains(&EpochTarget::Everything) {
+                self.everything.owe();
+            }
+            if tenant.marks.owe_groups(targets) {
+                self.tell_store_later(tenant);
+            }
         }
         raised.map(Some)
     }
@@ -194,7 +196,11 @@ impl Stack {
         let due = tenant.marks.due_groups();
         if !due.is_empty() {
             let targets: Vec<_> = due.iter().map(|due| due.target.clone()).collect();
+            let times = self.everything.times();
             let Ok(at) = self.raise_now(&**store, tenant, &targets).await else { return false };
+            if targets.contains(&EpochTarget::Everything) {
+                self.everything.settle(times);
+            }
             targets.iter().for_each(|target| tenant.epochs.raise(target, at));
             // What the bus does not take stays in its line.
             let raised = targets.into_iter().map(|target| (at, Change::Raised(target)));

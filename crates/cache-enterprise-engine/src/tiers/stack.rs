@@ -19,6 +19,7 @@ use super::debts::{DEBTS_MAX, Debts};
 use super::forms::Forms;
 use super::gate::{Gates, Pass};
 use super::lease::Held;
+use super::numbers::OwedEverything;
 use super::tell::Shown;
 use super::tier::WritePolicy;
 use super::unnumbered::{KEYS_MAX, Unnumbered};
@@ -42,6 +43,7 @@ pub(crate) struct Stack {
     pub(crate) behind: Vec<Option<Behind>>,
     debts: Vec<Debts>,
     pub(super) unnumbered: Unnumbered,
+    pub(super) everything: OwedEverything,
     epochs: Option<KeptEpochs>,
     pub(super) broadcast: Option<Arc<Broadcast>>,
     /// Whether tiers of this process alone are told apart from before it heard the others.
@@ -110,6 +112,7 @@ impl Stack {
                 behind,
                 debts,
                 unnumbered: Unnumbered::new(KEYS_MAX),
+                everything: OwedEverything::default(),
                 epochs: parts.epochs,
                 broadcast: parts.broadcast,
                 is_start_known: AtomicBool::new(false),

@@ -9,7 +9,7 @@ use cache_enterprise_testkit::chaos::Mode;
 use cache_enterprise_testkit::coherence::Link;
 use cache_enterprise_testkit::{ModelBackend, wait};
 
-use super::{Fleet, SPEC, builder};
+use super::{Fleet, Process, SPEC, builder};
 
 #[tokio::test(start_paused = true)]
 async fn a_removal_without_a_number_holds_everywhere() {
@@ -51,6 +51,24 @@ async fn a_foreign_removal_ends_what_was_set_in_the_outage() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_foreign_end_of_everything_ends_what_was_set_in_the_outage() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    assert_eq!(one.get(1).await, None, "its record is known");
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    other.bus.set(Link::Cut);
+    for value in 0..50_u64 {
+        one.cache.set(&1, value).await;
+    }
+    other.bus.set(Link::Whole);
+    assert!(other.manager.clear_everything().await.strict().is_ok());
+    one.heard("the end is heard", || one.peek(1).is_none()).await;
+    one.epochs.set(Mode::Healthy);
+    let loaded = one.cache.get_with(&2, || async { 7_u64 }).await;
+    assert_eq!((*loaded, fleet.tier.len()), (7, 0), "no store gave the number that it began at");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_ended_in_the_outage_ends_everywhere_after_it() {
     let fleet = Fleet::new();
     let (one, other) = (fleet.process().await, fleet.process().await);
@@ -84,6 +102,53 @@ async fn a_group_ended_without_a_number_hides_what_others_wrote_under_greater_on
     assert_eq!((one.get(1).await, other.get(1).await), (None, None));
     other.set(1, 60).await;
     assert_eq!(one.get(1).await, Some(60), "and what is written later is read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_ended_without_a_number_is_hidden_from_every_tenant() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    let of = |process: &Process, tenant: &str| {
+        process.manager.tenant(tenant).unwrap().open(&SPEC).unwrap()
+    };
+    let acme = of(&one, "acme");
+    assert!(acme.get(&1).await.unwrap().is_none(), "its record is known");
+    one.bus.set(Link::Cut);
+    for value in 0..50_u64 {
+        for tenant in ["acme", "later"] {
+            of(&other, tenant).set(&1, value).strict().into_future().await.unwrap();
+        }
+    }
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    assert!(one.manager.clear_everything().await.strict().is_err());
+    one.epochs.set(Mode::Healthy);
+    let later = of(&one, "later");
+    for cache in [&acme, &later] {
+        assert!(cache.get(&1).await.unwrap().is_none(), "the store has not been told yet");
+    }
+    one.bus.set(Link::Whole);
+    tokio::time::sleep(secs(2)).await;
+    let told = of(&other, "acme");
+    other.heard("it is raised late", || told.peek(&1).is_none()).await;
+    for cache in [&acme, &later, &told] {
+        assert!(cache.get(&1).await.unwrap().is_none());
+    }
+    told.set(&1, 60_u64).strict().into_future().await.unwrap();
+    assert_eq!(acme.get(&1).await.unwrap().map(|value| *value), Some(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_is_heard_of_before_its_first_call_is_not_cold() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    let cache = one.manager.tenant("acme").unwrap().open(&SPEC).unwrap();
+    let writer = other.manager.tenant("acme").unwrap().open(&SPEC).unwrap();
+    writer.set(&1, 10_u64).strict().into_future().await.unwrap();
+    one.heard("the value is told", || one.manager.bus_stats().unwrap().heard > 0).await;
+    // It is counted before it is heeded.
+    tokio::task::yield_now().await;
+    assert_eq!(cache.get(&1).await.unwrap().map(|value| *value), Some(10));
+    assert_eq!(writer.peek(&1).map(|value| *value), Some(10));
 }
 
 #[tokio::test(start_paused = true)]
