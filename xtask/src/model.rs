@@ -1,12 +1,6 @@
 //! `cargo xtask model`: the engine under a scheduler that decides which thread goes on.
 //!
-//! The checker replaces every lock and atomic, so it is a build of its own, in a target directory
-//! of its own: other flags for the compiler would else build every dependency of the usual
-//! directory again, twice for each run.
-
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::Command;
+//! The checker replaces every lock and atomic, so it is a build of its own.
 
 use crate::failure::{Failure, Outcome};
 use crate::workspace::{Workspace, capture, run as run_command};
@@ -17,9 +11,8 @@ const TARGET: [&str; 5] = ["test", "-p", "cache-enterprise-engine", "--test", "m
 /// given. The environment settles seed and number of schedules; see `tests/model/main.rs`.
 pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Outcome {
     let command = |extra: &[&str]| {
-        let mut command = workspace.cargo(&TARGET);
+        let mut command = workspace.cargo_under("shuttle", &TARGET);
         command.arg("--").args(filter).args(extra);
-        under_the_checker(&mut command);
         command
     };
     // Without its flag the target compiles to nothing, and nothing always passes.
@@ -29,13 +22,6 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Outcome {
     }
     println!("model: {stories} stories");
     run_command(&mut command(&[]))
-}
-
-fn under_the_checker(command: &mut Command) {
-    let mut flags = std::env::var_os("RUSTFLAGS").unwrap_or_default();
-    flags.push(" --cfg shuttle");
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| OsString::from("target"));
-    command.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", PathBuf::from(target).join("model"));
 }
 
 /// Tests in what `--list` prints.

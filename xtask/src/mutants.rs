@@ -8,8 +8,6 @@ mod program;
 pub(crate) mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -186,7 +184,7 @@ impl Trials<'_> {
             return Ok(player.clone());
         }
         let build = ["build", "--quiet", "--profile", "mutants", "-p", CHAOS];
-        let player = build_program(&mut self.workspace.cargo(&build), false)?
+        let player = build_program(&mut self.workspace.cargo_under("mutants", &build), false)?
             .ok_or_else(|| Failure::new(format!("`{CHAOS}` has no program")))?;
         self.player = Some(player.clone());
         Ok(player)
@@ -199,7 +197,7 @@ impl Trials<'_> {
             return Ok(program.clone());
         }
         let test = ["test", "--no-run", "--quiet", "--profile", "mutants", "--all-features", "-p"];
-        let mut command = self.workspace.cargo(&test);
+        let mut command = self.workspace.cargo_under("mutants", &test);
         command.arg(package);
         match target {
             "lib" => command.arg("--lib"),
@@ -248,21 +246,12 @@ fn first_seed(told: &str) -> Option<Option<u64>> {
 /// What a command of cargo builds.
 fn build_program(command: &mut Command, is_test: bool) -> Outcome<Option<Program>> {
     command.arg("--message-format=json-render-diagnostics");
-    with_mutants(command);
     let told = capture(command)?;
     Ok(told.lines().filter_map(json_of).find_map(|line| Program::of(&line, is_test)))
 }
 
 fn json_of(line: &str) -> Option<Value> {
     serde_json::from_str(line).ok()
-}
-
-/// A build of its own, in a target directory of its own, as that of the model checker.
-fn with_mutants(command: &mut Command) {
-    let mut flags = std::env::var_os("RUSTFLAGS").unwrap_or_default();
-    flags.push(" --cfg mutants");
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| OsString::from("target"));
-    command.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", PathBuf::from(target).join("mutants"));
 }
 
 #[cfg(test)]

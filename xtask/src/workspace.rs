@@ -41,6 +41,22 @@ impl Workspace {
         &self.root
     }
 
+    /// Where cargo builds.
+    pub(crate) fn target(&self) -> PathBuf {
+        let named = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+        self.root.join(named)
+    }
+
+    /// [`cargo`](Self::cargo) under a `--cfg`, in a target directory of that name: other flags for
+    /// the compiler would else build every dependency of the usual directory again, each time.
+    pub(crate) fn cargo_under<S: AsRef<OsStr>>(&self, cfg: &str, arguments: &[S]) -> Command {
+        let mut flags = std::env::var_os("RUSTFLAGS").unwrap_or_default();
+        flags.push(format!(" --cfg {cfg}"));
+        let mut command = self.cargo(arguments);
+        command.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", self.target().join(cfg));
+        command
+    }
+
     /// The cargo that started us, in the root folder, reading nothing from stdin.
     pub(crate) fn cargo<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
