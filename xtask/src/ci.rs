@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::failure::{Failure, Outcome};
 use crate::test::Report;
 use crate::workspace::{BENCH, Workspace, run as run_command};
-use crate::{budget, features, licences, model, test, tidy};
+use crate::{budget, features, licences, model, room, test, tidy};
 
 /// Runs the steps up to the first that fails, then prints the table of times; the last line is
 /// the count of the tests, if they ran.
@@ -17,6 +17,7 @@ pub(crate) fn run(workspace: &Workspace) -> Outcome {
     let mut report = None;
     let outcome = steps(workspace, &mut ledger, &mut report);
     ledger.print();
+    println!("{}", room::held(workspace).unwrap_or_else(|failure| failure.to_string()));
     let outcome = outcome.map_err(Failure::tell);
     if let Some(report) = &report {
         report.print();
@@ -28,6 +29,7 @@ fn steps(workspace: &Workspace, ledger: &mut Ledger, report: &mut Option<Report>
     let cargo = |arguments: &[&str]| run_command(&mut workspace.cargo(arguments));
     let all = ["--workspace", "--exclude", BENCH, "--all-features"];
 
+    ledger.step("room", || room::run(workspace))?;
     ledger.step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
     ledger.step("tidy", || tidy::run(workspace))?;
     ledger.step("licences", || licences::run(workspace))?;
@@ -53,10 +55,9 @@ fn steps(workspace: &Workspace, ledger: &mut Ledger, report: &mut Option<Report>
     ledger.step("bench", || cargo(&["test", "-p", BENCH, "--all-targets"]))?;
     if workspace.root().join("fuzz").is_dir() {
         // A workspace of its own, so that the fuzzer is in nobody's build; one target directory.
-        let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
         ledger.step("fuzz", || {
             let run = ["run", "--manifest-path", "fuzz/Cargo.toml", "--", "--seconds", "5"];
-            run_command(workspace.cargo(&run).env("CARGO_TARGET_DIR", &target))
+            run_command(workspace.cargo(&run).env("CARGO_TARGET_DIR", workspace.target()))
         })?;
     }
     Ok(())

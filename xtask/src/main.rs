@@ -17,6 +17,7 @@ mod manifest;
 mod metadata;
 mod model;
 mod mutants;
+mod room;
 mod servers;
 mod simulate;
 mod test;
