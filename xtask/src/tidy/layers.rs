@@ -76,13 +76,14 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What tests of a crate may know besides, the test kit apart: the engine proves its walk with a
-/// real codec, a backend behind a network keeps its contract inside the wrappers too, and a store
-/// does under every policy.
+/// real codec, a backend behind a network keeps its contract inside the wrappers too, a store does
+/// under every policy, and requests are sent through the store that serves.
 const KNOWN_BY_TESTS: &[(&str, &str)] = &[
     (ENGINE, SERIALIZERS),
     (REDIS, RESILIENCE),
     (MEMCACHED, RESILIENCE),
     (MEMORY, STRATEGIES),
+    (WORKLOAD, MEMORY),
     (OWN_POLICY, MEMORY),
 ];
 

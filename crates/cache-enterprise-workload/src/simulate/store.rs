@@ -14,17 +14,23 @@ const TURN: usize = 16;
 
 /// Asks `store` for every object of the replay and puts in what is missing, on so many threads
 /// that take turns of 16 requests. The order of requests is the replay's up to a few turns, so two
-/// runs on several threads differ a little. Processor time is the sum of the threads'.
+/// runs on several threads differ a little. Processor time is the sum of the threads', and holds
+/// what it takes to drop the entries that leave.
 ///
 /// ```
-/// use cache_enterprise_core::LocalStore;
+/// use cache_enterprise_core::{Capacity, LocalStore};
+/// use cache_enterprise_memory::{MemoryStore, StoreConfig};
 /// use cache_enterprise_workload::simulate::{Replay, Unit, through_store};
 ///
 /// /// The hit ratio of a loop over 100 objects, for any store.
 /// fn hit_ratio(store: &impl LocalStore<u64, ()>) -> f64 {
 ///     let replay = Replay::of_ids("loop", (0..1_000).map(|n| n % 100));
-///     1.0 - through_store(store, &replay, Unit::Objects, 2).miss_ratio()
+///     1.0 - through_store(store, &replay, Unit::Objects, 1).miss_ratio()
 /// }
+///
+/// // Nine of ten rounds hit where all fit.
+/// let store = MemoryStore::new(StoreConfig::new(Capacity::entries(10_000)));
+/// assert_eq!(hit_ratio(&store), 0.9);
 /// ```
 pub fn through_store<S: LocalStore<u64, ()>>(
     store: &S,
@@ -52,7 +58,6 @@ fn take_turns<S: LocalStore<u64, ()>>(
     unit: Unit,
     next: &AtomicUsize,
 ) -> (u64, Duration) {
-    let mut leaving = S::Leaving::default();
     let mut misses = 0;
     let timer = CpuTimer::start();
     loop {
@@ -66,6 +71,9 @@ fn take_turns<S: LocalStore<u64, ()>>(
                 misses += 1;
                 let weight = usize::try_from(replay.weight(at, unit)).unwrap_or(usize::MAX);
                 let entry = Entry::new((), Sequence(1), 0, Dates::lasting(0, None));
+                // What leaves is dropped here, as a service does after each call: a run holds no
+                // more than its store, and the time of the drops counts.
+                let mut leaving = S::Leaving::default();
                 store.insert(key, Arc::new(entry.with_weight(weight)), &mut leaving);
             }
         }
