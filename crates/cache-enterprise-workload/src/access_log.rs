@@ -19,7 +19,8 @@ use crate::{Report, Request, RequestKey, TraceError};
 ///
 /// The key is the request's target as written, query included; every method and status counts, for
 /// each is a request that a cache in front would have seen. The size is the number of bytes sent, 1
-/// where the server wrote `-` or 0. Times start at the first request. There are no tenants.
+/// for unknown where the server wrote `-` or 0, as it does for `HEAD` and 304. Times start at the
+/// first request. There are no tenants.
 ///
 /// Lines without these fields are counted in the [`Report`] and skipped. Memory is bounded by one
 /// line of at most 64 KiB.

@@ -7,6 +7,10 @@ use std::sync::OnceLock;
 
 use crate::{Request, TraceError, hash};
 
+/// What a reader says where its source tells no size; an object of which none is ever told weighs
+/// this.
+const UNKNOWN_SIZE: u32 = 1;
+
 /// An object that is not asked for again.
 pub(super) const NEVER: u32 = u32::MAX;
 
@@ -98,14 +102,16 @@ impl Replay {
         &self.hashes
     }
 
-    /// The size in bytes of each request's object; 1 where the source does not know it.
+    /// The size in bytes of each request's object. Where the request tells none (0 or 1, such as an
+    /// answer `304 Not Modified`) it is the one told last, before the first the one told then, and 1
+    /// where the source never tells it.
     pub fn sizes(&self) -> &[u32] {
         &self.sizes
     }
 
     /// Whether the source knows sizes.
     pub fn is_sized(&self) -> bool {
-        self.sizes.iter().any(|size| *size != 1)
+        self.sizes.iter().any(|size| *size != UNKNOWN_SIZE)
     }
 
     /// What the object of the request with this number weighs, at least 1.
@@ -116,11 +122,11 @@ impl Replay {
     pub fn weight(&self, request: usize, unit: Unit) -> u64 {
         match unit {
             Unit::Objects => 1,
-            Unit::Bytes => u64::from(self.sizes[request].max(1)),
+            Unit::Bytes => u64::from(self.sizes[request]),
         }
     }
 
-    /// What all objects weigh together, each by the last size it was seen with.
+    /// What all objects weigh together, each by the last size that was told of it.
     pub fn total_weight(&self, unit: Unit) -> u64 {
         let mut weights = vec![0; self.unique];
         for (request, id) in self.ids.iter().enumerate() {
@@ -202,8 +208,25 @@ impl Builder {
 
     fn finish(self, name: String) -> Replay {
         let unique = self.numbers.len();
-        let Self { hashes, sizes, ids, .. } = self;
+        let Self { hashes, mut sizes, ids, .. } = self;
+        complete(&mut sizes, &ids, unique);
         Replay { name, hashes, sizes, ids, unique, next_uses: OnceLock::new() }
+    }
+}
+
+/// Gives requests without a size that of their object.
+fn complete(sizes: &mut [u32], ids: &[u32], objects: usize) {
+    let mut known = vec![UNKNOWN_SIZE; objects];
+    // From the end to the beginning, so that the size told first is what is known at the beginning.
+    for (size, id) in sizes.iter().zip(ids).rev().filter(|(size, _)| **size > UNKNOWN_SIZE) {
+        known[*id as usize] = *size;
+    }
+    for (size, id) in sizes.iter_mut().zip(ids) {
+        let known = &mut known[*id as usize];
+        if *size > UNKNOWN_SIZE {
+            *known = *size;
+        }
+        *size = *known;
     }
 }
 
@@ -249,6 +272,24 @@ mod tests {
         assert!(replay.is_sized() && !Replay::of_ids("plain", [1, 2]).is_sized());
         assert_eq!(replay.total_weight(Unit::Bytes), 31);
         assert_eq!(replay.total_weight(Unit::Objects), 2);
+    }
+
+    #[test]
+    fn a_line_without_a_size_takes_that_of_its_object() {
+        let sizes = |sizes: &[(u64, u32)]| {
+            let mut replay = Builder::default();
+            for (id, size) in sizes {
+                replay.push(&Request::new((*id).into()).with_size(*size));
+            }
+            let replay = replay.finish("answers".to_owned());
+            (replay.sizes().to_vec(), replay.total_weight(Unit::Bytes))
+        };
+        // A film is sent once; then the client asks whether it changed, and nothing is sent.
+        assert_eq!(sizes(&[(7, 4_000_000), (7, 1)]), (vec![4_000_000; 2], 4_000_000));
+        assert_eq!(sizes(&[(7, 1), (7, 4_000_000)]), (vec![4_000_000; 2], 4_000_000));
+        // The last size that was told, and of object 8 none ever is.
+        let told = [(7, 10), (8, 1), (7, 1), (7, 30), (8, 0), (7, 0)];
+        assert_eq!(sizes(&told), (vec![10, 1, 10, 30, 1, 30], 31));
     }
 
     #[test]
