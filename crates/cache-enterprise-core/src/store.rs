@@ -42,6 +42,22 @@ impl Capacity {
             Self::Bytes(limit) | Self::Entries(limit) => limit,
         }
     }
+
+    /// Whether a store of this capacity may hold an entry of this weight: of bytes, one entry takes
+    /// no more than a quarter. A heavier one is [`SetOutcome::Refused`], whatever could leave.
+    ///
+    /// ```
+    /// use cache_enterprise_core::Capacity;
+    ///
+    /// assert!(Capacity::bytes(400).admits(100) && !Capacity::bytes(400).admits(101));
+    /// assert!(Capacity::entries(1).admits(1) && !Capacity::entries(0).admits(1));
+    /// ```
+    pub const fn admits(self, weight: u64) -> bool {
+        match self {
+            Self::Bytes(limit) => weight <= limit / 4,
+            Self::Entries(limit) => weight <= limit,
+        }
+    }
 }
 
 /// Bytes in the largest binary unit that divides them, such as `64 MiB`; or `10000 entries`.

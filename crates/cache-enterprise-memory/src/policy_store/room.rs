@@ -52,8 +52,8 @@ impl Room {
 
     /// Whether no amount of evictions makes room for this weight.
     pub(super) fn is_too_heavy(&self, weight: u64) -> bool {
-        let total = self.total();
-        weight > total || !self.counts_entries && weight > total / 4
+        let unit = if self.counts_entries { Capacity::entries } else { Capacity::bytes };
+        !unit(self.total()).admits(weight)
     }
 
     /// What each of so many shards has on average for entries that may be evicted.

@@ -101,8 +101,8 @@ impl Ledger {
 
     /// Whether an entry is too heavy for the store at its present size.
     pub(crate) fn is_too_heavy(&self, weight: u64) -> bool {
-        let total = self.total();
-        weight > total || !self.counts_entries && weight > total / 4
+        let unit = if self.counts_entries { Capacity::entries } else { Capacity::bytes };
+        !unit(self.total()).admits(weight)
     }
 
     /// Whether the entry must pass through the books.
