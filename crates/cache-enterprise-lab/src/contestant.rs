@@ -75,8 +75,8 @@ impl Contestant {
             Means::Opt => Ok(opt(replay, capacity as usize)),
             Means::Quick => Ok(store(None, if is_store { THREADS } else { 1 })),
             Means::Policy(policy) if is_store => Ok(store(Some(policy.as_ref()), THREADS)),
-            Means::Policy(policy) => Simulator::new(policy.as_ref(), capacity)
-                .run(replay, Unit::Objects)
+            Means::Policy(policy) => Simulator::new(policy.as_ref(), Capacity::entries(capacity))
+                .run(replay)
                 .map_err(|fault| format!("{} on {}: {fault}", self.name, replay.name()).into()),
         }
     }

@@ -47,17 +47,16 @@ impl Strategy {
 
     /// All requests through a cache of this room that is empty at first.
     pub(super) fn run(&self, replay: &Replay, room: Room) -> Result<Run, Failure> {
-        let Room { capacity, unit } = room;
+        let capacity = match room.unit {
+            Unit::Objects => Capacity::entries(room.capacity),
+            Unit::Bytes => Capacity::bytes(room.capacity),
+        };
         let Some(policy) = &self.policy else {
-            let capacity = match unit {
-                Unit::Objects => Capacity::entries(capacity),
-                Unit::Bytes => Capacity::bytes(capacity),
-            };
             let store = MemoryStore::<u64, ()>::new(StoreConfig::new(capacity));
-            return Ok(through_store(&store, replay, unit, 1));
+            return Ok(through_store(&store, replay, room.unit, 1));
         };
         Simulator::new(policy.as_ref(), capacity)
-            .run(replay, unit)
+            .run(replay)
             .map_err(|fault| Failure::broken(format!("{}: {fault}", self.name)))
     }
 }

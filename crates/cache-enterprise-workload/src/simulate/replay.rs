@@ -5,6 +5,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 use std::sync::OnceLock;
 
+use cache_enterprise_core::Capacity;
+
 use crate::{Request, TraceError, hash};
 
 /// What a reader says where its source tells no size; an object of which none is ever told weighs
@@ -167,6 +169,16 @@ pub enum Unit {
     Objects,
     /// An object weighs its size.
     Bytes,
+}
+
+impl Unit {
+    /// What this capacity counts.
+    pub(super) const fn of(capacity: Capacity) -> Self {
+        match capacity {
+            Capacity::Entries(_) => Self::Objects,
+            Capacity::Bytes(_) => Self::Bytes,
+        }
+    }
 }
 
 /// The file's name up to `.ctr.zst`, else up to its last ending.

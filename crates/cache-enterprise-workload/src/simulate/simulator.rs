@@ -6,8 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use cache_enterprise_core::{
-    Candidate, EvictionPolicy, HitMarks, PolicyFactory, PolicyShape, Recording, RemovalCause, Slot,
-    Verdict,
+    Candidate, Capacity, EvictionPolicy, HitMarks, PolicyFactory, PolicyShape, Recording,
+    RemovalCause, Slot, Verdict,
 };
 
 use super::index::SlotIndex;
@@ -53,11 +53,12 @@ impl Run {
 ///
 /// It calls the policy as a store would: [`arrive`](EvictionPolicy::arrive) on a miss,
 /// [`victim`](EvictionPolicy::victim) while room is missing, [`insert`](EvictionPolicy::insert)
-/// unless the newcomer is refused. Hits are told at once, or counted in marks. A request costs one
+/// unless the newcomer is refused. What the capacity does not [admit](Capacity::admits) goes past,
+/// and the policy hears nothing of it. Hits are told at once, or counted in marks. A request costs one
 /// probe of a table besides what the policy does, and no allocation once the cache is full.
 ///
 /// ```
-/// use cache_enterprise_core::{Candidate, EvictionPolicy, HitMarks, Recording, RemovalCause, Slot, Verdict};
+/// use cache_enterprise_core::*;
 /// use cache_enterprise_workload::simulate::Simulator;
 ///
 /// /// Keeps what came first for ever.
@@ -75,7 +76,7 @@ impl Run {
 ///     fn remove(&mut self, _: Slot, _: RemovalCause) {}
 /// }
 ///
-/// let mut cache = Simulator::of_policy(Box::new(Frozen), 2);
+/// let mut cache = Simulator::of_policy(Box::new(Frozen), Capacity::entries(2));
 /// let hits: Vec<bool> =
 ///     [1, 2, 3, 1, 3].map(|hash| cache.request(hash)).into_iter().collect::<Result<_, _>>()?;
 /// assert_eq!(hits, [false, false, false, true, false]);
@@ -88,21 +89,21 @@ pub struct Simulator {
     index: SlotIndex,
     entries: Entries,
     marks: Marks,
-    capacity: u64,
+    capacity: Capacity,
     weight: u64,
     requests: u64,
     misses: u64,
 }
 
 impl Simulator {
-    /// A cache of `capacity` objects with a policy from this factory.
-    pub fn new(factory: &dyn PolicyFactory, capacity: u64) -> Self {
-        let shape = PolicyShape::new(capacity, expected(capacity), SEED);
+    /// A cache of this capacity with a policy from this factory.
+    pub fn new(factory: &dyn PolicyFactory, capacity: Capacity) -> Self {
+        let shape = PolicyShape::new(capacity.limit(), expected(capacity), SEED);
         Self::of_policy(factory.create(&shape), capacity)
     }
 
-    /// A cache that holds a weight of `capacity` under this policy.
-    pub fn of_policy(policy: Box<dyn EvictionPolicy>, capacity: u64) -> Self {
+    /// A cache of this capacity under this policy.
+    pub fn of_policy(policy: Box<dyn EvictionPolicy>, capacity: Capacity) -> Self {
         let entries = expected(capacity);
         Self {
             recording: policy.recording(),
@@ -127,8 +128,9 @@ impl Simulator {
         self.ask(&Candidate::new(hash, 1))
     }
 
-    /// Asks for the object of which all this is known. One that weighs more than the capacity is
-    /// never put in. The weight of an object that is there stays what it was.
+    /// Asks for the object of which all this is known. One that the capacity does not
+    /// [admit](Capacity::admits) is never put in. The weight of an object that is there stays what
+    /// it was.
     ///
     /// # Errors
     /// A [`PolicyFault`]; the cache is of no use afterwards.
@@ -151,7 +153,8 @@ impl Simulator {
     ///
     /// # Errors
     /// As [`request`](Self::request).
-    pub fn run(&mut self, replay: &Replay, unit: Unit) -> Result<Run, PolicyFault> {
+    pub fn run(&mut self, replay: &Replay) -> Result<Run, PolicyFault> {
+        let unit = Unit::of(self.capacity);
         let (requests, misses) = (self.requests, self.misses);
         let timer = CpuTimer::start();
         for (at, hash) in replay.hashes().iter().enumerate() {
@@ -172,11 +175,11 @@ impl Simulator {
     }
 
     fn fill(&mut self, newcomer: &Candidate) -> Result<(), PolicyFault> {
-        self.policy.arrive(newcomer);
-        if newcomer.weight > self.capacity {
+        if !self.capacity.admits(newcomer.weight) {
             return Ok(());
         }
-        while self.weight + newcomer.weight > self.capacity {
+        self.policy.arrive(newcomer);
+        while self.weight + newcomer.weight > self.capacity.limit() {
             match self.policy.victim(Some(newcomer), &self.marks) {
                 Verdict::Evict(slot) => self.evict(slot)?,
                 Verdict::Refuse => return Ok(()),
@@ -201,8 +204,8 @@ impl Simulator {
     }
 }
 
-fn expected(capacity: u64) -> usize {
-    usize::try_from(capacity).unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX)
+fn expected(capacity: Capacity) -> usize {
+    usize::try_from(capacity.limit()).unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX)
 }
 
 /// What lies in each slot. Slots are dense: one that became free is the next to be used.
@@ -308,12 +311,18 @@ mod tests {
         recording: Option<Recording>,
         /// Hits of each victim that was asked for.
         seen: Vec<u8>,
+        /// Newcomers it was told of.
+        arrived: u64,
         forgets: bool,
     }
 
     impl EvictionPolicy for Fifo {
         fn recording(&self) -> Recording {
             self.recording.unwrap_or(Recording::Nothing)
+        }
+
+        fn arrive(&mut self, _: &Candidate) {
+            self.arrived += 1;
         }
 
         fn victim(&mut self, _: Option<&Candidate>, marks: &dyn HitMarks) -> Verdict {
@@ -344,7 +353,7 @@ mod tests {
     }
 
     fn hits(policy: Fifo, capacity: u64, hashes: &[u64]) -> Vec<bool> {
-        let mut cache = Simulator::of_policy(Box::new(policy), capacity);
+        let mut cache = Simulator::of_policy(Box::new(policy), Capacity::entries(capacity));
         hashes.iter().map(|hash| cache.request(*hash).unwrap_or(false)).collect()
     }
 
@@ -360,7 +369,7 @@ mod tests {
     #[test]
     fn marks_count_up_to_their_limit_and_start_from_zero() {
         let marks = Fifo { recording: Some(Recording::Marks { max: 2 }), ..Fifo::default() };
-        let mut cache = Simulator::of_policy(Box::new(marks), 1);
+        let mut cache = Simulator::of_policy(Box::new(marks), Capacity::entries(1));
         // Three hits count as two; the slot is used again by 9, which has none.
         for hash in [5, 5, 5, 5, 9, 4] {
             assert!(cache.request(hash).is_ok());
@@ -370,26 +379,26 @@ mod tests {
     }
 
     #[test]
-    fn a_heavy_object_makes_several_leave_and_one_over_the_capacity_none() {
-        let mut cache = Simulator::of_policy(Box::new(Fifo::default()), 10);
+    fn a_heavy_object_makes_several_leave_and_one_over_a_quarter_none() {
+        let mut cache = Simulator::of_policy(Box::new(Fifo::default()), Capacity::bytes(20));
         let mut ask = |hash, weight| cache.ask(&Candidate::new(hash, weight));
-        for hash in 1..=3 {
-            assert_eq!(ask(hash, 3), Ok(false));
+        for hash in 1..=20 {
+            assert_eq!(ask(hash, 1), Ok(false));
         }
-        assert_eq!(ask(4, 11), Ok(false));
-        assert_eq!(ask(1, 3), Ok(true));
-        assert_eq!(ask(5, 5), Ok(false));
-        assert_eq!([ask(3, 3), ask(5, 5), ask(2, 3)], [Ok(true), Ok(true), Ok(false)]);
+        assert_eq!([ask(21, 6), ask(1, 1), ask(21, 6)], [Ok(false), Ok(true), Ok(false)]);
+        assert_eq!([ask(22, 5), ask(22, 5), ask(6, 1)], [Ok(false), Ok(true), Ok(true)]);
+        assert_eq!([ask(1, 1), ask(5, 1), ask(8, 1)], [Ok(false), Ok(false), Ok(true)]);
+        assert!(format!("{:?}", cache.policy).contains("arrived: 23"), "{cache:?}");
     }
 
     #[test]
     fn a_policy_that_evicts_what_is_gone_is_found_out() {
-        let mut cache =
-            Simulator::of_policy(Box::new(Fifo { forgets: true, ..Fifo::default() }), 2);
-        let outcome = [1, 2].map(|hash| cache.request(hash));
-        assert_eq!(outcome, [Ok(false), Ok(false)]);
+        let policy = Fifo { forgets: true, ..Fifo::default() };
+        let mut cache = Simulator::of_policy(Box::new(policy), Capacity::bytes(8));
+        let mut ask = |hash, weight| cache.ask(&Candidate::new(hash, weight));
+        assert!((0..8).all(|hash| ask(hash, 1) == Ok(false)));
         // Room for two is asked for, and the first victim is named twice.
-        let outcome = cache.ask(&Candidate::new(3, 2));
+        let outcome = ask(8, 2);
         let fault = outcome.expect_err("a slot was named twice");
         assert_eq!(fault.slot, Slot(0));
         assert!(fault.to_string().ends_with("evicts from slot 0, which holds nothing"));
