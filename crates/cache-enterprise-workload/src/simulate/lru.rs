@@ -20,10 +20,12 @@ pub fn lru(replay: &Replay, capacity: usize) -> Run {
             order.unlink(*id);
         } else {
             misses += 1;
-            if count == capacity {
-                order.unlink(order.last());
-            } else {
+            if count < capacity {
                 count += 1;
+            } else if let Some(last) = order.last() {
+                order.unlink(last);
+            } else {
+                continue; // no room for even one
             }
         }
         order.link_first(*id);
@@ -50,9 +52,10 @@ impl Order {
         self.links[id as usize].0 != NEVER
     }
 
-    /// The object used the longest ago; the head itself where there is none.
-    fn last(&self) -> u32 {
-        self.links[self.head as usize].1
+    /// The object used the longest ago.
+    fn last(&self) -> Option<u32> {
+        let last = self.links[self.head as usize].1;
+        (last != self.head).then_some(last)
     }
 
     fn link_first(&mut self, id: u32) {
@@ -79,7 +82,7 @@ mod tests {
         #[test]
         fn the_ring_agrees_with_a_list(
             ids in prop::collection::vec(0_u64..12, 1..200),
-            capacity in 1_usize..10,
+            capacity in 0_usize..10,
         ) {
             let mut list: Vec<u64> = Vec::new();
             let mut misses = 0;
@@ -88,10 +91,10 @@ mod tests {
                     Some(place) => { list.remove(place); }
                     None => {
                         misses += 1;
-                        list.truncate(capacity - 1);
                     }
                 }
                 list.insert(0, *id);
+                list.truncate(capacity);
             }
             let replay = Replay::of_ids("any", ids.iter().copied());
             prop_assert_eq!(lru(&replay, capacity).misses, misses);

@@ -94,7 +94,7 @@ mod tests {
         #[test]
         fn no_choice_of_victims_misses_less(
             ids in prop::collection::vec(0_u64..5, 1..11),
-            capacity in 1_usize..4,
+            capacity in 0_usize..4,
         ) {
             let replay = Replay::of_ids("any", ids.iter().copied());
             prop_assert_eq!(opt(&replay, capacity).misses, best(&ids, &mut HashSet::new(), capacity));
