@@ -130,7 +130,7 @@ impl Simulator {
 
     /// Asks for the object of which all this is known. One that the capacity does not
     /// [admit](Capacity::admits) is never put in. The weight of an object that is there stays what
-    /// it was.
+    /// it was; 0 counts as 1.
     ///
     /// # Errors
     /// A [`PolicyFault`]; the cache is of no use afterwards.
@@ -139,7 +139,7 @@ impl Simulator {
         self.requests += 1;
         let Some(slot) = self.index.get(candidate.hash) else {
             self.misses += 1;
-            return self.fill(candidate).map(|()| false);
+            return self.fill(*candidate).map(|()| false);
         };
         match self.recording {
             Recording::Nothing => {}
@@ -174,13 +174,14 @@ impl Simulator {
         self.misses
     }
 
-    fn fill(&mut self, newcomer: &Candidate) -> Result<(), PolicyFault> {
+    fn fill(&mut self, mut newcomer: Candidate) -> Result<(), PolicyFault> {
+        newcomer.weight = newcomer.weight.max(1);
         if !self.capacity.admits(newcomer.weight) {
             return Ok(());
         }
-        self.policy.arrive(newcomer);
+        self.policy.arrive(&newcomer);
         while self.weight + newcomer.weight > self.capacity.limit() {
-            match self.policy.victim(Some(newcomer), &self.marks) {
+            match self.policy.victim(Some(&newcomer), &self.marks) {
                 Verdict::Evict(slot) => self.evict(slot)?,
                 Verdict::Refuse => return Ok(()),
             }
@@ -189,7 +190,7 @@ impl Simulator {
         self.marks.reset(slot);
         self.weight += newcomer.weight;
         self.index.insert(newcomer.hash, slot);
-        self.policy.insert(slot, newcomer);
+        self.policy.insert(slot, &newcomer);
         Ok(())
     }
 
@@ -222,7 +223,6 @@ impl Entries {
     }
 
     fn put(&mut self, hash: u64, weight: u64) -> Slot {
-        let weight = weight.max(1);
         if let Some(free) = self.free.pop() {
             self.entries[free as usize] = (hash, weight);
             return Slot(free);
@@ -389,6 +389,14 @@ mod tests {
         assert_eq!([ask(22, 5), ask(22, 5), ask(6, 1)], [Ok(false), Ok(true), Ok(true)]);
         assert_eq!([ask(1, 1), ask(5, 1), ask(8, 1)], [Ok(false), Ok(false), Ok(true)]);
         assert!(format!("{:?}", cache.policy).contains("arrived: 23"), "{cache:?}");
+    }
+
+    #[test]
+    fn an_object_without_weight_counts_as_one() {
+        let mut cache = Simulator::of_policy(Box::new(Fifo::default()), Capacity::bytes(4));
+        let mut ask = |hash| cache.ask(&Candidate::new(hash, 0));
+        assert!((0..6).all(|hash| ask(hash) == Ok(false)));
+        assert_eq!([2, 5, 1].map(ask), [Ok(true), Ok(true), Ok(false)]);
     }
 
     #[test]
