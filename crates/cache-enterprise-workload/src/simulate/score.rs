@@ -95,7 +95,8 @@ impl Score {
 
     /// The mean share of the gap that was closed; 0 where no cell has a gap.
     pub fn gap_closed(&self) -> f64 {
-        self.gaps.iter().sum::<f64>() / self.gaps.len().max(1) as f64
+        // `sum` begins at -0.0, which would be shown with its sign.
+        self.gaps.iter().fold(0.0, |sum, gap| sum + gap) / self.gaps.len().max(1) as f64
     }
 
     /// The least share of any cell; 0 where no cell has a gap.
@@ -106,5 +107,21 @@ impl Score {
     /// The mean of the cells' processor time of one request in nanoseconds; 0 without any.
     pub fn ns_per_request(&self) -> f64 {
         self.nanos / self.cells.max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_without_a_gap_is_zero_without_a_sign() {
+        let mut score = Score::default();
+        score.add(
+            &Run { requests: 9, misses: 4, ..Run::default() },
+            &Bounds { opt: 4, lru: 4, requests: 9 },
+        );
+        let shown = format!("{:.4} {:.4}", score.gap_closed(), score.worst_cell());
+        assert_eq!((score.gap_cells(), shown.as_str()), (0, "0.0000 0.0000"));
     }
 }
