@@ -51,14 +51,21 @@ impl Replay {
     }
 
     /// Reads several files as one after the other, such as the parts of a rotated log. Its name is
-    /// the first one's.
+    /// the first one's. A file without requests is passed over as long as another holds some.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), where the requests of all files count together.
     pub fn open_all<P: AsRef<Path>>(paths: &[P]) -> Result<Self, TraceError> {
         let mut replay = Builder::default();
+        let mut empty = None;
         for path in paths {
-            replay.read(path.as_ref())?;
+            match replay.read(path.as_ref()) {
+                Err(error @ TraceError::Empty { .. }) => _ = empty.get_or_insert(error),
+                read => read?,
+            }
+        }
+        if let (Some(error), true) = (empty, replay.hashes.is_empty()) {
+            return Err(error);
         }
         Ok(replay.finish(paths.first().map_or_else(String::new, |path| name_of(path.as_ref()))))
     }
@@ -302,6 +309,25 @@ mod tests {
         // The last size that was told, and of object 8 none ever is.
         let told = [(7, 10), (8, 1), (7, 1), (7, 30), (8, 0), (7, 0)];
         assert_eq!(sizes(&told), (vec![10, 1, 10, 30, 1, 30], 31));
+    }
+
+    #[test]
+    fn an_empty_part_of_a_rotated_log_is_passed_over() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let part = |name: &str, content: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, content).expect("a file");
+            path
+        };
+        let (empty, bare) = (part("access.log", ""), part("keys.csv", "key\n"));
+        let full = part("access.csv", "key\n1\n2\n");
+        let count = |paths: &[&Path]| Replay::open_all(paths).map(|replay| replay.len());
+        assert_eq!(count(&[&empty, &full, &bare]).ok(), Some(2));
+        assert_eq!(count(&[&full, &empty, &full]).ok(), Some(4));
+        // Where no part holds a request, the first one is to blame.
+        let error = count(&[&bare, &empty]).expect_err("nothing to replay");
+        assert!(matches!(error, TraceError::Empty { path } if path == bare));
+        assert!(matches!(Replay::open(&empty), Err(TraceError::Empty { .. })));
     }
 
     #[test]
