@@ -66,9 +66,9 @@ pub enum TraceError {
         /// What is wrong with it; names the columns.
         problem: String,
     },
-    /// There are more requests than a replay numbers.
+    /// There are 2^32 requests or more, which a replay cannot number.
     TooLong {
-        /// The file.
+        /// The file in which the last number was used up; files read before it took the others.
         path: PathBuf,
     },
     /// More than a tenth of the lines could not be read.
@@ -148,7 +148,7 @@ impl fmt::Display for TraceError {
                 )
             }
             Self::TooLong { path } => {
-                write!(f, "{} holds more than 4294967295 requests", path.display())
+                write!(f, "{} brings the requests to more than 4294967295", path.display())
             }
             Self::TooManySkipped { path, skipped, lines, first_line, reason } => {
                 // Rounded up, so that a share just over the limit never reads as the limit itself.

@@ -215,6 +215,12 @@ fn a_cut_stream_of_text_is_an_error_too() {
     assert!(matches!(error, TraceError::Io { action: "read", .. }), "{error:?}");
 }
 
+#[test]
+fn too_many_requests_in_several_files_are_not_blamed_on_the_last_alone() {
+    let error = TraceError::TooLong { path: "access.log".into() };
+    assert_eq!(error.to_string(), "access.log brings the requests to more than 4294967295");
+}
+
 /// Gives one line, then fails as a disk does.
 struct FailingDisk(bool);
 

@@ -42,7 +42,7 @@ impl Replay {
     /// name is the file's without the endings.
     ///
     /// # Errors
-    /// As [`scan`](crate::scan); [`TraceError::TooLong`] from 2^32 - 1 requests on.
+    /// As [`scan`](crate::scan); [`TraceError::TooLong`] from 2^32 requests on.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
         let mut replay = Builder::default();
@@ -73,7 +73,7 @@ impl Replay {
     /// The objects with these ids, asked for in this order, each of size 1.
     ///
     /// # Panics
-    /// From 2^32 - 1 requests on.
+    /// From 2^32 requests on.
     pub fn of_ids(name: &str, ids: impl IntoIterator<Item = u64>) -> Self {
         let mut replay = Builder::default();
         for id in ids {
