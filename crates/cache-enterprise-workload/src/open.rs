@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use zstd::stream::read::Decoder;
@@ -54,7 +54,7 @@ enum Reader {
 ///
 /// A name that ends in `.ctr.zst` is a trace. Anything else must be text, plain or in a Zstandard
 /// stream: a known CSV header or a line of an access log in its first 64 KiB decides, then the
-/// endings `.csv` and `.log`.
+/// endings `.csv` and `.log`. Of a pipe it waits for these bytes or the end.
 ///
 /// Text may hold lines that cannot be read: ask [`Requests::report`] for a
 /// [`check`](Report::check) at the end, or [`scan`] the file before.
@@ -81,8 +81,12 @@ pub fn open(path: impl AsRef<Path>) -> Result<Requests, TraceError> {
     if name_ends(path, &[".ctr.zst"]) {
         return open_as(path, Format::Trace);
     }
-    let mut input = text_input(path)?;
-    let is_csv = is_csv(path, head(path, &mut input)?)?;
+    let (head, input) =
+        head(text_input(path)?, HEAD_BYTES).map_err(TraceError::io(path, "read"))?;
+    if head.is_empty() {
+        return Err(TraceError::Empty { path: path.to_owned() });
+    }
+    let (is_csv, input) = (is_csv(path, &head)?, Box::new(input));
     Requests::new(if is_csv { Reader::csv(path, input)? } else { Reader::access_log(path, input) })
 }
 
@@ -256,23 +260,25 @@ impl Reader {
 
 /// The text at `path`, decompressed when it is a Zstandard stream.
 fn text_input(path: &Path) -> Result<Input, TraceError> {
-    let cannot_read = TraceError::io(path, "read");
     let file = File::open(path).map_err(TraceError::io(path, "open"))?;
-    let mut file = BufReader::with_capacity(HEAD_BYTES, file);
-    if !file.fill_buf().map_err(cannot_read)?.starts_with(ZSTD_MAGIC) {
+    plain_text(file).map_err(TraceError::io(path, "read"))
+}
+
+fn plain_text(file: impl Read + Send + 'static) -> io::Result<Input> {
+    let (magic, file) = head(BufReader::with_capacity(HEAD_BYTES, file), ZSTD_MAGIC.len())?;
+    if magic != ZSTD_MAGIC {
         return Ok(Box::new(file));
     }
-    let decoder = Decoder::with_buffer(file).map_err(cannot_read)?;
+    let decoder = Decoder::with_buffer(file)?;
     Ok(Box::new(BufReader::with_capacity(HEAD_BYTES, decoder)))
 }
 
-/// The beginning of the text, left in the buffer for the reader.
-fn head<'a>(path: &Path, input: &'a mut Input) -> Result<&'a [u8], TraceError> {
-    let head = input.fill_buf().map_err(TraceError::io(path, "read"))?;
-    if head.is_empty() {
-        return Err(TraceError::Empty { path: path.to_owned() });
-    }
-    Ok(head)
+/// The first `bytes` of the input, fewer only where it ends, and all of it to be read. One read may
+/// give far less: from a pipe what was written, of a Zstandard stream a frame.
+fn head<R: BufRead>(mut input: R, bytes: usize) -> io::Result<(Vec<u8>, impl BufRead)> {
+    let mut head = Vec::new();
+    input.by_ref().take(bytes as u64).read_to_end(&mut head)?;
+    Ok((head.clone(), Cursor::new(head).chain(input)))
 }
 
 /// Whether the text is CSV, else it is an access log; content decides before the name.
@@ -322,6 +328,32 @@ mod tests {
         assert_eq!(csv("keys.log", b"\xef\xbb\xbf\r\nsize,key\r\n1,2\r\n"), Ok(true));
         assert_eq!(csv("ACCESS.LOG", b"hello"), Ok(false));
         assert_eq!(csv("keys.csv", b"url,when\n"), Ok(true));
+    }
+
+    /// Gives a byte at a time, as a slow pipe does.
+    struct Dripping(Cursor<Vec<u8>>);
+
+    impl Read for Dripping {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(1);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+
+    #[test]
+    fn a_stream_that_comes_byte_by_byte_is_known_and_whole() -> io::Result<()> {
+        let text = b"key,size\n1,2\n".repeat(9_000);
+        for file in [text.clone(), zstd::encode_all(&text[..], 3)?, b"k".to_vec(), Vec::new()] {
+            let is_packed = file.starts_with(ZSTD_MAGIC);
+            let expected = if is_packed { text.clone() } else { file.clone() };
+            let input = plain_text(Dripping(Cursor::new(file)))?;
+            let (head, mut input) = head(input, HEAD_BYTES)?;
+            assert_eq!(head, expected[..expected.len().min(HEAD_BYTES)]);
+            let mut all = Vec::new();
+            input.read_to_end(&mut all)?;
+            assert!(all == expected, "{} of {} bytes", all.len(), expected.len());
+        }
+        Ok(())
     }
 
     #[test]

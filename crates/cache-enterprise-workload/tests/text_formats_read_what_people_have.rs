@@ -54,6 +54,14 @@ fn the_same_log_with_other_line_ends_name_and_packing() {
 }
 
 #[test]
+fn a_log_packed_part_by_part_is_known_by_all_of_its_head() {
+    let parts = ["# rotated\n", LOG].map(|part| zstd::encode_all(part.as_bytes(), 3).unwrap());
+    let (requests, format, report) = read("visits.zst", parts.concat());
+    assert_eq!((format, requests), (Format::AccessLog, read("access.log", LOG).0));
+    assert_eq!(report.skipped, 2, "the remark, and a line that is no request");
+}
+
+#[test]
 fn a_request_older_than_the_first_is_at_time_zero() {
     let lines: Vec<_> = LOG.lines().collect();
     let (requests, ..) = read("access.log", [lines[1], lines[0], lines[2]].join("\n"));
