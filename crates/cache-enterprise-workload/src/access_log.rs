@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A line is read from its landmarks, the bracketed time and the quoted request, so that a user
-//! name with blanks, a virtual host in front or further fields behind do no harm.
+//! name with blanks or brackets, a virtual host in front or further fields behind do no harm.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -89,12 +89,17 @@ struct CommonLog;
 
 impl LineFormat for CommonLog {
     fn parse(&mut self, line: &[u8]) -> Result<Parsed, &'static str> {
-        // The blank tells the time from an IPv6 address in brackets.
-        let (who, rest) = split_once(line, b" [").ok_or("no [time] in brackets")?;
+        // A client's address, its name and what it asks for may hold brackets. In a name a server
+        // writes a quote as `\"` or `\x22`: so the first one behind `] ` begins the request, and
+        // the last bracket before it, after a blank, the time.
+        let Some((before, rest)) = split_once(line, b"] \"") else {
+            let is_timed = split_once(line, b" [").is_some();
+            return Err(if is_timed { NO_REQUEST } else { NO_TIME });
+        };
+        let (who, time) = rsplit_once(before, b" [").ok_or(NO_TIME)?;
         if who.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count() < 3 {
             return Err("fewer than three fields before the time");
         }
-        let (time, rest) = split_once(rest, b"] \"").ok_or("no quoted request after the time")?;
         let seconds = unix_seconds(time).ok_or("no time such as 10/Oct/2000:13:55:36 -0700")?;
         let (request, rest) = until_quote(rest).ok_or("the quoted request does not end")?;
         let target = target(request).ok_or("no method and target in the request")?;
@@ -113,8 +118,16 @@ impl LineFormat for CommonLog {
     }
 }
 
+const NO_TIME: &str = "no [time] in brackets";
+const NO_REQUEST: &str = "no quoted request after the time";
+
 fn split_once<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = bytes.windows(separator.len()).position(|window| window == separator)?;
+    Some((&bytes[..at], &bytes[at + separator.len()..]))
+}
+
+fn rsplit_once<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = bytes.windows(separator.len()).rposition(|window| window == separator)?;
     Some((&bytes[..at], &bytes[at + separator.len()..]))
 }
 
@@ -222,6 +235,13 @@ mod tests {
                 format!(r#"h - Anna Lee {time} "GET /c%20d?q=1&r=2 HTTP/1.1" 200 5"#),
                 "/c%20d?q=1&r=2",
             ),
+            (format!(r#"shop:443 [::1] - - {time} "GET /v6 HTTP/1.1" 200 5"#), "/v6"),
+            (format!(r#"h - Anna [Lee] {time} "GET /name HTTP/1.1" 200 5"#), "/name"),
+            (format!(r#"h - {time} {time} "GET /fake HTTP/1.1" 200 5"#), "/fake"),
+            (
+                format!(r#"h - - {time} "GET /a]?{time}&[b HTTP/1.1" 200 5 "-" "{time} [c] "d""#),
+                "/a]?[10/Oct/2000:13:55:36 -0700]&[b",
+            ),
             (format!(r#"h - - {time} "GET /say?\"hi\" HTTP/1.1" 200 5"#), r#"/say?\"hi\""#),
             (format!(r#"h - - {time} "GET /old" 200 5"#), "/old"),
             (format!(r#"h - - {time} "GET /two words HTTP/1.0" 404 0"#), "/two words"),
@@ -257,6 +277,12 @@ mod tests {
                 "fewer than three fields before the time",
             ),
             (format!("h - - {time} GET / 200 5"), "no quoted request after the time"),
+            (format!(r#"h - - {time} "GET /a] "b HTTP/1.1" 200 5"#), "no status after the request"),
+            (
+                format!(r#"h - - {time} GET /a] "GET /b HTTP/1.1" 200 5"#),
+                "no time such as 10/Oct/2000:13:55:36 -0700",
+            ),
+            ("h - - \"GET /a] \"GET / HTTP/1.1\" 200 5".into(), "no [time] in brackets"),
             (
                 "h - - [today] \"GET / HTTP/1.1\" 200 5".into(),
                 "no time such as 10/Oct/2000:13:55:36 -0700",
