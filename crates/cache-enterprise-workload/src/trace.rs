@@ -152,7 +152,8 @@ impl<R: BufRead> fmt::Debug for TraceReader<R> {
 /// Writes a trace record by record.
 ///
 /// Text keys and tenants become ids through [`Request::object_id`]: the format knows numbers only.
-/// A trace that is dropped without [`finish`](Self::finish) is truncated, and reads as such.
+/// A trace that is dropped without [`finish`](Self::finish) is truncated, or empty where it was
+/// short, and is refused by the reader.
 pub struct TraceWriter<W: Write> {
     output: BufWriter<write::Encoder<'static, W>>,
     path: PathBuf,

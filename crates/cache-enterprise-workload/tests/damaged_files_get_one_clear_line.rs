@@ -110,6 +110,26 @@ fn a_stream_cut_anywhere_is_an_error_and_never_a_shorter_trace() {
 }
 
 #[test]
+fn a_trace_that_was_not_finished_is_refused_whatever_its_length() {
+    let unfinished = |records: u64| {
+        let mut bytes = Vec::new();
+        let mut writer = TraceWriter::new(&mut bytes, "unfinished.ctr.zst").unwrap();
+        for id in 0..records {
+            writer.write(&Request::new(RequestKey::Id(id * id))).unwrap();
+        }
+        drop(writer);
+        bytes
+    };
+    let files = Files::new();
+    for records in [0, 1, 500] {
+        let (error, _) = files.refused("short.ctr.zst", unfinished(records));
+        assert!(matches!(error, TraceError::Empty { .. }), "{records}: {error:?}");
+    }
+    let (error, _) = files.refused("long.ctr.zst", unfinished(500_000));
+    assert!(matches!(error, TraceError::Truncated { records: 1.., .. }), "{error:?}");
+}
+
+#[test]
 fn a_changed_bit_is_an_error_or_changes_nothing() {
     let whole = trace(500);
     let expected: Vec<_> = TraceReader::new(&whole[..], "t").unwrap().map(Result::unwrap).collect();
