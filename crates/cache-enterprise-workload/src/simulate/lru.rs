@@ -3,7 +3,8 @@
 use super::replay::NEVER;
 use super::{CpuTimer, Replay, Run};
 
-/// Misses of a cache from which the least recently used object leaves, computed without a policy.
+/// Misses of a cache from which the least recently used object leaves, computed without a policy
+/// and without a look-up: objects were numbered when they were read.
 ///
 /// ```
 /// use cache_enterprise_workload::simulate::{Replay, lru};

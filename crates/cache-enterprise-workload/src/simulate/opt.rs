@@ -8,7 +8,8 @@ use super::{CpuTimer, Replay, Run};
 /// Misses of Belady's rule with bypass: what is asked for last of all leaves, and a newcomer that
 /// would be that one does not come in. No policy misses less where every object counts as one.
 ///
-/// Costs a heap of the objects held, about 100 ns a request.
+/// Costs a heap of the objects held; `docs/strategies.md` has the time of a request. It holds no
+/// look-up: objects were numbered when they were read, and their next uses are found before.
 ///
 /// ```
 /// use cache_enterprise_workload::simulate::{Replay, opt};

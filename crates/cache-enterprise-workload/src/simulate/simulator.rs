@@ -33,7 +33,8 @@ pub struct Run {
     pub requests: u64,
     /// Those that were not answered from the cache.
     pub misses: u64,
-    /// Processor time of all requests, look-up included.
+    /// Processor time of all requests, with the look-up where there is one: [`opt`](super::opt) and
+    /// [`lru`](super::lru()) go by numbers that the objects were given before.
     pub cpu: Duration,
 }
 
