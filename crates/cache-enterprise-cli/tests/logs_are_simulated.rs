@@ -51,6 +51,21 @@ fn more_memory_is_told_in_points() {
 }
 
 #[test]
+fn an_answer_without_a_body_leaves_the_size_of_its_object() {
+    let directory = tempfile::tempdir().unwrap();
+    let line = |answer: &str| {
+        format!("h - - [10/Oct/2000:13:55:36 -0700] \"GET /film HTTP/1.1\" {answer}\n")
+    };
+    for answers in [["200 4194304", "304 -"], ["304 0", "200 4194304"]] {
+        fs::write(directory.path().join("access.log"), answers.map(line).concat()).unwrap();
+        let arguments = ["access.log", "--capacity", "16", "--strategy", "lru"];
+        let text = stdout(&simulate(directory.path(), &arguments));
+        assert!(text.contains("all objects  4 MiB\n"), "{text}");
+        assert!(text.contains("lru                    50.00 %"), "{text}");
+    }
+}
+
+#[test]
 fn programs_read_an_object_a_line() {
     let directory = tempfile::tempdir().unwrap();
     write_logs(directory.path());
