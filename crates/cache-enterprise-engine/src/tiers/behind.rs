@@ -8,6 +8,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::stack::{Job, Stack};
 
+/// Keys of values that left a queue, told to other processes together while more wait.
+const TOLD_AT_ONCE: usize = 512;
+
 /// The queue of one tier that is written behind.
 #[derive(Debug)]
 pub(crate) struct Behind {
@@ -36,12 +39,20 @@ impl Behind {
         let counts = Arc::new(BehindCounts::default());
         let told = Arc::clone(&counts);
         runtime.spawn(async move {
+            let mut late = Vec::new();
             while let Some(job) = jobs.recv().await {
                 let Some(stack) = stack.upgrade() else { break };
                 let done = stack.put(index, &job).await;
                 let count = if done.is_ok() { &told.flushed } else { &told.failed };
                 count.fetch_add(1, Ordering::Relaxed);
                 told.queued.fetch_sub(1, Ordering::Relaxed);
+                // Whoever heard of the value while it was queued may have read its elder again.
+                if matches!(done, Ok(true)) && stack.levels[index].is_shared() {
+                    late.push((job.pass.key().clone(), job.version));
+                }
+                if jobs.is_empty() || late.len() >= TOLD_AT_ONCE {
+                    stack.tell_late(std::mem::take(&mut late)).await;
+                }
             }
             let _ = ending.send(true);
         });
