@@ -173,16 +173,14 @@ impl MigratingTier {
     ) -> Result<PutOutcome> {
         let Some(old) = self.old() else { return self.new.put(key, value, how, ctx).await };
         let began = Instant::now();
-        let told = old.put(key, value.clone(), how, ctx).await?;
-        if told == PutOutcome::Fenced {
-            return Ok(told);
-        }
-        let outcome = of_two(told, self.new.put(key, value, how, &left(ctx, began)).await?);
-        if outcome == PutOutcome::Fenced {
-            // The new one alone knows of a removal, and holds nothing that would hide the value.
+        let from_old = old.put(key, value.clone(), how, ctx).await?;
+        // Also where the old one has something newer: that may be on its way to the new one yet,
+        // whose elder would answer meanwhile.
+        let from_new = self.new.put(key, value, how, &left(ctx, began)).await?;
+        if is_removed_in_new(from_old, from_new) {
             old.remove(key, how.version, &left(ctx, began)).await?;
         }
-        Ok(outcome)
+        Ok(of_two(from_old, from_new))
     }
 
     /// As [`write`](Self::write), each backend asked once but for what is removed again.
@@ -193,21 +191,16 @@ impl MigratingTier {
     ) -> Result<Vec<PutOutcome>> {
         let Some(old) = self.old() else { return self.new.put_many(items, ctx).await };
         let began = Instant::now();
-        let mut outcomes = old.put_many(items.clone(), ctx).await?;
-        let is_open = |at: &usize| outcomes[*at] != PutOutcome::Fenced;
-        let open: Vec<usize> = (0..items.len()).filter(is_open).collect();
-        let asked = open.iter().map(|&at| items[at].clone()).collect();
-        let told = self.new.put_many(asked, &left(ctx, began)).await?;
-        let (ctx, mut refused) = (left(ctx, began), Vec::new());
-        for (at, told) in open.into_iter().zip(told) {
-            outcomes[at] = of_two(outcomes[at], told);
-            if told == PutOutcome::Fenced {
-                let (key, _, how) = &items[at];
-                refused.push(old.remove(key, how.version, &ctx));
+        let from_old = old.put_many(items.clone(), ctx).await?;
+        let from_new = self.new.put_many(items.clone(), &left(ctx, began)).await?;
+        let (ctx, mut removed) = (left(ctx, began), Vec::new());
+        for ((key, _, how), told) in items.iter().zip(from_old.iter().zip(&from_new)) {
+            if is_removed_in_new(*told.0, *told.1) {
+                removed.push(old.remove(key, how.version, &ctx));
             }
         }
-        count_all(refused).await?;
-        Ok(outcomes)
+        count_all(removed).await?;
+        Ok(from_old.into_iter().zip(from_new).map(|(old, new)| of_two(old, new)).collect())
     }
 
     /// Removes a key of a call that `began` then.
@@ -251,10 +244,16 @@ fn of_both(old: Capabilities, new: Capabilities) -> Capabilities {
     }
 }
 
-/// The outcome of a put that neither had fenced before: one that keeps the value is enough.
+/// Whether the new backend alone knows of a removal: it holds nothing that would hide the value.
+fn is_removed_in_new(old: PutOutcome, new: PutOutcome) -> bool {
+    new == PutOutcome::Fenced && old != PutOutcome::Fenced
+}
+
+/// The outcome of a put: one backend that keeps the value is enough, where the other has nothing
+/// newer.
 fn of_two(old: PutOutcome, new: PutOutcome) -> PutOutcome {
     match (old, new) {
-        (_, PutOutcome::Fenced) => PutOutcome::Fenced,
+        (PutOutcome::Fenced, _) | (_, PutOutcome::Fenced) => PutOutcome::Fenced,
         (PutOutcome::Refused, PutOutcome::Refused) => PutOutcome::Refused,
         _ => PutOutcome::Stored,
     }

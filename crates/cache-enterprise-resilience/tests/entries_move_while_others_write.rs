@@ -245,6 +245,25 @@ async fn what_only_the_new_one_refuses_does_not_stay_in_the_old() {
 }
 
 #[tokio::test]
+async fn what_the_old_one_refuses_ends_its_elder_in_the_new() {
+    let world = World::new();
+    let tier = MigratingTier::new(world.old.clone(), world.new.clone());
+    for number in [1, 2] {
+        world.put(&*world.new, number, 3).await;
+        // Of a set of both that has reached one.
+        world.put(&*world.old, number, 9).await;
+    }
+    assert_eq!(world.put(&*tier, 1, 8).await, PutOutcome::Fenced);
+    let how = Put { ttl: Some(mins(1)), version: Sequence(8) };
+    let batch = vec![(key(2), world.sealed(2, 8), how)];
+    let outcomes = tier.put_many(batch, &OpContext::default()).await.unwrap();
+    assert_eq!(outcomes, [PutOutcome::Fenced]);
+    for number in [1, 2] {
+        assert_eq!(world.held(&*tier, number).await, Some(8), "nothing older than what was put");
+    }
+}
+
+#[tokio::test]
 async fn another_value_of_the_same_version_is_not_undone() {
     let world = World::new();
     let ctx = OpContext::default();
