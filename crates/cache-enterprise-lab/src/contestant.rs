@@ -21,7 +21,7 @@ const OPT: &str = "opt";
 /// One line of the results.
 #[derive(Clone, Debug)]
 pub(crate) struct Contestant {
-    /// As it was asked for.
+    /// As the policy calls itself, however it was asked for; bars and drawings know it by that.
     pub(crate) name: String,
     means: Means,
 }
@@ -45,18 +45,34 @@ impl Contestant {
         Self::named(&names)
     }
 
-    /// Those with these names, each once.
+    /// Those with these names, each once: other spellings of a name are the same contestant.
     ///
     /// # Errors
     /// A sentence that lists the known names when one is unknown.
     pub(crate) fn named(names: &[String]) -> Outcome<Vec<Self>> {
         let mut contestants: Vec<Self> = Vec::new();
         for name in names {
-            if contestants.iter().all(|other| other.name != *name) {
-                contestants.push(Self { name: name.clone(), means: Means::of(name)? });
+            let contestant = Self::of(name)?;
+            if contestants.iter().all(|other| other.name != contestant.name) {
+                contestants.push(contestant);
             }
         }
         Ok(contestants)
+    }
+
+    fn of(name: &str) -> Outcome<Self> {
+        let contestant = |name: &str, means| Self { name: name.to_owned(), means };
+        match name.trim().to_ascii_lowercase().as_str() {
+            OPT => Ok(contestant(OPT, Means::Opt)),
+            QUICK => Ok(contestant(QUICK, Means::Quick)),
+            DEFAULT => Ok(Self { name: DEFAULT.to_owned(), ..Self::of(DEFAULT_STRATEGY)? }),
+            _ => {
+                let policy = eviction::resolve(name).map_err(|error| {
+                    format!("`{name}`: {error}; besides there are {OPT}, {QUICK} and {DEFAULT}")
+                })?;
+                Ok(contestant(policy.name(), Means::Policy(Arc::clone(&policy))))
+            }
+        }
     }
 
     /// Replays the requests through a cache of `capacity` objects: a bare policy, or the store that
@@ -78,19 +94,6 @@ impl Contestant {
             Means::Policy(policy) => Simulator::new(policy.as_ref(), Capacity::entries(capacity))
                 .run(replay)
                 .map_err(|fault| format!("{} on {}: {fault}", self.name, replay.name()).into()),
-        }
-    }
-}
-
-impl Means {
-    fn of(name: &str) -> Outcome<Self> {
-        match name.trim().to_ascii_lowercase().as_str() {
-            OPT => Ok(Self::Opt),
-            QUICK => Ok(Self::Quick),
-            DEFAULT => Self::of(DEFAULT_STRATEGY),
-            _ => eviction::resolve(name).map(Self::Policy).map_err(|error| {
-                format!("`{name}`: {error}; besides there are {OPT}, {QUICK} and {DEFAULT}").into()
-            }),
         }
     }
 }

@@ -83,11 +83,11 @@ fn files_of_other_formats_and_single_strategies_are_taken() {
     assert_eq!(
         names,
         [
-            ("visits", "S3_FIFO"),
+            ("visits", "s3-fifo"),
             ("visits", "lru"),
-            ("access", "S3_FIFO"),
+            ("access", "s3-fifo"),
             ("access", "lru"),
-            ("all", "S3_FIFO"),
+            ("all", "s3-fifo"),
             ("all", "lru")
         ]
     );
