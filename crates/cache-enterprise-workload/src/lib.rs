@@ -56,7 +56,7 @@ mod text;
 pub use access_log::AccessLogReader;
 pub use csv::CsvReader;
 pub use error::{ParameterError, TraceError};
-pub use open::{Format, Requests, open, open_as, scan};
+pub use open::{Format, Requests, open, open_as, scan, trace_stem};
 pub use report::{Report, SkippedLine};
 pub use request::{Request, RequestKey};
 pub use scenario::{Catalogue, CatalogueConfig, Operation, OperationKind, Operations, Tenant};

@@ -52,7 +52,7 @@ enum Reader {
 
 /// Opens the file at `path` in the format it has.
 ///
-/// A name that ends in `.ctr.zst` is a trace. Anything else must be text, plain or in a Zstandard
+/// A name with a [`trace_stem`] is a trace's. Anything else must be text, plain or in a Zstandard
 /// stream: a known CSV header or a line of an access log in its first 64 KiB decides, then the
 /// endings `.csv` and `.log`. Of a pipe it waits for these bytes or the end.
 ///
@@ -78,7 +78,7 @@ enum Reader {
 /// ```
 pub fn open(path: impl AsRef<Path>) -> Result<Requests, TraceError> {
     let path = path.as_ref();
-    if name_ends(path, &[".ctr.zst"]) {
+    if trace_stem(path).is_some() {
         return open_as(path, Format::Trace);
     }
     let (head, input) =
@@ -306,6 +306,23 @@ fn is_csv(path: &Path, head: &[u8]) -> Result<bool, TraceError> {
         return unrecognised("binary data of an unknown kind");
     }
     unrecognised("text of an unknown kind")
+}
+
+/// The file's name without the ending of a request trace, `.ctr.zst` in any case; nothing where it
+/// has no such ending.
+///
+/// ```
+/// use cache_enterprise_workload as workload;
+///
+/// assert_eq!(workload::trace_stem("nights/Night.CTR.zst").as_deref(), Some("Night"));
+/// assert_eq!(workload::trace_stem("nights/night.csv.zst"), None);
+/// ```
+pub fn trace_stem(path: impl AsRef<Path>) -> Option<String> {
+    const ENDING: &str = ".ctr.zst";
+    let mut name = path.as_ref().file_name()?.to_string_lossy().into_owned();
+    let length = name.len().checked_sub(ENDING.len())?;
+    name_ends(path.as_ref(), &[ENDING]).then(|| name.truncate(length))?;
+    Some(name)
 }
 
 fn name_ends(path: &Path, endings: &[&str]) -> bool {

@@ -32,7 +32,7 @@ mod store;
 pub use cpu::CpuTimer;
 pub use lru::lru;
 pub use opt::opt;
-pub use replay::{Replay, Unit};
+pub use replay::{Replay, Unit, name_of};
 pub use score::{Bounds, Score, capacity_of};
 pub use simulator::{PolicyFault, Run, Simulator};
 pub use store::through_store;

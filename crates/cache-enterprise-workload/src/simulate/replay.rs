@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use cache_enterprise_core::Capacity;
 
-use crate::{Request, TraceError, hash};
+use crate::{Request, TraceError, hash, trace_stem};
 
 /// What a reader says where its source tells no size; an object of which none is ever told weighs
 /// this.
@@ -39,7 +39,7 @@ pub struct Replay {
 
 impl Replay {
     /// Reads the file at `path`, which may be of any format that [`open`](crate::open) knows. Its
-    /// name is the file's without the endings.
+    /// name is what [`name_of`] says.
     ///
     /// # Errors
     /// As [`scan`](crate::scan); [`TraceError::TooLong`] from 2^32 requests on.
@@ -188,13 +188,18 @@ impl Unit {
     }
 }
 
-/// The file's name up to `.ctr.zst`, else up to its last ending.
-fn name_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match name.strip_suffix(".ctr.zst") {
-        Some(stem) => stem.to_owned(),
-        None => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-    }
+/// The file's name up to `.ctr.zst`, else up to its last ending. Other files may have the same.
+///
+/// ```
+/// use cache_enterprise_workload::simulate::name_of;
+///
+/// assert_eq!(name_of("traces/web07.ctr.zst"), "web07");
+/// assert_eq!(name_of("log/access.log.1"), name_of("log/access.log.2"));
+/// ```
+pub fn name_of(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    trace_stem(path)
+        .unwrap_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 #[derive(Default)]
@@ -332,9 +337,9 @@ mod tests {
 
     #[test]
     fn a_name_loses_its_endings() {
-        let name = |path: &str| name_of(Path::new(path));
-        assert_eq!(name("traces/arc-p3.ctr.zst"), "arc-p3");
-        assert_eq!(name("access.log"), "access");
-        assert_eq!(name("visits"), "visits");
+        assert_eq!(name_of("traces/arc-p3.ctr.zst"), "arc-p3");
+        assert_eq!(name_of("traces/ARC-P3.Ctr.Zst"), "ARC-P3");
+        assert_eq!(name_of("access.log"), "access");
+        assert_eq!(name_of("visits"), "visits");
     }
 }
