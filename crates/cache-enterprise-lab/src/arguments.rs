@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cache_enterprise_workload::simulate::FRACTIONS;
+use cache_enterprise_workload::trace_stem;
 
 use crate::Outcome;
 
@@ -24,9 +25,6 @@ cargo xtask simulate [FILE...] [--traces DIR] [--strategy A,B] [--fraction F,G] 
   --bars CSV      one table instead: scores beside their bars on the public traces, with the
                   reference.csv that comes with them
 ";
-
-/// The ending of the files that are read in a directory.
-const TRACE_ENDING: &str = ".ctr.zst";
 
 /// A parsed command line.
 #[derive(Debug, Default)]
@@ -107,12 +105,12 @@ fn traces_in(directory: &Path) -> Outcome<Vec<PathBuf>> {
     let mut traces = Vec::new();
     for entry in fs::read_dir(directory).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
-        if path.to_string_lossy().ends_with(TRACE_ENDING) {
+        if trace_stem(&path).is_some() {
             traces.push(path);
         }
     }
     if traces.is_empty() {
-        return Err(format!("{} holds no {TRACE_ENDING} file", directory.display()).into());
+        return Err(format!("{} holds no .ctr.zst file", directory.display()).into());
     }
     traces.sort();
     Ok(traces)
@@ -164,12 +162,12 @@ mod tests {
     #[test]
     fn a_directory_gives_its_traces_alone() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["b.ctr.zst", "a.ctr.zst", "reference.csv", "README.md"] {
+        for name in ["b.ctr.zst", "a.CTR.zst", "reference.csv", "README.md"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
         let path = directory.path().to_str().unwrap();
         let files = parse(&["--traces", path]).unwrap().files;
-        assert_eq!(files, ["a.ctr.zst", "b.ctr.zst"].map(|name| directory.path().join(name)));
+        assert_eq!(files, ["a.CTR.zst", "b.ctr.zst"].map(|name| directory.path().join(name)));
         let empty = tempfile::tempdir().unwrap();
         let path = empty.path().to_str().unwrap();
         assert!(parse(&["--traces", path]).unwrap_err().ends_with("holds no .ctr.zst file"));

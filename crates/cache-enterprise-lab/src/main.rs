@@ -10,6 +10,7 @@ mod contestant;
 mod plot;
 mod report;
 mod session;
+mod sources;
 
 use std::error::Error;
 use std::process::ExitCode;

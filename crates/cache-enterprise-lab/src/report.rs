@@ -10,7 +10,7 @@ use crate::Outcome;
 /// Where a result was measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell<'a> {
-    /// Name of the trace.
+    /// Name of the trace, no other's.
     pub(crate) trace: &'a str,
     /// Share of its unique objects that fit.
     pub(crate) fraction: f64,

@@ -13,11 +13,12 @@ use crate::bars::Bars;
 use crate::contestant::Contestant;
 use crate::plot::Plot;
 use crate::report::{Cell, Report};
+use crate::sources::sources;
 
 /// Replays every file at every fraction, and reports each cell as it is done.
 ///
 /// # Errors
-/// When a strategy is unknown, a file cannot be read, a policy breaks its contract, no cell is large
+/// When a strategy is unknown, a file is given twice or cannot be read, a policy breaks its contract, no cell is large
 /// enough, or the results cannot be written.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let contestants = match arguments.strategies.as_slice() {
@@ -25,12 +26,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         names => Contestant::named(names)?,
     };
     // Damage in the last file shows now, and not after minutes of results.
-    for path in &arguments.files {
-        scan(path)?;
+    let sources = sources(&arguments.files)?;
+    for source in &sources {
+        scan(&source.path)?;
     }
     let mut results = Results::open(arguments)?;
-    for path in &arguments.files {
-        let replay = Replay::open(path)?;
+    for source in &sources {
+        let replay = Replay::open(&source.path)?;
         for fraction in &arguments.fractions {
             let Some(capacity) = capacity_of(*fraction, replay.unique()) else { continue };
             let bounds = Bounds {
@@ -38,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 lru: lru(&replay, capacity).misses,
                 requests: replay.len() as u64,
             };
-            let cell = Cell { trace: replay.name(), fraction: *fraction, capacity };
+            let cell = Cell { trace: &source.name, fraction: *fraction, capacity };
             for contestant in &contestants {
                 let run = contestant.run(&replay, capacity, arguments.is_store)?;
                 results.add(&cell, &contestant.name, &run, &bounds)?;
