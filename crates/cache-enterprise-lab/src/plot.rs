@@ -16,7 +16,8 @@ const COLUMNS: usize = 3;
 const PANEL: (f64, f64) = (320.0, 230.0);
 /// Left, top, right and bottom of a panel's axes within it.
 const INSET: (f64, f64, f64, f64) = (46.0, 26.0, 14.0, 34.0);
-const LEGEND_HEIGHT: f64 = 52.0;
+/// Width and height of a name in the legend, which has as many in a row as the picture is wide.
+const ENTRY: (f64, f64) = (96.0, 16.0);
 
 /// A line: fractions and miss ratios, fractions ascending.
 type Points = Vec<(f64, f64)>;
@@ -52,16 +53,17 @@ impl Plot {
         let styles = self.styles();
         let rows = self.panels.len().div_ceil(COLUMNS);
         let width = PANEL.0 * COLUMNS.min(self.panels.len().max(1)) as f64;
-        let height = LEGEND_HEIGHT + PANEL.1 * rows as f64;
+        let (legend, legend_height) = legend(&styles, width);
+        let height = legend_height + PANEL.1 * rows as f64;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
              font-family=\"sans-serif\" font-size=\"11\">\n\
              <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
         );
-        svg.push_str(&legend(&styles, width));
+        svg.push_str(&legend);
         for (number, panel) in self.panels.iter().enumerate() {
             let left = PANEL.0 * (number % COLUMNS) as f64;
-            let top = LEGEND_HEIGHT + PANEL.1 * (number / COLUMNS) as f64;
+            let top = legend_height + PANEL.1 * (number / COLUMNS) as f64;
             let drawn = panel.draw(&styles);
             push(
                 &mut svg,
@@ -133,16 +135,18 @@ impl Style {
     }
 }
 
-/// Names beside short lines, in as many rows as they need.
-fn legend(styles: &[Style], width: f64) -> String {
-    const ENTRY: f64 = 96.0;
-    let per_row = ((width - 20.0) / ENTRY).max(1.0) as usize;
+/// Names beside short lines, in as many rows as they need, and the height of all with some space
+/// below.
+fn legend(styles: &[Style], width: f64) -> (String, f64) {
+    let per_row = ((width - 20.0) / ENTRY.0).max(1.0) as usize;
+    let mut rows = 0;
     let mut svg = String::new();
     let others = styles.iter().find(|style| !style.is_named);
     let shown = styles.iter().filter(|style| style.is_named).map(|style| (style, &*style.name));
     for (number, (style, name)) in shown.chain(others.map(|style| (style, "others"))).enumerate() {
-        let x = 12.0 + ENTRY * (number % per_row) as f64;
-        let y = 16.0 + 16.0 * (number / per_row) as f64;
+        let x = 12.0 + ENTRY.0 * (number % per_row) as f64;
+        let y = 16.0 + ENTRY.1 * (number / per_row) as f64;
+        rows = number / per_row + 1;
         let (end, text, stroke) = (x + 22.0, x + 27.0, style.stroke());
         let (name, base) = (escaped(name), y + 4.0);
         push(
@@ -152,7 +156,7 @@ fn legend(styles: &[Style], width: f64) -> String {
             ),
         );
     }
-    svg
+    (svg, 20.0 + ENTRY.1 * rows as f64)
 }
 
 impl Panel {
@@ -277,6 +281,8 @@ fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -294,6 +300,28 @@ mod tests {
         let svg = plot.draw();
         assert!(svg.contains("a&lt;b") && !svg.contains("NaN") && svg.contains("others"));
         assert_eq!(svg.matches("<g ").count(), svg.matches("</g>").count());
+    }
+
+    #[test]
+    fn the_legend_ends_above_the_first_panel() {
+        for panels in 1..=4 {
+            let mut plot = Plot::default();
+            for (panel, policy) in (0..panels).flat_map(|panel| (0..11).map(move |n| (panel, n))) {
+                plot.add(&format!("t{panel}"), &format!("p{policy}"), (0.1, 0.5));
+            }
+            plot.add("t0", OPT, (0.1, 0.4));
+            plot.add("t0", LRU, (0.1, 0.6));
+            let svg = plot.draw();
+            let (legend, drawing) = svg.split_once("<g transform=\"translate(0 ").unwrap();
+            let last = legend.rsplit(" y=\"").next().unwrap().split('"').next().unwrap();
+            let top = drawing.split(')').next().unwrap();
+            let (last, top): (f64, f64) = (last.parse().unwrap(), top.parse().unwrap());
+            assert_eq!(top - last, 16.0, "{panels} panels");
+            // The whole last row of panels is within the picture.
+            let height: f64 =
+                svg.split('"').nth(3).unwrap().split(' ').nth(3).unwrap().parse().unwrap();
+            assert_eq!(height, top + PANEL.1 * f64::from(u8::from(panels > 3) + 1));
+        }
     }
 
     #[test]
