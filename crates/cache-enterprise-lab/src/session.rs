@@ -1,8 +1,9 @@
 //! Every contestant on every cell.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use cache_enterprise_workload::scan;
 use cache_enterprise_workload::simulate::{Bounds, Replay, Run, Score, capacity_of, lru, opt};
@@ -18,8 +19,8 @@ use crate::sources::sources;
 /// Replays every file at every fraction, and reports each cell as it is done.
 ///
 /// # Errors
-/// When a strategy is unknown, a file is given twice or cannot be read, a policy breaks its contract, no cell is large
-/// enough, or the results cannot be written.
+/// When a strategy is unknown, a file is given twice or cannot be read twice, the plot has no place,
+/// a policy breaks its contract, no cell is large enough, or the results cannot be written.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let contestants = match arguments.strategies.as_slice() {
         [] => Contestant::all()?,
@@ -47,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             }
         }
     }
-    results.close(&contestants, arguments.plot.as_deref())
+    results.close(&contestants)
 }
 
 /// Where results go.
@@ -55,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 struct Results {
     report: Report,
     bars: Option<Bars>,
-    plot: Plot,
+    sheet: Option<Sheet>,
     scores: BTreeMap<String, Score>,
 }
 
@@ -64,7 +65,7 @@ impl Results {
         Ok(Self {
             report: Report::new(arguments.is_json),
             bars: arguments.bars.as_deref().map(Bars::read).transpose()?,
-            plot: Plot::default(),
+            sheet: arguments.plot.as_deref().map(Sheet::open).transpose()?,
             scores: BTreeMap::new(),
         })
     }
@@ -74,12 +75,14 @@ impl Results {
             Some(bars) => bars.note(cell, policy, run.miss_ratio()),
             None => self.report.cell(cell, policy, run)?,
         }
-        self.plot.add(cell.trace, policy, (cell.fraction, run.miss_ratio()));
+        if let Some(sheet) = &mut self.sheet {
+            sheet.plot.add(cell.trace, policy, (cell.fraction, run.miss_ratio()));
+        }
         self.scores.entry(policy.to_owned()).or_default().add(run, bounds);
         Ok(())
     }
 
-    fn close(mut self, contestants: &[Contestant], plot: Option<&Path>) -> Outcome {
+    fn close(mut self, contestants: &[Contestant]) -> Outcome {
         if self.scores.is_empty() {
             return Err("no cell holds 32 objects: ask for a larger fraction".into());
         }
@@ -96,10 +99,41 @@ impl Results {
             }
         }
         self.report.finish()?;
-        match plot {
-            Some(path) => fs::write(path, self.plot.draw())
-                .map_err(|error| format!("cannot write {}: {error}", path.display()).into()),
-            None => Ok(()),
+        self.sheet.map_or(Ok(()), Sheet::fill)
+    }
+}
+
+/// A plot and the file it goes to, opened before the replay so that results of minutes are not for
+/// nothing. What the file held before stays until the new drawing is whole.
+#[derive(Debug)]
+struct Sheet {
+    path: PathBuf,
+    file: File,
+    plot: Plot,
+}
+
+impl Sheet {
+    fn open(path: &Path) -> Outcome<Self> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        Ok(Self { path: path.to_owned(), file, plot: Plot::default() })
+    }
+
+    fn fill(mut self) -> Outcome {
+        let svg = self.plot.draw();
+        self.write(svg.as_bytes())
+            .map_err(|error| format!("cannot write {}: {error}", self.path.display()).into())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // A pipe has no length.
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
         }
+        self.file.write_all(bytes)
     }
 }

@@ -1,4 +1,4 @@
-//! The files to replay, each given once and with a name of its own.
+//! The files to replay: regular ones, each given once and with a name of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,12 +20,18 @@ pub(crate) struct Source {
 /// Looks at every file and opens none.
 ///
 /// # Errors
-/// A sentence on two that are one.
+/// A sentence on two that are one, and on one that is absent or no regular file.
 pub(crate) fn sources(paths: &[PathBuf]) -> Outcome<Vec<Source>> {
     let mut seen: BTreeMap<PathBuf, &Path> = BTreeMap::new();
     for path in paths {
-        // Without a place of its own, such as a file that was deleted since, it is what it says;
-        // one that is absent is named when it is opened.
+        let about = fs::metadata(path)
+            .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+        // A pipe gives its requests to whoever reads first, and waits for them when it is empty.
+        if !about.is_file() {
+            let path = path.display();
+            return Err(format!("{path} is no regular file: files are read twice").into());
+        }
+        // A file without a place any more, such as the input of a shell, has the path alone.
         let place = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         if let Some(other) = seen.insert(place, path) {
             return Err(format!("{} and {} are one file", path.display(), other.display()).into());

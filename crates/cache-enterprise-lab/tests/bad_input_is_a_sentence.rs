@@ -38,6 +38,17 @@ fn damaged_and_empty_files_are_named() {
 }
 
 #[test]
+fn what_can_be_read_only_once_is_refused_unread() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("folder.csv")).unwrap();
+    for file in ["folder.csv", "/dev/null"] {
+        let text = refusal(directory.path(), &[file, "--json"]);
+        let expected = format!("simulate: {file} is no regular file: files are read twice\n");
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
 fn a_file_is_refused_before_the_first_result_though_others_are_fine() {
     let directory = tempfile::tempdir().unwrap();
     let whole = fs::read(write_trace(directory.path(), "a.ctr.zst")).unwrap();

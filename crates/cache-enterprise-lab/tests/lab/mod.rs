@@ -1,4 +1,5 @@
 //! The lab as a process, and small traces for it.
+#![allow(dead_code, reason = "each target uses its part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -22,7 +23,7 @@ pub(crate) fn lines(output: &Output) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A trace of requests for 1,000 objects, every other one for one of the first fifty.
+/// A trace of requests for 521 objects, every other one for one of the first fifty.
 pub(crate) fn write_trace(directory: &Path, name: &str) -> PathBuf {
     let path = directory.join(name);
     let mut writer = TraceWriter::create(&path).unwrap();
