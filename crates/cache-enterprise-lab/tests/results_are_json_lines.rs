@@ -4,7 +4,7 @@
 
 mod lab;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use lab::{lab, lines, write_trace};
@@ -15,7 +15,7 @@ fn keys(line: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn every_policy_stands_between_opt_and_lru() {
+fn every_policy_has_a_line_a_cell_and_then_a_summary() {
     let directory = tempfile::tempdir().unwrap();
     write_trace(directory.path(), "small.ctr.zst");
     fs::write(directory.path().join("reference.csv"), "not,a,trace\n").unwrap();
@@ -52,12 +52,41 @@ fn every_policy_stands_between_opt_and_lru() {
             ]
         );
         assert_eq!((&summary["summary"], &summary["cells"]), (&Value::from(true), &Value::from(2)));
-        let gap = summary["gap_closed"].as_f64().unwrap();
-        match summary["policy"].as_str().unwrap() {
-            "opt" => assert_eq!(gap, 1.0),
-            "lru" => assert_eq!((gap, summary["worst_cell"].as_f64()), (0.0, Some(0.0))),
-            _ => assert!(gap <= 1.0),
-        }
+    }
+}
+
+#[test]
+fn a_summary_says_how_far_a_policy_is_from_lru_to_foresight() {
+    let directory = tempfile::tempdir().unwrap();
+    write_trace(directory.path(), "small.ctr.zst");
+    let arguments = ["small.ctr.zst", "--fraction", "0.07,0.1,0.3", "--json"];
+    let lines = lines(&lab(directory.path(), &arguments));
+
+    let mut ratios = BTreeMap::<&str, Vec<f64>>::new();
+    for cell in lines.iter().filter(|line| line.get("trace").is_some()) {
+        let policy = cell["policy"].as_str().unwrap();
+        ratios.entry(policy).or_default().push(cell["miss_ratio"].as_f64().unwrap());
+    }
+    for summary in lines.iter().filter(|line| line.get("summary").is_some()) {
+        let policy = summary["policy"].as_str().unwrap();
+        let told = |key: &str| summary[key].as_f64().unwrap();
+        let is_near = |key: &str, expected: f64| {
+            assert!((told(key) - expected).abs() < 2e-6, "{policy}: {summary}, not {expected}");
+        };
+        let gaps: Vec<f64> = ratios[policy]
+            .iter()
+            .zip(&ratios["lru"])
+            .zip(&ratios["opt"])
+            .filter(|((_, lru), opt)| *lru - *opt >= 0.02)
+            .map(|((ratio, lru), opt)| {
+                assert!(ratio >= opt, "{policy} misses less than foresight: {ratio}");
+                (lru - ratio) / (lru - opt)
+            })
+            .collect();
+        assert_eq!(gaps.len(), 2, "the largest cell has no gap to close");
+        is_near("mean_miss_ratio", ratios[policy].iter().sum::<f64>() / 3.0);
+        is_near("gap_closed", gaps.iter().sum::<f64>() / 2.0);
+        is_near("worst_cell", gaps.iter().copied().reduce(f64::min).unwrap());
     }
 }
 
