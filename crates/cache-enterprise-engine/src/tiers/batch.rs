@@ -234,7 +234,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         }
         for (pass, at) in drops {
             // The failure was reported; what the tier still holds is a miss.
-            let _ = stack.remove(&self.view.tenant, pass, at).await;
+            let _ = stack.remove_elders(&self.view.tenant, pass, at).await;
         }
         let reserved = stack.reserve_for(&self.view.tenant, jobs.iter_mut().map(|(_, job)| job));
         if reserved.await.is_err() {
@@ -408,7 +408,7 @@ impl Stack {
                 sent.push((*index, job));
             } else {
                 self.note_shown(level, job, false);
-                if self.remove_from(level, job.pass.key(), job.version).await.is_err() {
+                if self.remove_elder(level, job.pass.key(), job.version).await.is_err() {
                     failed.push(*index);
                 }
             }

@@ -397,7 +397,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     Ok(outcome)
                 }
                 SetBelow::Drop(pass, at, error) => {
-                    stack.remove(&self.view.tenant, pass, at).await?;
+                    stack.remove_elders(&self.view.tenant, pass, at).await?;
                     Err(error)
                 }
             }
@@ -473,7 +473,7 @@ impl SetBelow {
         if mutant::breaks("a set that was overtaken ends what is older") {
             return Ok(());
         }
-        stack.remove(tenant, pass, at).await?;
+        stack.remove_elders(tenant, pass, at).await?;
         written
     }
 }

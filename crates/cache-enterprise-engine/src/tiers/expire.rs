@@ -7,7 +7,7 @@ use cache_enterprise_core::envelope::Header;
 use cache_enterprise_core::{NEVER, OpContext, Put, Result, Sequence, StoredKey, Swapped, mutant};
 
 use super::gate::Pass;
-use super::stack::{Job, Stack, joined};
+use super::stack::{Stack, joined};
 use crate::shared::TenantState;
 
 /// How often a level is asked to exchange bytes that others write at the same time.
@@ -51,10 +51,8 @@ impl Stack {
     /// Whether numbers of this process are those of everybody who writes to the level at `index`,
     /// and it refuses what is older.
     fn can_fence(&self, index: usize) -> bool {
-        let level = &self.levels[index];
-        let is_comparable = !level.is_shared() || self.shared_epochs().is_some();
-        is_comparable
-            && level.backend.capabilities().fence
+        self.is_comparable(index)
+            && self.levels[index].backend.capabilities().fence
             && !mutant::breaks("what began before an expire does not replace what was expired")
     }
 
@@ -101,33 +99,6 @@ impl Stack {
         match is_fence {
             true => self.remove_from(index, key, at).await.map(drop),
             false => Ok(()),
-        }
-    }
-
-    /// What a level refused may have met the number of an `expire`: what was expired is older then
-    /// than what did not take its place, and answers nobody any more.
-    pub(super) async fn drop_elder(&self, index: usize, job: &Job) -> Result<()> {
-        let level = &self.levels[index];
-        if !level.backend.capabilities().swap
-            || mutant::breaks("what is refused leaves nothing older")
-        {
-            return Ok(());
-        }
-        let key = job.pass.key();
-        let found = match level.backend.get(key, &OpContext::default()).await {
-            Ok(found) => found,
-            Err(error) => {
-                self.debts(index).owe(key, job.version);
-                self.failed(index, "get", key, &error);
-                return Err(error);
-            }
-        };
-        let header = found.and_then(|bytes| Header::read(&bytes).ok());
-        match header {
-            Some(header) if header.sequence < job.version => {
-                self.remove_from(index, key, job.version).await.map(drop)
-            }
-            _ => Ok(()),
         }
     }
 }

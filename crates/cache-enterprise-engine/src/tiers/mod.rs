@@ -3,12 +3,13 @@
 //! `stack` walks them, `gate` keeps writers and readers of one key in order, `pipeline` turns
 //! values into bytes in the `forms` that tiers ask for, which a `packer` makes, be it an `adaptive`
 //! one that knows a `dictionary` for its kind. `behind` writes later, `expire` ends lives softly,
-//! `debts` remembers what a failing tier was not told, `unnumbered` which keys ended without a
-//! number of the store's, `tell` says to other processes what became of it. `fill` brings loads to
-//! the tiers, `lease` and `lease_many` let one process load, `guards` puts the wrappers around a
-//! backend, `restore` takes over what a tenant's last process left, `numbers` asks the store that
-//! all processes share, `judge` says whether what a level gave may be believed, `inspect` shows
-//! what lies in a tier and whether it may be served.
+//! `elders` takes away what is older than what did not arrive, `debts` remembers what a failing
+//! tier was not told, `unnumbered` which keys ended without a number of the store's, `tell` says to
+//! other processes what became of it. `fill` brings loads to the tiers, `lease` and `lease_many`
+//! let one process load, `guards` puts the wrappers around a backend, `restore` takes over what a
+//! tenant's last process left, `numbers` asks the store that all processes share, `judge` says
+//! whether what a level gave may be believed, `inspect` shows what lies in a tier and whether it
+//! may be served.
 
 mod adaptive;
 mod advice;
@@ -19,6 +20,7 @@ mod build;
 mod debts;
 mod describe;
 mod dictionary;
+mod elders;
 mod expire;
 mod explain;
 mod fill;

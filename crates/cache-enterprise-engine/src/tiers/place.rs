@@ -58,7 +58,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 Ok(())
             }
             SetBelow::Drop(pass, at, error) => {
-                stack.remove(tenant, pass, at).await?;
+                stack.remove_elders(tenant, pass, at).await?;
                 Err(error)
             }
         }

@@ -306,10 +306,10 @@ impl Stack {
         if !job.pass.admits(job.version) && !mutant::breaks("an older value is not written") {
             // The value that overtook it may be on its way yet: its elders go now.
             self.note_shown(index, job, false);
-            return self.remove_from(index, key, job.version).await.map(|_| false);
+            return self.remove_elder(index, key, job.version).await.map(|()| false);
         }
         let Some((bytes, how)) = self.prepare(index, job) else {
-            return self.remove_from(index, key, job.version).await.map(|_| false);
+            return self.remove_elder(index, key, job.version).await.map(|()| false);
         };
         let put = match held {
             Some(held) => held.put(bytes, how).await,

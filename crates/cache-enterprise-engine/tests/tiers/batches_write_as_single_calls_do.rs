@@ -124,3 +124,31 @@ async fn a_batch_whose_life_ended_on_the_way_leaves_no_older_value() {
     assert_eq!(upper.len(), 0, "neither the new value, which has ended, nor the old");
     assert_eq!(get(&cache, 1).await, None);
 }
+
+#[tokio::test]
+async fn a_batch_that_was_overtaken_takes_nothing_newer_along() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    disk.set(Mode::HoldPuts);
+    let first = tokio::spawn({
+        let cache = cache.clone();
+        async move { set(&cache, 1, 1).await }
+    });
+    wait::until_async("the first is held", async || disk.held.load(Ordering::SeqCst) == 1).await;
+    // It waits for the turn of key 1.
+    let batch = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.set_many([(1_u64, 10_u64), (2, 20)]).await }
+    });
+    wait::until_async("level 1 has the batch", async || cache.contains(&2)).await;
+    disk.set(Mode::Work);
+    set(&cache, 2, 21).await;
+    assert_eq!(disk.len(), 1);
+    disk.pass.add_permits(1);
+    first.await.unwrap();
+    batch.await.unwrap();
+    cache.drop_level1();
+    assert_eq!((get(&cache, 1).await, get(&cache, 2).await), (Some(10), Some(21)));
+}

@@ -68,3 +68,22 @@ async fn older_bytes_are_not_read_past_a_queued_write() {
     disk.pass.add_permits(1);
     assert!(manager.shutdown(secs(60)).await.is_clean());
 }
+
+#[tokio::test]
+async fn a_write_that_was_overtaken_in_the_queue_takes_nothing_newer_along() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare().write(WritePolicy::Behind { queue_max: 1 });
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    disk.set(Mode::HoldPuts);
+    set(&cache, 1, 1).await;
+    wait::until_async("the first is held", async || disk.held.load(Ordering::SeqCst) == 1).await;
+    set(&cache, 2, 2).await;
+    disk.set(Mode::Work);
+    // The queue is full: this one reaches the tier before its elder.
+    set(&cache, 2, 3).await;
+    assert_eq!(disk.len(), 1);
+    disk.pass.add_permits(1);
+    assert!(manager.shutdown(secs(60)).await.is_clean());
+    assert_eq!(disk.len(), 2, "the newer value stays");
+}
