@@ -101,6 +101,11 @@ impl Debts {
         self.len.load(Ordering::Acquire) > 0 && self.owed.lock().contains_key(key)
     }
 
+    /// Whether the tier was not told of `version` of `key` yet, and of nothing newer.
+    pub(crate) fn is_due(&self, key: &StoredKey, version: Sequence) -> bool {
+        self.owed.lock().get(key) == Some(&version)
+    }
+
     /// Up to `most` debts of keys that `is_open` lets pass, in their order, to be settled by
     /// removing.
     pub(crate) fn take_some(
@@ -144,6 +149,17 @@ mod tests {
         assert!(!debts.admits(&key(1), Sequence(4)), "an older write settles nothing");
         debts.settle(&key(1), Sequence(5));
         assert!(debts.admits(&key(1), Sequence(4)));
+    }
+
+    #[test]
+    fn a_debt_is_due_until_it_is_settled_or_grows() {
+        let debts = Debts::new(10);
+        debts.owe(&key(1), Sequence(5));
+        assert!(debts.is_due(&key(1), Sequence(5)) && !debts.is_due(&key(2), Sequence(5)));
+        debts.owe(&key(1), Sequence(9));
+        assert!(!debts.is_due(&key(1), Sequence(5)) && debts.is_due(&key(1), Sequence(9)));
+        debts.settle(&key(1), Sequence(9));
+        assert!(!debts.is_due(&key(1), Sequence(9)));
     }
 
     #[test]

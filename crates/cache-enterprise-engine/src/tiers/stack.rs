@@ -471,7 +471,9 @@ impl Stack {
                 // gone as they were before.
                 let pass = self.gates.fence(&key, version);
                 let _turn = pass.turn.lock().await;
-                if self.remove_from(index, &key, version).await.is_err() {
+                // A newer value may have settled it since it was looked up.
+                let is_due = self.debts[index].is_due(&key, version);
+                if is_due && self.remove_from(index, &key, version).await.is_err() {
                     silent.push(node);
                 }
             }

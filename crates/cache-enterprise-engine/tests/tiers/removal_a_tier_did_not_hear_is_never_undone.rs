@@ -125,3 +125,40 @@ async fn a_write_on_its_way_down_does_not_outlast_a_remove() {
     assert_eq!(disk.len(), 0);
     assert_eq!(get(&cache, 1).await, None);
 }
+
+#[tokio::test]
+async fn a_debt_that_a_newer_value_settles_is_not_paid_with_that_value() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    disk.set(Mode::Fail);
+    set(&cache, 1, 1).await;
+    set(&cache, 2, 2).await;
+    disk.set(Mode::HoldRemoves);
+    let is_paying = async || {
+        manager.tick();
+        disk.held.load(Ordering::SeqCst) == 1
+    };
+    wait::until_async("one debt is being paid", is_paying).await;
+    // One of them waits for the payment of its own debt, the other settles its debt by itself.
+    disk.set(Mode::Work);
+    let sets = [1, 2].map(|key| {
+        let cache = cache.clone();
+        tokio::spawn(async move { set(&cache, key, 10 * key).await })
+    });
+    wait::until_async("the other was written", async || disk.len() == 1).await;
+    disk.pass.add_permits(1);
+    for set in sets {
+        set.await.unwrap();
+    }
+    let is_paid = async || manager.tier_stats()[0].debts == 0;
+    wait::until_async("the debts are settled", is_paid).await;
+    // The next round of payments has ended when a debt that came after it is settled.
+    disk.set(Mode::Fail);
+    cache.remove(&3).await;
+    disk.set(Mode::Work);
+    wait::until_async("so is a later one", is_paid).await;
+    cache.drop_level1();
+    assert_eq!((get(&cache, 1).await, get(&cache, 2).await), (Some(10), Some(20)));
+}
