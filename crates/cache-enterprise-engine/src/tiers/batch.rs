@@ -507,7 +507,7 @@ impl Stack {
                     (Err(error), _) | (_, Err(error)) => Err(error),
                 };
             }
-            if tenant.epochs.sequence().is_provisional(at) {
+            if stack.is_unnumbered(&tenant, at) {
                 stack.owe_unnumbered(&tenant, keys.iter());
             }
             let told = stack.tell_keys(&tenant, keys.iter().map(|key| (at, key))).await;

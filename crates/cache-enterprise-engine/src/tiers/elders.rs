@@ -23,7 +23,7 @@ impl Stack {
         pass: Pass,
         at: Sequence,
     ) -> Result<()> {
-        if tenant.epochs.sequence().is_provisional(at) {
+        if self.is_unnumbered(tenant, at) {
             // What is older than that nobody knows.
             return self.remove(tenant, pass, at).await.map(drop);
         }

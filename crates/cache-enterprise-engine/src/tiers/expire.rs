@@ -26,7 +26,7 @@ impl Stack {
             stack.reserve(&tenant, at).await;
             let _turn = pass.turn.lock().await;
             let mut result = Ok(());
-            let is_numbered = !tenant.epochs.sequence().is_provisional(at);
+            let is_numbered = !stack.is_unnumbered(&tenant, at);
             for index in (0..stack.levels.len()).rev() {
                 let is_fence = is_numbered && stack.can_fence(index);
                 let ended = stack.expire_in(index, pass.key(), at, is_fence).await;

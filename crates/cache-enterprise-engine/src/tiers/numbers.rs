@@ -244,6 +244,12 @@ impl Stack {
         }
     }
 
+    /// Whether the store should have given the number and did not. Where a process numbers by itself
+    /// all its numbers are in order, also those among ends that its store did not keep.
+    pub(super) fn is_unnumbered(&self, tenant: &TenantState, at: Sequence) -> bool {
+        self.shared_epochs().is_some() && tenant.epochs.sequence().is_provisional(at)
+    }
+
     /// Keys that ended under numbers of this process: what the tiers hold of them is a miss, however
     /// new, until they are ended again under a number of the store's.
     pub(super) fn owe_unnumbered<'a>(

@@ -386,7 +386,7 @@ impl Stack {
                     (Err(error), _) | (_, Err(error)) => Err(error),
                 };
             }
-            if tenant.epochs.sequence().is_provisional(at) {
+            if stack.is_unnumbered(&tenant, at) {
                 stack.owe_unnumbered(&tenant, std::iter::once(pass.key()));
             }
             let told = stack.tell_key(&tenant, pass.key(), at).await;

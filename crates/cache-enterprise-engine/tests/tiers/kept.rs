@@ -13,6 +13,7 @@ pub(crate) struct Kept {
     pub(crate) record: Mutex<EpochRecord>,
     pub(crate) hangs: AtomicBool,
     pub(crate) reserves_nothing: AtomicBool,
+    pub(crate) raises_nothing: AtomicBool,
     pub(crate) calls: AtomicU64,
 }
 
@@ -42,6 +43,9 @@ impl EpochStore for Kept {
         above: Sequence,
     ) -> Result<Sequence> {
         self.enter().await;
+        if self.raises_nothing.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "the test says so"));
+        }
         let mut record = self.record.lock();
         let at = Sequence(record.sequence.max(above).0 + 1);
         record.sequence = at;

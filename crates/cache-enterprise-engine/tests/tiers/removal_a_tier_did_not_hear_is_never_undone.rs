@@ -3,13 +3,15 @@
 //! Rules this finds broken: `Debts::admits` in `debts.rs` (answer `true`), and the fence compare
 //! `pass.admits` in `Stack::admits` together with `detach` in `remove_level1`.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cache_enterprise_core::{Clock, mins};
+use cache_enterprise_core::{Clock, OpenedBackend, mins};
 use cache_enterprise_engine::{CacheSpec, Tier};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::wait;
 
+use crate::kept::Kept;
 use crate::scripted::Mode;
 use crate::{builder, get, set, tier};
 
@@ -161,4 +163,31 @@ async fn a_debt_that_a_newer_value_settles_is_not_paid_with_that_value() {
     wait::until_async("so is a later one", is_paid).await;
     cache.drop_level1();
     assert_eq!((get(&cache, 1).await, get(&cache, 2).await), (Some(10), Some(20)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_beside_ends_that_were_not_stored_is_over_when_its_tier_heard_it() {
+    let (clock, disk, kept) = (Clock::manual(), tier("disk"), Arc::new(Kept::default()));
+    let source = OpenedBackend::new(disk.clone()).with_epochs(kept.clone());
+    let level = Tier::new(source).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    set(&cache, 1, 1).await;
+    kept.raises_nothing.store(true, Ordering::SeqCst);
+    assert!(manager.invalidate("one").await.strict().is_err());
+    disk.set(Mode::HoldRemoves);
+    let remover = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.remove(&1).await }
+    });
+    wait::until_async("the removal is held", async || disk.held.load(Ordering::SeqCst) == 1).await;
+    assert!(manager.invalidate("two").await.strict().is_err());
+    disk.set(Mode::Work);
+    disk.pass.add_permits(1);
+    remover.await.unwrap();
+    kept.raises_nothing.store(false, Ordering::SeqCst);
+    assert_eq!(manager.tier_stats()[0].debts, 0);
+    set(&cache, 1, 2).await;
+    cache.drop_level1();
+    assert_eq!(get(&cache, 1).await, Some(2));
 }
