@@ -424,7 +424,7 @@ impl Stack {
         let ctx = OpContext::default();
         let puts = parts.iter().map(|part| backend.put_many(part.pick(&items), &ctx));
         for (part, put) in parts.iter().zip(join_all(puts).await) {
-            failed.extend(self.note_put(level, &part.pick(&sent), put).await);
+            failed.extend(self.note_put(level, &part.pick(&sent), put, false).await);
         }
         failed
     }
@@ -441,7 +441,7 @@ impl Stack {
         let puts = parts.iter().map(|part| held.put_many(part.pick(leased)));
         let mut failed = Vec::new();
         for (part, put) in parts.iter().zip(join_all(puts).await) {
-            failed.extend(self.note_put(level, &part.pick(sent), put).await);
+            failed.extend(self.note_put(level, &part.pick(sent), put, true).await);
         }
         failed
     }
@@ -453,6 +453,7 @@ impl Stack {
         level: usize,
         sent: &[(usize, &Job)],
         put: Result<Vec<PutOutcome>>,
+        is_leased: bool,
     ) -> Vec<usize> {
         let first = sent[0].1.pass.key();
         match put {
@@ -467,6 +468,10 @@ impl Stack {
                         self.levels[level].counts.puts.add(1);
                         self.debts(level).settle(job.pass.key(), job.version);
                     }
+                }
+                if is_leased {
+                    // A lease that was lost refuses too: what stands there is a later holder's.
+                    return Vec::new();
                 }
                 let dropped = fenced.iter().map(|(_, job)| self.drop_elder(level, job));
                 let dropped = join_all(dropped).await.into_iter().zip(&fenced);

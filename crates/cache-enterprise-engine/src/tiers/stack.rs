@@ -320,7 +320,11 @@ impl Stack {
             Ok(outcome) => {
                 self.answered(index, key);
                 if outcome == PutOutcome::Fenced {
-                    return self.drop_elder(index, job).await.map(|()| false);
+                    // A lease that was lost refuses too: what stands there is a later holder's.
+                    return match held {
+                        Some(_) => Ok(false),
+                        None => self.drop_elder(index, job).await.map(|()| false),
+                    };
                 }
                 level.counts.puts.add(1);
                 self.debts[index].settle(key, job.version);

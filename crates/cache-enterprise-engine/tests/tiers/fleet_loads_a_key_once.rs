@@ -262,6 +262,62 @@ async fn what_comes_after_a_later_holder_is_refused_by_the_tier() {
     assert_eq!(second.numbers.get(&1).await.unwrap().map(|value| *value), None);
 }
 
+/// Lets `first` know of greater numbers than anybody else, and `late` load the key there.
+async fn outlasting_its_lease<T: Send + 'static>(
+    late: impl AsyncFnOnce(Node) -> (Node, oneshot::Sender<u64>, JoinHandle<T>),
+) -> Option<u64> {
+    let (clock, tier, first, second) = two(&SPEC).await;
+    let numbers = first.manager.open(&SPEC).unwrap();
+    for key in 10..20 {
+        numbers.set(&key, key).await;
+    }
+    // Nobody ticks the first manager any more: it renews nothing.
+    let (first, answer, late) = late(first).await;
+    let other = second.loading();
+    second.in_time(&clock, "it loads itself", || other.is_finished()).await;
+    assert_eq!(other.await.unwrap(), 101);
+    answer.send(7).unwrap();
+    late.await.unwrap();
+    first.until("its value was refused", || tier.fenced.load(Ordering::SeqCst) == 1).await;
+    first.until("both leases were given back", || !tier.is_held()).await;
+    let second = second.manager.open(&SPEC).unwrap();
+    second.drop_level1();
+    second.get(&1).await.unwrap().map(|value| *value)
+}
+
+#[tokio::test]
+async fn a_holder_that_lost_its_lease_takes_nothing_of_a_later_one_along() {
+    let late = async |first: Node| {
+        let answer = first.hold();
+        let load = first.loading();
+        first.until("the load has begun", || first.loads() == 1).await;
+        (first, answer, load)
+    };
+    assert_eq!(outlasting_its_lease(late).await, Some(101));
+}
+
+#[tokio::test]
+async fn a_batch_that_lost_its_leases_takes_nothing_of_later_ones_along() {
+    let late = async |first: Node| {
+        let (answer, answered) = oneshot::channel();
+        let (begins, begun) = oneshot::channel();
+        let numbers = first.numbers.clone();
+        let mut once = Some((begins, answered));
+        let load = move |missing: Missing<u64>| {
+            let (begins, answered) = once.take().unwrap();
+            async move {
+                begins.send(()).unwrap();
+                let value = answered.await.unwrap();
+                missing.into_iter().map(|key| (key, value)).collect::<Vec<_>>()
+            }
+        };
+        let batch = tokio::spawn(async move { numbers.get_many_with([1_u64], load).await });
+        begun.await.unwrap();
+        (first, answer, batch)
+    };
+    assert_eq!(outlasting_its_lease(late).await, Some(101));
+}
+
 #[tokio::test]
 async fn a_store_of_leases_that_fails_or_hangs_blocks_no_load() {
     for manner in [Manner::Fail, Manner::Hang] {
