@@ -18,7 +18,7 @@ use cache_enterprise_core::{
 use cache_enterprise_resilience::by_node;
 use futures_util::future::join_all;
 
-use super::below::{Hold, SetBelow};
+use super::below::{SetBelow, later};
 use super::gate::Pass;
 use super::judge::Found;
 use super::lease_many::HeldMany;
@@ -30,7 +30,7 @@ use crate::cache::Cache;
 use crate::failover::Failover;
 use crate::flight::{Join, Landing, Lead, run_many};
 use crate::options::Options;
-use crate::read::{Call, Stale, Want};
+use crate::read::{Call, Want};
 use crate::shared::TenantState;
 use crate::write::{How, Labels};
 use crate::{Fence, Sealed};
@@ -80,7 +80,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 
     /// Asks the tiers, level by level, for all of `claims` together. What they hold is landed and
     /// given to `take`; the claims that nobody could answer come back, with a value past its life
-    /// where there is one within its grace.
+    /// where there is one.
     ///
     /// # Errors
     /// That of a level, in a manager where it ends the call.
@@ -149,13 +149,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     take(index, value);
                 }
                 Some(Found::Stale(opened, bytes)) => {
-                    if self.is_in_grace(opened.plan.fresh_until, call) {
-                        let lead = &want.claim.lead;
-                        let (heap_bytes, checked) = (lead.key_heap_bytes(), lead.checked());
-                        let value = self.cached_from(heap_bytes, checked, opened, call).0;
-                        let hold = Some(Hold::new(stack, level, &want.pass, bytes));
-                        want.claim.stale = Some(Stale { value, hold });
-                    }
+                    let Wanted { claim, pass } = &mut want;
+                    let found =
+                        self.ended_from(stack, (level, pass), (opened, bytes), &claim.lead, call);
+                    claim.stale = later(claim.stale.take(), found);
                     unanswered.push(want);
                 }
                 Some(Found::Nothing) => unanswered.push(want),

@@ -180,16 +180,29 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     older = later(older, stale);
                 }
                 Found::Stale(opened, bytes) => {
-                    let stale =
-                        self.stale_from(stack, (index, &pass), (opened, bytes), &lead, call);
-                    // An invalidation may have ended a life that its own dates have not.
-                    Cached::entry(&stale.value).end_freshness(self.view.clock.now());
-                    older = later(older, stale);
+                    let found =
+                        self.ended_from(stack, (index, &pass), (opened, bytes), &lead, call);
+                    older = later(older, found);
                 }
                 Found::Nothing => {}
             }
         }
         Below::Unanswered(lead, older)
+    }
+
+    /// A value of the level at `index` that is not fresh any more. An invalidation may have ended a
+    /// life that its own dates have not.
+    pub(super) fn ended_from(
+        &self,
+        stack: &Arc<Stack>,
+        from: (usize, &Pass),
+        found: (Opened<V>, Bytes),
+        lead: &Lead<'_, K, V>,
+        call: &Call,
+    ) -> Stale<V> {
+        let stale = self.stale_from(stack, from, found, lead, call);
+        Cached::entry(&stale.value).end_freshness(self.view.clock.now());
+        stale
     }
 
     /// A value of the level at `index` that a load is to replace.
@@ -432,7 +445,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 }
 
 /// The later one of two older values.
-fn later<V>(held: Option<Stale<V>>, found: Stale<V>) -> Option<Stale<V>> {
+pub(super) fn later<V>(held: Option<Stale<V>>, found: Stale<V>) -> Option<Stale<V>> {
     let made = |stale: &Stale<V>| Cached::entry(&stale.value).created();
     Some(match held {
         Some(held) if made(&held) >= made(&found) => held,

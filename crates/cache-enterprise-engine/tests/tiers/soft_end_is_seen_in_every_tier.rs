@@ -52,3 +52,29 @@ async fn a_soft_end_that_was_stored_holds_after_a_restart() {
     let stale = cache.try_get_with(&1, || async { Err::<u64, _>("down") }).await.unwrap();
     assert_eq!(*stale, 1);
 }
+
+#[tokio::test]
+async fn a_batch_gives_the_fallback_that_a_single_call_gives() {
+    let clock = Clock::manual();
+    let (upper, lower) = (tier("upper"), tier("lower"));
+    let manager = builder(&clock).l2(upper.clone()).l3(lower.clone()).codec(MessagePack);
+    let manager = manager.build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    cache.set(&1, 1_u64).tags(["t"]).await;
+    let older = lower.values.lock().clone();
+    clock.advance(secs(1));
+    cache.set(&1, 2_u64).tags(["t"]).await;
+    *lower.values.lock() = older;
+    assert!(manager.invalidate("t").soft().await.failure.is_none());
+    for _ in 0..2 {
+        cache.drop_level1();
+        let single = cache.try_get_with(&1, || async { Err::<u64, _>("down") }).await.unwrap();
+        assert_eq!((*single, single.is_stale()), (2, true));
+        cache.drop_level1();
+        let load = |_| async { Err::<Vec<(u64, u64)>, _>("down") };
+        let batch = cache.get_many_with([1_u64], load).await.into_values().unwrap();
+        let batch = batch[0].clone().unwrap();
+        assert_eq!((*batch, batch.is_stale()), (2, true));
+        clock.advance(secs(1));
+    }
+}
