@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Bus, Listener};
 use cache_enterprise_core::{
-    BackendSource, Cached, Capacity, Clock, OpenedBackend, Result, SetOutcome, Tag, hours, mins,
+    BackendSource, Cached, Capacity, Clock, Error, ErrorKind, OpenedBackend, Result, SetOutcome,
+    Tag, hours, mins,
 };
 use cache_enterprise_engine::{
     Cache, CacheManager, CacheSpec, LoadContext, Options, Receipt, Tier, WritePolicy,
@@ -189,7 +190,9 @@ impl Process for Manager {
             },
             Request::Set(key) => {
                 let set = cache.set(key, stamps[0]).tags(tag(*key)).strict();
-                Answer::Done(set.into_future().await.is_ok())
+                // What a level refuses to keep leaves nothing older there.
+                let is_done = |error: Error| error.kind() == ErrorKind::TooLarge;
+                Answer::Done(set.into_future().await.map_or_else(is_done, |_| true))
             }
             Request::SetMany(keys) => {
                 let items = keys.iter().copied().zip(stamps.iter().copied());

@@ -258,7 +258,8 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M> Set<'a, K, V, M> {
         placed
     }
 
-    /// Fails unless every level took the value.
+    /// Fails unless every level took the value, as a tier does not whose limit it is over
+    /// ([`TooLarge`](ErrorKind::TooLarge)); one that is written behind has taken what it queued.
     pub fn strict(self) -> Set<'a, K, V, Strict> {
         Set {
             cache: self.cache,

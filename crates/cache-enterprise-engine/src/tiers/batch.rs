@@ -22,7 +22,7 @@ use super::below::{SetBelow, later};
 use super::gate::Pass;
 use super::judge::Found;
 use super::lease_many::HeldMany;
-use super::stack::{Job, Stack, joined};
+use super::stack::{Job, Stack, Taken, joined};
 use super::tier::WritePolicy;
 use crate::batch::Item;
 use crate::batch_load::Claim;
@@ -373,7 +373,7 @@ impl Stack {
             let pass = self.gates.enter(job.pass.key());
             let copy = Job::new(pass, job.forms.clone(), job.version, job.expires);
             let copy = Arc::new(Job { is_reserved: job.is_reserved, ..copy });
-            if self.store_now(&copy, level..level + 1).await.is_err() {
+            if !matches!(self.store_now(&copy, level..level + 1).await, Ok(None)) {
                 failed.push(*index);
             }
         }
@@ -456,23 +456,27 @@ impl Stack {
         match put {
             Ok(outcomes) => {
                 self.answered(level, first);
-                let mut fenced = Vec::new();
+                let (mut fenced, mut failed) = (Vec::new(), Vec::new());
                 for ((index, job), outcome) in sent.iter().zip(outcomes) {
                     self.note_shown(level, job, outcome == PutOutcome::Stored);
                     if outcome == PutOutcome::Fenced {
                         fenced.push((*index, *job));
-                    } else {
-                        self.levels[level].counts.puts.add(1);
-                        self.debts(level).settle(job.pass.key(), job.version);
+                        continue;
+                    }
+                    self.debts(level).settle(job.pass.key(), job.version);
+                    if self.counted(level, outcome) == Taken::Refused {
+                        failed.push(*index);
                     }
                 }
                 if is_leased {
                     // A lease that was lost refuses too: what stands there is a later holder's.
-                    return Vec::new();
+                    return failed;
                 }
                 let dropped = fenced.iter().map(|(_, job)| self.drop_elder(level, job));
                 let dropped = join_all(dropped).await.into_iter().zip(&fenced);
-                dropped.filter(|(done, _)| done.is_err()).map(|(_, (index, _))| *index).collect()
+                let dropped = dropped.filter(|(done, _)| done.is_err());
+                failed.extend(dropped.map(|(_, (index, _))| *index));
+                failed
             }
             Err(error) => {
                 self.failed(level, "put_many", first, &error);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use cache_enterprise_core::sync::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::stack::{Job, Stack};
+use super::stack::{Job, Stack, Taken};
 
 /// Keys of values that left a queue, told to other processes together while more wait.
 const TOLD_AT_ONCE: usize = 512;
@@ -47,7 +47,7 @@ impl Behind {
                 count.fetch_add(1, Ordering::Relaxed);
                 told.queued.fetch_sub(1, Ordering::Relaxed);
                 // Whoever heard of the value while it was queued may have read its elder again.
-                if matches!(done, Ok(true)) && stack.levels[index].is_shared() {
+                if matches!(done, Ok(Taken::Kept)) && stack.levels[index].is_shared() {
                     late.push((job.pass.key().clone(), job.version));
                 }
                 if jobs.is_empty() || late.len() >= TOLD_AT_ONCE {

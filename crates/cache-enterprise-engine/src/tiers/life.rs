@@ -50,7 +50,7 @@ pub struct TierStats {
     pub misses: u64,
     /// Calls that failed.
     pub failures: u64,
-    /// Values written.
+    /// Values written, but for those it refused to keep.
     pub puts: u64,
     /// Writes queued behind and not written yet.
     pub behind_queued: u64,

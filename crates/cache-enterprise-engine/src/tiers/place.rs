@@ -6,7 +6,7 @@ use std::time::Duration;
 use cache_enterprise_core::{CacheKey, CacheLevel, Error, Merit, Result, SetOutcome};
 
 use super::below::SetBelow;
-use super::stack::{Job, Stack};
+use super::stack::{Job, Stack, Taken};
 use crate::cache::Cache;
 use crate::options::Options;
 use crate::placement::{Placed, overtaken};
@@ -81,13 +81,15 @@ impl Stack {
             let (mut took, mut failure) = (Vec::new(), reserved.err());
             for index in (0..stack.levels.len()).rev() {
                 let done = if index < top {
-                    stack.drop_older(index, &job).await.map(|()| false)
+                    stack.drop_older(index, &job).await.map(|()| Taken::Passed)
                 } else {
                     stack.store_in(index, &job).await
                 };
                 match done {
-                    Ok(true) => took.extend(CacheLevel::numbered(stack.levels[index].number)),
-                    Ok(false) => {}
+                    Ok(Taken::Kept) => {
+                        took.extend(CacheLevel::numbered(stack.levels[index].number));
+                    }
+                    Ok(Taken::Passed | Taken::Refused) => {}
                     Err(error) => failure = failure.or(Some(error)),
                 }
             }

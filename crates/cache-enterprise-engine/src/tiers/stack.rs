@@ -83,6 +83,18 @@ pub(crate) struct Job {
     pub(super) shown: Shown,
 }
 
+/// What became of a job at one level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It lies there, or in the level's queue.
+    Kept,
+    /// It is not to lie there: something newer came first, its life has ended, or the level is
+    /// written around.
+    Passed,
+    /// The level chose not to keep it. Nothing older is left there.
+    Refused,
+}
+
 impl Job {
     pub(super) fn new(pass: Pass, forms: Forms, version: Sequence, expires: Millis) -> Self {
         Self { pass, forms, version, expires, is_reserved: true, shown: Shown::default() }
@@ -243,9 +255,18 @@ impl Stack {
             let job = Arc::new(job);
             let stored = stack.store_now(&job, 0..stack.levels.len()).await;
             let told = stack.tell_stored(&tenant, std::iter::once(&*job)).await;
-            reserved.and(stored).and(told)
+            // A refusal leaves nothing older anywhere: what failed is the graver news.
+            let refusing = reserved.and(stored)?;
+            told?;
+            refusing.map_or(Ok(()), |index| Err(stack.refused(index)))
         });
         joined(task.await)
+    }
+
+    /// Why a value is not at every level although none failed.
+    fn refused(&self, index: usize) -> Error {
+        let text = "a tier did not keep the value, which is too large for it";
+        Error::new(ErrorKind::TooLarge, text).with("tier", &self.levels[index].name)
     }
 
     /// Puts bytes found deeper into the levels above them, whatever their policy for writes.
@@ -261,21 +282,27 @@ impl Stack {
         joined(task.await)
     }
 
-    pub(super) async fn store_now(&self, job: &Arc<Job>, levels: Range<usize>) -> Result<()> {
-        let mut result = Ok(());
+    /// Writes one job to some levels, deepest first, and names one of them that refused it.
+    pub(super) async fn store_now(
+        &self,
+        job: &Arc<Job>,
+        levels: Range<usize>,
+    ) -> Result<Option<usize>> {
+        let mut result = Ok(None);
         for index in levels.rev() {
-            result = result.and(self.store_in(index, job).await.map(drop));
+            let refusing = self.store_in(index, job).await;
+            let refusing = refusing.map(|taken| (taken == Taken::Refused).then_some(index));
+            result = result.and_then(|before| Ok(before.or(refusing?)));
         }
         result
     }
 
-    /// Writes one job to one level by its policy, and says whether the level took it, be it into
-    /// its queue.
-    pub(super) async fn store_in(&self, index: usize, job: &Arc<Job>) -> Result<bool> {
+    /// Writes one job to one level by its policy.
+    pub(super) async fn store_in(&self, index: usize, job: &Arc<Job>) -> Result<Taken> {
         match (&self.levels[index].config.write, &self.behind[index]) {
-            (WritePolicy::Around, _) => self.drop_older(index, job).await.map(|()| false),
+            (WritePolicy::Around, _) => self.drop_older(index, job).await.map(|()| Taken::Passed),
             (_, Some(behind)) => match behind.push(Arc::clone(job)) {
-                Ok(()) => Ok(true),
+                Ok(()) => Ok(Taken::Kept),
                 Err(full) => {
                     self.levels[index].counts.behind_full.add(1);
                     let tier = self.levels[index].name.clone();
@@ -287,9 +314,8 @@ impl Stack {
         }
     }
 
-    /// Puts one job into one level, if it is still the newest of its key, and says whether the
-    /// level keeps it.
-    pub(crate) async fn put(&self, index: usize, job: &Job) -> Result<bool> {
+    /// Puts one job into one level, if it is still the newest of its key.
+    pub(crate) async fn put(&self, index: usize, job: &Job) -> Result<Taken> {
         self.put_as(index, job, None).await
     }
 
@@ -299,17 +325,17 @@ impl Stack {
         index: usize,
         job: &Job,
         held: Option<&Held>,
-    ) -> Result<bool> {
+    ) -> Result<Taken> {
         let level = &self.levels[index];
         let key = job.pass.key();
         let _turn = job.pass.turn.lock().await;
         if !job.pass.admits(job.version) && !mutant::breaks("an older value is not written") {
             // The value that overtook it may be on its way yet: its elders go now.
             self.note_shown(index, job, false);
-            return self.remove_elder(index, key, job.version).await.map(|()| false);
+            return self.remove_elder(index, key, job.version).await.map(|()| Taken::Passed);
         }
         let Some((bytes, how)) = self.prepare(index, job) else {
-            return self.remove_elder(index, key, job.version).await.map(|()| false);
+            return self.remove_elder(index, key, job.version).await.map(|()| Taken::Passed);
         };
         let put = match held {
             Some(held) => held.put(bytes, how).await,
@@ -317,18 +343,18 @@ impl Stack {
         };
         self.note_shown(index, job, matches!(put, Ok(PutOutcome::Stored)));
         match put {
+            Ok(PutOutcome::Fenced) => {
+                self.answered(index, key);
+                // A lease that was lost refuses too: what stands there is a later holder's.
+                match held {
+                    Some(_) => Ok(Taken::Passed),
+                    None => self.drop_elder(index, job).await.map(|()| Taken::Passed),
+                }
+            }
             Ok(outcome) => {
                 self.answered(index, key);
-                if outcome == PutOutcome::Fenced {
-                    // A lease that was lost refuses too: what stands there is a later holder's.
-                    return match held {
-                        Some(_) => Ok(false),
-                        None => self.drop_elder(index, job).await.map(|()| false),
-                    };
-                }
-                level.counts.puts.add(1);
                 self.debts[index].settle(key, job.version);
-                Ok(outcome == PutOutcome::Stored)
+                Ok(self.counted(index, outcome))
             }
             Err(error) => {
                 self.debts[index].owe(key, job.version);
@@ -336,6 +362,15 @@ impl Stack {
                 Err(error)
             }
         }
+    }
+
+    /// What a level made of bytes that it took or refused. Only the former are counted.
+    pub(super) fn counted(&self, index: usize, outcome: PutOutcome) -> Taken {
+        if outcome != PutOutcome::Stored {
+            return Taken::Refused;
+        }
+        self.levels[index].counts.puts.add(1);
+        Taken::Kept
     }
 
     /// Notes whether a level keeps a job's bytes, if others read there.

@@ -1,8 +1,14 @@
 //! Bulk calls report key by key, also where a tier fails.
 
-use cache_enterprise_core::{Clock, ErrorKind, KEY_BYTES_MAX, SetOutcome, mins, secs};
-use cache_enterprise_engine::{CacheSpec, Tier};
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use cache_enterprise_core::{
+    Backend, Capabilities, Clock, ErrorKind, KEY_BYTES_MAX, SetOutcome, mins, secs,
+};
+use cache_enterprise_engine::{CacheSpec, Tier, WritePolicy};
 use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::ModelBackend;
 
 use crate::scripted::Mode;
 use crate::{builder, tier};
@@ -41,4 +47,42 @@ async fn a_key_that_failed_is_named_and_the_others_are_done() {
     assert!(cache.get("b").await.unwrap().is_none(), "the call's own life");
     let outcome = cache.bulk_set([("b", 1_u64)], None).await.into_iter().next().unwrap().1;
     assert_eq!(outcome.unwrap(), SetOutcome::Stored);
+}
+
+/// A value over the limit of a tier, through every call that can say so.
+#[tokio::test]
+async fn what_a_tier_does_not_keep_is_not_stored_at_every_level() {
+    static TEXTS: CacheSpec<u64, String> = CacheSpec::new("long").ttl(mins(5));
+    for write in [WritePolicy::Through, WritePolicy::Behind { queue_max: 1 }] {
+        let clock = Clock::manual();
+        let model = ModelBackend::new(clock.clone());
+        let all = Backend::capabilities(&model);
+        let small = Capabilities { value_bytes_max: Some(1_000), ..all };
+        let small = Arc::new(model.reopened().claiming(small));
+        let lower = Arc::new(ModelBackend::new(clock.clone()));
+        let manager = builder(&clock).l2(Tier::new(small.clone()).bare().write(write));
+        let manager = manager.l3(Tier::new(lower).bare()).codec(MessagePack).build().await.unwrap();
+        let cache = manager.open(&TEXTS).unwrap();
+        let (long, short) = ("x".repeat(2_000), "x".to_owned());
+        cache.set(&1, short.clone()).strict().into_future().await.unwrap();
+
+        if write == WritePolicy::Through {
+            let error = cache.set(&1, long.clone()).strict().into_future().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TooLarge);
+            assert!(error.to_string().contains("tier: model"), "{error}");
+            let alone = cache.set(&1, long.clone()).into_future().await;
+            assert_eq!(alone, SetOutcome::StoredAbove);
+            let many = cache.set_many([(1_u64, long.clone()), (2, short)]).await;
+            assert_eq!(many, [SetOutcome::StoredAbove, SetOutcome::Stored]);
+            assert_eq!(cache.bulk_set([(1_u64, long.clone())], None).await.failed().count(), 1);
+            assert_eq!(manager.tier_stats()[0].puts, 2, "the two that it keeps");
+            assert_eq!(manager.tier_stats()[0].failures, 0, "it is not down");
+        } else {
+            // What is queued is written later: nobody waits for the answer.
+            let queued = cache.set(&1, long.clone()).strict().into_future().await;
+            assert_eq!(queued.unwrap(), SetOutcome::Stored);
+        }
+        cache.drop_level1();
+        assert_eq!(cache.get(&1).await.unwrap().as_deref(), Some(&long), "the lower tier has it");
+    }
 }
