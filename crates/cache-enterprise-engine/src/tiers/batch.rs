@@ -170,10 +170,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// leases back.
     pub(crate) async fn fill_below_many(&self, sealed: Vec<Sealed>, held: Option<HeldMany>) {
         let Some(stack) = self.stack() else { return };
-        let mut jobs: Vec<_> = sealed.into_iter().map(Sealed::into_job).enumerate().collect();
+        let jobs = sealed.into_iter().map(Sealed::into_job).enumerate().collect();
         // The caller has its values; a tier that did not take one was reported as an event.
-        let _ = stack.reserve_for(&self.view.tenant, jobs.iter_mut().map(|(_, job)| job)).await;
-        stack.store_many(jobs, None, held).await;
+        stack.store_many(&self.view.tenant, jobs, false, held).await;
     }
 
     /// The error, in a manager where a failing level ends the call.
@@ -193,8 +192,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         self.prepare_below().await;
         let number = self.number_below().await;
         let mut outcomes = Vec::with_capacity(items.len());
-        let mut jobs = Vec::with_capacity(items.len());
-        let (mut drops, mut overtaken) = (Vec::new(), Vec::new());
+        let mut writes = Vec::with_capacity(items.len());
         for Item { key, value, merit } in items {
             let how = How { options, number: &number, merit };
             let Ok(stored) = self.view.space.key(&key) else {
@@ -208,36 +206,11 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                     write = Some(made);
                     plain_len
                 });
-            match write {
-                Some(write) if outcome == SetOutcome::Fenced => {
-                    overtaken.push((outcomes.len(), write));
-                    outcomes.push(outcome);
-                }
-                Some(SetBelow::Put(job)) => {
-                    jobs.push((outcomes.len(), job));
-                    outcomes.push(outcome);
-                }
-                Some(SetBelow::Drop(pass, at, _)) => {
-                    drops.push((pass, at));
-                    outcomes.push(SetOutcome::StoredAbove);
-                }
-                None => outcomes.push(outcome),
-            }
+            let is_overtaken = outcome == SetOutcome::Fenced;
+            writes.extend(write.map(|write| (outcomes.len(), write, is_overtaken)));
+            outcomes.push(outcome);
         }
-        for (index, write) in overtaken {
-            if write.end_older(stack, &self.view.tenant).await.is_err() {
-                outcomes[index] = SetOutcome::StoredAbove;
-            }
-        }
-        for (pass, at) in drops {
-            // The failure was reported; what the tier still holds is a miss.
-            let _ = stack.remove_elders(&self.view.tenant, pass, at).await;
-        }
-        let reserved = stack.reserve_for(&self.view.tenant, jobs.iter_mut().map(|(_, job)| job));
-        if reserved.await.is_err() {
-            jobs.iter().for_each(|(index, _)| outcomes[*index] = SetOutcome::StoredAbove);
-        }
-        for index in stack.store_many(jobs, Some(&self.view.tenant), None).await {
+        for index in stack.write_many(&self.view.tenant, writes).await {
             outcomes[index] = SetOutcome::StoredAbove;
         }
         outcomes
@@ -246,7 +219,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     pub(crate) async fn remove_below_many(&self, fences: Vec<(Fence, Sequence)>) -> Result<u64> {
         let Some(stack) = self.stack() else { return Ok(0) };
         let newest = fences.iter().map(|(_, at)| *at).max().unwrap_or_default();
-        stack.reserve(&self.view.tenant, newest).await;
         let passes = fences.into_iter().filter_map(|(fence, _)| fence.into_pass()).collect();
         stack.remove_many(&self.view.tenant, passes, newest).await
     }
@@ -302,13 +274,57 @@ impl Stack {
         read
     }
 
+    /// Brings what callers set to every level: what can be written, and the end of what is older
+    /// than the rest, those that a newer value overtook among it. Answers the numbers of those that
+    /// are in level 1 alone. Survives its caller: level 1 has changed by now.
+    async fn write_many(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        writes: Vec<(usize, SetBelow, bool)>,
+    ) -> Vec<usize> {
+        let all: Vec<usize> = writes.iter().map(|(index, _, _)| *index).collect();
+        let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
+        let task = self.runtime.spawn(async move {
+            let (mut jobs, mut above) = (Vec::new(), Vec::new());
+            // The store gives a batch one number, or none.
+            let mut unnumbered = (Sequence::ZERO, Vec::new());
+            for (index, write, is_overtaken) in writes {
+                match write {
+                    SetBelow::Drop(pass, at, _) if stack.is_unnumbered(&tenant, at) => {
+                        above.push(index);
+                        unnumbered.0 = at.max(unnumbered.0);
+                        unnumbered.1.push(pass);
+                    }
+                    write if is_overtaken => {
+                        if write.end_older(&stack, &tenant).await.is_err() {
+                            above.push(index);
+                        }
+                    }
+                    SetBelow::Put(job) => jobs.push((index, job)),
+                    SetBelow::Drop(pass, at, _) => {
+                        above.push(index);
+                        // A tier that failed was reported; what it still holds is a miss.
+                        let _ = stack.remove_elders(&tenant, pass, at).await;
+                    }
+                }
+            }
+            if !unnumbered.1.is_empty() {
+                let _ = stack.remove_many(&tenant, unnumbered.1, unnumbered.0).await;
+            }
+            above.extend(stack.store_many(&tenant, jobs, true, None).await);
+            above
+        });
+        task.await.unwrap_or(all)
+    }
+
     /// Writes a batch to every level, deepest first; answers the numbers of the jobs that some
-    /// level did not take. `teller` is the tenant whose other processes are told, of what was set
-    /// and not of what was loaded. Survives its caller.
+    /// level did not take. Other processes are told of what was set and not of what was loaded.
+    /// Survives its caller.
     async fn store_many(
         self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
         mut jobs: Vec<(usize, Job)>,
-        teller: Option<&Arc<TenantState>>,
+        is_told: bool,
         held: Option<HeldMany>,
     ) -> Vec<usize> {
         if jobs.is_empty() {
@@ -324,9 +340,10 @@ impl Stack {
             }
             is_same
         });
-        let (stack, teller) = (Arc::clone(self), teller.cloned());
+        let (stack, tenant, every) = (Arc::clone(self), Arc::clone(tenant), all.clone());
         let task = self.runtime.spawn(async move {
-            let mut failed = Vec::new();
+            let reserved = stack.reserve_for(&tenant, jobs.iter_mut().map(|(_, job)| job)).await;
+            let mut failed = if reserved.is_ok() { Vec::new() } else { every };
             for level in (0..stack.levels.len()).rev() {
                 let held = held.as_ref().filter(|held| held.index == level);
                 let behind = stack.levels[level].config.write != WritePolicy::Through;
@@ -338,9 +355,8 @@ impl Stack {
             }
             // The values are there before anybody else may load.
             drop(held);
-            if let Some(tenant) = teller
-                && stack.tell_stored(&tenant, jobs.iter().map(|(_, job)| job)).await.is_err()
-            {
+            let told = jobs.iter().map(|(_, job)| job);
+            if is_told && stack.tell_stored(&tenant, told).await.is_err() {
                 failed.extend(jobs.iter().map(|(index, _)| *index));
             }
             failed
@@ -501,6 +517,7 @@ impl Stack {
         passes.dedup_by(|left, right| left.key() == right.key());
         let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
         let task = self.runtime.spawn(async move {
+            stack.reserve(&tenant, at).await;
             let mut turns = Vec::with_capacity(passes.len());
             for pass in &passes {
                 turns.push(pass.turn.lock().await);

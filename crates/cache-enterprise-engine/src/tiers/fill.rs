@@ -64,16 +64,25 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// As [`drop_below`](Self::drop_below) for several keys, those of one number together.
+    /// Survives its caller.
     pub(crate) async fn drop_below_many(&self, mut gone: Vec<(Sequence, K)>) {
         let Some(stack) = self.stack() else { return };
         gone.sort_by_key(|(at, _)| *at);
-        for gone in gone.chunk_by(|(left, _), (right, _)| left == right) {
-            let at = gone[0].0;
-            let stored = gone.iter().filter_map(|(_, key)| self.view.space.key(key).ok());
-            let passes = stored.map(|stored| stack.gates.enter(&stored)).collect();
-            stack.reserve(&self.view.tenant, at).await;
-            let _ = stack.remove_many(&self.view.tenant, passes, at).await;
-        }
+        let enter = |key: &K| self.view.space.key(key).ok().map(|key| stack.gates.enter(&key));
+        let removals: Vec<(Sequence, Vec<_>)> = gone
+            .chunk_by(|(left, _), (right, _)| left == right)
+            .map(|gone| (gone[0].0, gone.iter().filter_map(|(_, key)| enter(key)).collect()))
+            .collect();
+        let (stack, tenant) = (Arc::clone(stack), Arc::clone(&self.view.tenant));
+        let runtime = stack.runtime.clone();
+        let task = runtime.spawn(async move {
+            for (at, passes) in removals {
+                // A tier that failed was reported; until it is told, what it holds is a miss.
+                let _ = stack.remove_many(&tenant, passes, at).await;
+            }
+        });
+        // Lost with its runtime alone.
+        let _ = task.await;
     }
 }
 

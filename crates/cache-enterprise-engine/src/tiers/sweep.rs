@@ -60,7 +60,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let names: Vec<String> = keys.iter().map(|key| name_of(key).to_owned()).collect();
         match fate {
             Fate::Deleted => {
-                stack.reserve(tenant, at).await;
                 let passes = keys.iter().map(|key| stack.gates.fence(key, at)).collect();
                 // A tier that failed was reported; until it is told, what it holds is a miss.
                 let _ = stack.remove_many(tenant, passes, at).await;

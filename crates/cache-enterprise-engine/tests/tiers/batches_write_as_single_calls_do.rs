@@ -4,12 +4,13 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cache_enterprise_core::{Clock, hours, mins, secs};
+use cache_enterprise_core::{Clock, OpenedBackend, hours, mins, ms, secs};
 use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Tier, WritePolicy};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::{Seed, wait};
 use rand::RngExt;
 
+use crate::kept::Kept;
 use crate::scripted::{Mode, Scripted};
 use crate::{builder, get, set, tier};
 
@@ -151,4 +152,32 @@ async fn a_batch_that_was_overtaken_takes_nothing_newer_along() {
     batch.await.unwrap();
     cache.drop_level1();
     assert_eq!((get(&cache, 1).await, get(&cache, 2).await), (Some(10), Some(21)));
+}
+
+/// A cache whose next number waits for a store that hangs, above a tier that holds key 1.
+async fn waiting() -> (CacheManager<MessagePack>, Cache<u64, u64>, Arc<Scripted>) {
+    let (clock, disk, kept) = (Clock::manual(), tier("disk"), Arc::new(Kept::default()));
+    let open = || {
+        let source = OpenedBackend::new(disk.clone()).with_epochs(kept.clone());
+        builder(&clock).l2(Tier::new(source).bare()).codec(MessagePack).build()
+    };
+    set(&open().await.unwrap().open(&SPEC).unwrap(), 1, 1).await;
+    let manager = open().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    assert_eq!(get(&cache, 1).await, Some(1));
+    kept.hangs.store(true, Ordering::SeqCst);
+    (manager, cache, disk)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_outlives_a_caller_who_gives_it_up() {
+    let (_manager, cache, disk) = waiting().await;
+    assert!(tokio::time::timeout(ms(1), cache.remove_many(&[1])).await.is_err());
+    assert!(!cache.contains(&1), "level 1 has changed");
+    wait::until_async("the tier was told of the removal", async || disk.len() == 0).await;
+
+    let (_manager, cache, disk) = waiting().await;
+    assert!(tokio::time::timeout(ms(1), cache.set_many([(1_u64, 2_u64)])).await.is_err());
+    assert_eq!(cache.peek(&1).as_deref(), Some(&2), "level 1 has changed");
+    wait::until_async("the tier holds nothing older", async || disk.len() == 0).await;
 }
