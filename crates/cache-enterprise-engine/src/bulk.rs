@@ -96,7 +96,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Puts several values, as [`set_many`](Self::set_many) does, with a life for all of them or
     /// the spec's. Of a key that stands twice the later value stays.
     ///
-    /// A key fails where not every level took its value, or level 1 had no room for it.
+    /// A key fails where not every level took its value, or level 1 had no room for it; one that is
+    /// over its length limit is in level 1 alone.
     pub async fn bulk_set<I, Q, T>(
         &self,
         items: I,
@@ -122,8 +123,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let options = Options { ttl: life.or(own.ttl), ..own };
         let keys: Vec<K> = items.iter().map(|(key, _)| key.clone()).collect();
         let outcomes = self.set_many_as(items.into_iter(), &options, said).await;
-        let results = keys.into_iter().zip(outcomes.into_iter().map(result_of)).collect();
-        BulkReport { results }
+        let result = |(key, outcome)| {
+            let why = |error| self.too_long(&key).map_or(error, |long| long.operation("bulk_set"));
+            let result = result_of(outcome).map_err(why);
+            (key, result)
+        };
+        keys.into_iter().zip(outcomes).map(result).collect()
+    }
+
+    /// Why no tier has this key, if there are tiers.
+    fn too_long(&self, key: &K) -> Option<Error> {
+        self.view.space.key(key).err().filter(|_| self.view.has_tiers())
     }
 
     /// The value of each key, `None` where no level holds one.
@@ -131,14 +141,10 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// A key fails where it is too long to be asked of the tiers, or where a level failed in a
     /// manager that [fails fast](crate::Failover::FailFast).
     pub async fn bulk_get(&self, keys: &[K]) -> BulkReport<K, Option<Cached<V>>> {
-        let too_long = |key: &K| match self.view.has_tiers() {
-            true => self.view.space.key(key).err(),
-            false => None,
-        };
         let mut results: Vec<_> = keys.iter().map(|key| (key.clone(), Ok(None))).collect();
         let mut asked = Vec::with_capacity(keys.len());
         for (at, key) in keys.iter().enumerate() {
-            match too_long(key) {
+            match self.too_long(key) {
                 Some(error) => results[at].1 = Err(error),
                 None => asked.push(at),
             }
@@ -191,7 +197,6 @@ fn result_of(outcome: SetOutcome) -> Result<SetOutcome> {
         SetOutcome::Refused => {
             Err(Error::new(ErrorKind::TooLarge, "level 1 did not take the value"))
         }
-        SetOutcome::Invalid => Err(Error::invalid("the key is over its length limit")),
         _ => Err(Error::new(ErrorKind::Unavailable, "not every level took the value")),
     }
     .map_err(|error| error.operation("bulk_set"))

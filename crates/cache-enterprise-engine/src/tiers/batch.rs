@@ -195,20 +195,19 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let mut writes = Vec::with_capacity(items.len());
         for Item { key, value, merit } in items {
             let how = How { options, number: &number, merit };
-            let Ok(stored) = self.view.space.key(&key) else {
-                outcomes.push(SetOutcome::Invalid);
-                continue;
-            };
+            let stored = self.view.space.key(&key).ok();
             let mut write = None;
             let (_, outcome) =
                 self.set_level1(key, value, Labels::default(), how, |value, plan| {
-                    let (made, plain_len) = self.seal_set(stack, &stored, value, plan, &number);
+                    let stored = stored.as_ref()?;
+                    let (made, plain_len) = self.seal_set(stack, stored, value, plan, &number);
                     write = Some(made);
                     plain_len
                 });
+            // No tier has a key of that length.
+            outcomes.push(if stored.is_some() { outcome } else { SetOutcome::StoredAbove });
             let is_overtaken = outcome == SetOutcome::Fenced;
-            writes.extend(write.map(|write| (outcomes.len(), write, is_overtaken)));
-            outcomes.push(outcome);
+            writes.extend(write.map(|write| (outcomes.len() - 1, write, is_overtaken)));
         }
         for index in stack.write_many(&self.view.tenant, writes).await {
             outcomes[index] = SetOutcome::StoredAbove;

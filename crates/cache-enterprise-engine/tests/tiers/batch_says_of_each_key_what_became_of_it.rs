@@ -28,6 +28,14 @@ async fn a_key_that_failed_is_named_and_the_others_are_done() {
     let failed: Vec<_> = report.failed().map(|(key, error)| (key.len(), error.kind())).collect();
     assert_eq!(failed, [(KEY_BYTES_MAX, ErrorKind::InvalidInput)]);
     assert_eq!((report.succeeded(), report.len()), (2, 3));
+    let single = cache.set(&long, 1_u64).into_future().await;
+    let many = cache.set_many([(long.clone(), 2_u64)]).await;
+    assert_eq!((single, many), (SetOutcome::StoredAbove, vec![SetOutcome::StoredAbove]));
+    assert_eq!(
+        cache.peek(&long).as_deref(),
+        Some(&2),
+        "it is in level 1, as a single set leaves it"
+    );
     cache.drop_level1();
     let found = cache.bulk_get(&keys).await;
     let held: Vec<_> =
