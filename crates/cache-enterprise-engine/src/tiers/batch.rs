@@ -7,6 +7,7 @@
 //! take or remove says nothing about the keys of the others, and only its own are asked for
 //! elsewhere or owed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -354,6 +355,12 @@ impl Stack {
             }
             // The values are there before anybody else may load.
             drop(held);
+            if is_told && stack.unnumbered.len() > 0 {
+                let failed: HashSet<_> = failed.iter().collect();
+                for (_, job) in jobs.iter().filter(|(index, _)| !failed.contains(index)) {
+                    stack.unnumbered.cover(job.pass.key(), job.version);
+                }
+            }
             let told = jobs.iter().map(|(_, job)| job);
             if is_told && stack.tell_stored(&tenant, told).await.is_err() {
                 failed.extend(jobs.iter().map(|(index, _)| *index));
@@ -530,7 +537,9 @@ impl Stack {
                 };
             }
             if stack.is_unnumbered(&tenant, at) {
-                stack.owe_unnumbered(&tenant, keys.iter());
+                stack.owe_unnumbered(&tenant, at, keys.iter());
+            } else if result.is_ok() {
+                keys.iter().for_each(|key| stack.unnumbered.cover(key, at));
             }
             let told = stack.tell_keys(&tenant, keys.iter().map(|key| (at, key))).await;
             told.and(result)

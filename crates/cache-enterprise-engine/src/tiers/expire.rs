@@ -39,7 +39,7 @@ impl Stack {
                 result = result.and(ended);
             }
             if !is_numbered {
-                stack.owe_unnumbered(&tenant, std::iter::once(pass.key()));
+                stack.owe_unnumbered(&tenant, at, std::iter::once(pass.key()));
             }
             let change = Change::Expired { key: pass.key().clone() };
             let told = stack.tell(&tenant, vec![(at, change)]).await;

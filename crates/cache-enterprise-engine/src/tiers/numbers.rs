@@ -255,12 +255,13 @@ impl Stack {
     pub(super) fn owe_unnumbered<'a>(
         self: &Arc<Self>,
         tenant: &Arc<TenantState>,
+        at: Sequence,
         keys: impl Iterator<Item = &'a StoredKey>,
     ) {
         if mutant::breaks("a removal without a number is made again") {
             return;
         }
-        let noted = self.unnumbered.owe(tenant.id, keys);
+        let noted = self.unnumbered.owe(tenant.id, at, keys);
         let is_first_group = noted.is_over && tenant.marks.owe_groups(&[EpochTarget::Tenant]);
         if noted.is_first || is_first_group {
             self.tell_store_later(tenant);
@@ -278,6 +279,9 @@ impl Stack {
         for due in keys {
             let pass = self.gates.fence(&due.key, at);
             let _turn = pass.turn.lock().await;
+            if !self.unnumbered.is_due(&due) {
+                continue;
+            }
             for index in (0..self.levels.len()).rev() {
                 // What a tier is not told it owes from now on, under the number.
                 let _ = self.remove_from(index, &due.key, at).await;

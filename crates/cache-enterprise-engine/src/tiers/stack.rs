@@ -254,6 +254,9 @@ impl Stack {
             let reserved = stack.reserve_for(&tenant, std::iter::once(&mut job)).await;
             let job = Arc::new(job);
             let stored = stack.store_now(&job, 0..stack.levels.len()).await;
+            if stored.is_ok() {
+                stack.unnumbered.cover(job.pass.key(), job.version);
+            }
             let told = stack.tell_stored(&tenant, std::iter::once(&*job)).await;
             // A refusal leaves nothing older anywhere: what failed is the graver news.
             let refusing = reserved.and(stored)?;
@@ -426,7 +429,9 @@ impl Stack {
                 };
             }
             if stack.is_unnumbered(&tenant, at) {
-                stack.owe_unnumbered(&tenant, std::iter::once(pass.key()));
+                stack.owe_unnumbered(&tenant, at, std::iter::once(pass.key()));
+            } else if result.is_ok() {
+                stack.unnumbered.cover(pass.key(), at);
             }
             let told = stack.tell_key(&tenant, pass.key(), at).await;
             told.and(result)

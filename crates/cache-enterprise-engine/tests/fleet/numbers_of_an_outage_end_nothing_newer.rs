@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use cache_enterprise_core::{CacheLevel, ErrorKind, secs, tag};
+use cache_enterprise_core::{CacheLevel, ErrorKind, SetOutcome, secs, tag};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::chaos::Mode;
 use cache_enterprise_testkit::coherence::Link;
@@ -35,6 +35,25 @@ async fn a_value_without_a_number_stays_above() {
     assert_eq!(*one.cache.get_with(&2, || async { 20_u64 }).await, 20);
     other.heard("the old value is gone", || other.peek(1).is_none()).await;
     assert_eq!((other.get(1).await, other.get(2).await), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_right_after_the_outage_stays() {
+    let fleet = Fleet::new();
+    let (one, other) = (fleet.process().await, fleet.process().await);
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    for key in 1..=3 {
+        one.cache.remove(&key).await;
+    }
+    one.epochs.set(Mode::Healthy);
+    fleet.clock.advance(secs(2));
+    one.set(1, 10).await;
+    assert_eq!(one.cache.set_many([(2_u64, 20_u64)]).await, [SetOutcome::Stored]);
+    assert_eq!(one.manager.tier_stats()[0].debts, 1, "the third is owed still");
+    tokio::time::sleep(secs(2)).await;
+    let all_told = || one.manager.tier_stats()[0].debts == 0;
+    one.heard("the removals are made again", all_told).await;
+    assert_eq!((other.get(1).await, other.get(2).await), (Some(10), Some(20)));
 }
 
 #[tokio::test(start_paused = true)]
