@@ -114,8 +114,8 @@ pub enum SetOutcome {
     Refused,
     /// A removal or a newer value came first. It is not stored, and nothing older is left below.
     Fenced,
-    /// In level 1, but a level below failed, which was reported as an event, or did not keep the
-    /// value, which is too large for it.
+    /// In level 1, but not at every level below: one failed, which was reported as an event, or the
+    /// key or the value is too large for it.
     StoredAbove,
     /// The options cannot be used (a tag is empty or too long); nothing was changed.
     Invalid,
