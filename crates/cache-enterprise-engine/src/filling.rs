@@ -247,10 +247,17 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Ends what stands under a key whose new value is not to be stored.
+    ///
+    /// # Errors
+    /// That of a level or a bus that was not told, or of the store that gave no number: what they
+    /// still hold is a miss in this process, and may answer in others.
     pub(crate) async fn decline(&self, key: K) -> Result<SetOutcome> {
         self.view.core.counts.declined.add(1);
-        self.remove(&key).await;
-        Ok(SetOutcome::Declined)
+        let keys = [key];
+        let told = self.try_remove_many(&keys).await;
+        self.end_dependents(&keys, false).await;
+        self.tell_keys(&keys, false);
+        told.map(|_| SetOutcome::Declined)
     }
 }
 

@@ -29,12 +29,15 @@ pub enum Strict {}
 pub trait SetMode: 'static {
     /// What awaiting the set gives.
     type Output;
+    /// Whether it fails where the end of what a declined value replaces was not told everywhere.
+    const FAILS: bool;
     /// From what happened to the answer.
     fn answer(done: Result<SetOutcome>) -> Self::Output;
 }
 
 impl SetMode for Lenient {
     type Output = SetOutcome;
+    const FAILS: bool = false;
 
     fn answer(done: Result<SetOutcome>) -> SetOutcome {
         done.unwrap_or(SetOutcome::StoredAbove)
@@ -43,6 +46,7 @@ impl SetMode for Lenient {
 
 impl SetMode for Strict {
     type Output = Result<SetOutcome>;
+    const FAILS: bool = true;
 
     fn answer(done: Result<SetOutcome>) -> Result<SetOutcome> {
         match done? {
@@ -318,7 +322,10 @@ impl<'a, K: CacheKey, V: Send + Sync + 'static, M: SetMode> Future for SetFuture
             tags.extend(parents);
             let labels = Labels { tags, data_type: said.and_then(|said| said.data_type) };
             let now = match merit {
-                None => SetNow::Below(Box::pin(cache.decline(key))),
+                None => SetNow::Below(Box::pin(async move {
+                    let declined = cache.decline(key).await;
+                    if M::FAILS { declined } else { Ok(SetOutcome::Declined) }
+                })),
                 Some(merit) if cache.may_have_dependents() => SetNow::Below(Box::pin(async move {
                     cache.set_parent(key, value, labels, &options, merit).await
                 })),

@@ -3,12 +3,14 @@
 //! Rules this finds broken: `Debts::admits` in `debts.rs` (answer `true`), and the fence compare
 //! `pass.admits` in `Stack::admits` together with `detach` in `remove_level1`.
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cache_enterprise_core::{Clock, OpenedBackend, mins};
+use cache_enterprise_core::{Clock, OpenedBackend, SetOutcome, mins};
 use cache_enterprise_engine::{CacheSpec, Tier};
 use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_strategies::{CacheStrategy, StrategyContext};
 use cache_enterprise_testkit::wait;
 
 use crate::kept::Kept;
@@ -39,6 +41,34 @@ async fn the_old_bytes_of_a_tier_that_missed_a_write_stay_a_miss() {
     set(&cache, 1, 3).await;
     cache.drop_level1();
     assert_eq!(get(&cache, 1).await, Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strict_set_that_is_declined_says_that_a_tier_keeps_its_elder() {
+    /// Nothing comes in that is odd.
+    #[derive(Debug)]
+    struct Even;
+
+    impl CacheStrategy for Even {
+        fn should_cache(&self, context: &StrategyContext<'_>) -> bool {
+            context.value_as::<u64>().is_some_and(|value| value % 2 == 0)
+        }
+    }
+
+    static EVEN: CacheSpec<u64, u64> = CacheSpec::new("even").ttl(mins(5)).fill_strategy("even");
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    manager.register_strategy("even", Arc::new(Even)).unwrap();
+    let cache = manager.open(&EVEN).unwrap();
+    set(&cache, 1, 2).await;
+    disk.set(Mode::Fail);
+    assert!(cache.set(&1, 3_u64).strict().into_future().await.is_err());
+    assert_eq!(cache.set(&1, 3_u64).await, SetOutcome::Declined);
+    assert_eq!((get(&cache, 1).await, manager.tier_stats()[0].debts), (None, 1));
+    disk.set(Mode::Work);
+    let set = cache.set(&1, 3_u64).strict().into_future().await;
+    assert_eq!((set.unwrap(), disk.len()), (SetOutcome::Declined, 0));
 }
 
 #[tokio::test(start_paused = true)]
