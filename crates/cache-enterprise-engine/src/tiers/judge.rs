@@ -61,7 +61,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let tenant = &self.view.tenant;
         let is_under_way = tenant.epochs.sequence().is_provisional(pass.own())
             && !mutant::breaks("nothing is believed beside a write without a number");
-        !is_under_way && !(is_shared && stack.owes_groups(tenant))
+        let is_hidden = is_shared && stack.owes_groups(tenant);
+        !(is_under_way || is_hidden)
     }
 
     /// Opens bytes and says how fresh they are; expired where they were ended.
