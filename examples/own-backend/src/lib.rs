@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -21,11 +22,12 @@ type Entries = BTreeMap<StoredKey, Bytes>;
 pub struct MapBackend {
     /// `None` once closed.
     entries: Mutex<Option<Entries>>,
+    calls: AtomicU64,
 }
 
 impl Default for MapBackend {
     fn default() -> Self {
-        Self { entries: Mutex::new(Some(Entries::new())) }
+        Self { entries: Mutex::new(Some(Entries::new())), calls: AtomicU64::new(0) }
     }
 }
 
@@ -37,8 +39,14 @@ impl fmt::Debug for MapBackend {
 }
 
 impl MapBackend {
+    /// How often it was called. A batch is one call, however many keys it has.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     /// Does `work` on the entries, unless the backend was closed.
     fn with<T>(&self, operation: &'static str, work: impl FnOnce(&mut Entries) -> T) -> Result<T> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         // A map stays whole when a thread panics beside it.
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         match entries.as_mut() {
@@ -64,6 +72,11 @@ impl Backend for MapBackend {
         self.with("get", |entries| entries.get(key).cloned())
     }
 
+    // The defaults for several keys ask one by one. Here one lock is enough for all.
+    async fn get_many(&self, keys: &[StoredKey], _: &OpContext) -> Result<Vec<Option<Bytes>>> {
+        self.with("get_many", |entries| keys.iter().map(|key| entries.get(key).cloned()).collect())
+    }
+
     async fn put(
         &self,
         key: &StoredKey,
@@ -75,8 +88,25 @@ impl Backend for MapBackend {
         Ok(PutOutcome::Stored)
     }
 
+    async fn put_many(
+        &self,
+        items: Vec<(StoredKey, Bytes, Put)>,
+        _: &OpContext,
+    ) -> Result<Vec<PutOutcome>> {
+        let outcomes = vec![PutOutcome::Stored; items.len()];
+        let items = items.into_iter().map(|(key, value, _)| (key, value));
+        self.with("put_many", |entries| entries.extend(items))?;
+        Ok(outcomes)
+    }
+
     async fn remove(&self, key: &StoredKey, _: Sequence, _: &OpContext) -> Result<bool> {
         self.with("remove", |entries| entries.remove(key).is_some())
+    }
+
+    async fn remove_many(&self, keys: &[StoredKey], _: Sequence, _: &OpContext) -> Result<u64> {
+        self.with("remove_many", |entries| {
+            keys.iter().map(|key| u64::from(entries.remove(key).is_some())).sum()
+        })
     }
 
     async fn clear_prefix(&self, prefix: &KeyPrefix) -> Result<()> {
