@@ -32,10 +32,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     manager.register_strategy("business_logic", Arc::new(BusinessLogic))?;
     let texts = manager.open(&TEXTS)?;
     block_on(async {
-        for key in ["user_session:7", "track:7"] {
+        for (key, expected) in [("user_session:7", "1800s"), ("track:7", "3600s")] {
             texts.set(key, "worth keeping").attribute("cache_priority", "high").await;
-            let life = texts.effective_options(key).row("entry.life").map(|row| row.value.clone());
-            println!("{key} lives {}", life.unwrap_or_default());
+            let options = texts.effective_options(key);
+            let life = options.row("entry.life").map(|row| row.value.as_str());
+            println!("{key} lives {}", life.unwrap_or("as the spec says"));
+            assert_eq!(life, Some(expected));
         }
         let outcome = texts.set("track:8", "not worth keeping").await;
         assert_eq!(outcome, SetOutcome::Declined);

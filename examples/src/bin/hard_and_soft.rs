@@ -22,6 +22,7 @@ async fn main() -> cache_enterprise::Result<()> {
     assert!(rates.get("EUR").await?.is_none(), "no longer fresh");
     let fallback = rates.try_get_with("EUR", rate).await;
     println!("the load failed, the old rate answers: {:?}", fallback.as_deref().ok());
+    assert_eq!(fallback.as_deref().ok(), Some(&1.08));
 
     rates.remove("EUR").await;
     let failed = rates.try_get_with("EUR", rate).await;

@@ -25,7 +25,9 @@ async fn main() -> cache_enterprise::Result<()> {
     let manager = CacheManager::in_memory(Capacity::entries(1_000))?;
     let (users, prices) = (manager.open(&USERS)?, manager.open(&PRICES)?);
     users.set(&UserId(7), "Ada").await;
-    prices.set(&("tea".to_owned(), 2026), 250_u64).await;
+    let tea = ("tea".to_owned(), 2026);
+    prices.set(&tea, 250_u64).await;
+    assert!(users.contains(&UserId(7)) && prices.contains(&tea));
 
     // A `&str` finds `Arc<str>` and `String` keys; a hit copies nothing.
     let pages = manager.open(&PAGES)?;
@@ -34,7 +36,8 @@ async fn main() -> cache_enterprise::Result<()> {
 
     // What a tier would see: readable, and never equal for two different keys.
     let space = KeySpace::new("shop", "acme", "prices")?;
-    println!("{}", space.key(&("tea".to_owned(), 2026))?);
-    println!("{}", space.key(&("tea:2026".to_owned(), 1))?);
+    let (left, right) = (space.key(&("tea", "2026:1"))?, space.key(&("tea:2026", "1"))?);
+    println!("{left}\n{right}");
+    assert_ne!(left, right);
     Ok(())
 }

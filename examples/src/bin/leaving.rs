@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::mpsc;
 
+use cache_enterprise::RemovalCause;
 use cache_enterprise::prelude::*;
 
 static PAGES: CacheSpec<u64, String> = CacheSpec::new("pages").ttl(mins(1));
@@ -25,6 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (key, cause) = departures.recv()?;
     println!("{} entries are held; page {key} was the first to leave: {cause:?}", pages.len());
-    assert!(pages.contains(&0), "pinned entries are not evicted");
+    assert_eq!(cause, RemovalCause::Evicted);
+    assert!(key != 0 && pages.contains(&0), "pinned entries are not evicted");
     Ok(())
 }

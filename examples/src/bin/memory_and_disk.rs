@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
+use cache_enterprise::Source;
 use cache_enterprise::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let users = second.open(&USERS)?;
     let hit = users.get_entry(&7).await?.ok_or("the disk lost the entry")?;
     println!("{} came from {:?}", hit.value.name, hit.source);
+    assert_eq!(hit.source, Source::Tier(2));
     second.shutdown(secs(30)).await;
     Ok(())
 }

@@ -3,8 +3,8 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use cache_enterprise::Life;
 use cache_enterprise::prelude::*;
+use cache_enterprise::{Life, Origin};
 
 static NEWS: CacheSpec<u64, String> = CacheSpec::new("news").ttl(mins(5)).jitter(0.0);
 
@@ -21,5 +21,8 @@ fn main() -> cache_enterprise::Result<()> {
     println!("{options}");
     let life = options.row("entry.life").map(|row| row.value.as_str());
     assert_eq!(life, Some("1s"), "the entry has the life of its call");
+    let from = |name| options.row(name).map(|row| (row.value.as_str(), &row.origin));
+    assert_eq!(from("ttl"), Some(("300s", &Origin::Spec)), "and not the manager's hour");
+    assert_eq!(from("negative_ttl"), Some(("5s", &Origin::Manager)), "the spec says nothing");
     Ok(())
 }

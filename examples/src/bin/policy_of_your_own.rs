@@ -24,6 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let small = keys.iter().filter(|page| *page % 2 == 0).count();
     println!("{} of 200 small pages stayed, and {} large ones", small, keys.len() - small);
     assert!(small > keys.len() - small, "the large pages should have left");
-    println!("{}", manager.describe().row("l1.strategy").ok_or("level 1 is on")?.value);
+    let options = manager.describe();
+    let strategy = &options.row("l1.strategy").ok_or("level 1 is on")?.value;
+    println!("{strategy}");
+    assert_eq!(strategy, "bulky-first");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
+use cache_enterprise::Source;
 use cache_enterprise::prelude::*;
 
 static NAMES: CacheSpec<u64, String> = CacheSpec::new("names").ttl(mins(1));
@@ -19,11 +20,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let hit = names.get_entry(&1).await?.ok_or("the entry is gone")?;
     println!("{} from {:?}, {:?} old, stale: {}", *hit.value, hit.source, hit.age, hit.stale);
+    assert!(hit.source == Source::Memory && hit.age < mins(1) && !hit.stale);
 
     let kept = hit.value.clone();
     assert!(Cached::ptr_eq(&kept, &hit.value), "a clone is one count, not one more value");
     names.remove(&1).await;
     assert!(names.get(&1).await?.is_none());
     println!("{} has {} letters and is still here", *kept, kept.len());
+    assert_eq!(*kept, "Ada");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
+use cache_enterprise::Source;
 use cache_enterprise::prelude::*;
 use cache_enterprise::settings::Format;
 
@@ -31,17 +32,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .set("levels.1.path", folder.path().display())
         .build()?;
     let manager = CacheManager::from_settings(settings).await?;
-    println!("{}", manager.describe());
+    let options = manager.describe();
+    println!("{options}");
+    let ttl = options.row("ttl").ok_or("each option in force has a row")?;
+    assert_eq!(ttl.origin.to_string(), "settings, text:6:1");
 
     let users = manager.open(&USERS)?;
     users.set(&7, "Ada").await;
     users.drop_level1();
     let hit = users.get_entry(&7).await?.ok_or("the disk lost the entry")?;
     println!("{} came from {:?}", *hit.value, hit.source);
+    assert_eq!(hit.source, Source::Tier(2));
     assert!(manager.shutdown(secs(30)).await.is_clean());
 
     // Everything that is wrong is told at once, with the place and what to do.
     let wrong = Settings::builder().set("codex", "json").set("defaults.ttl", "soon").build();
-    println!("{}", wrong.expect_err("two mistakes"));
+    let wrong = wrong.expect_err("two mistakes").to_string();
+    println!("{wrong}");
+    assert!(wrong.contains("`codex`") && wrong.contains("`defaults.ttl`"));
     Ok(())
 }

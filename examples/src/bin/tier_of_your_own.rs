@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use cache_enterprise::Source;
 use cache_enterprise::prelude::*;
 use own_backend::MapBackend;
 
@@ -18,5 +19,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     names.drop_level1();
     let hit = names.get_entry(&1).await?.ok_or("the backend lost the entry")?;
     println!("{} came from {:?}", *hit.value, hit.source);
+    assert_eq!(hit.source, Source::Tier(2));
     Ok(())
 }

@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let always = ["blue_in_green", "so_what"].map(String::from);
     let how = Warm::new().concurrency(4).per_second(1_000);
     println!("{}", block_on(plays.with_loader(Statistics).warm(always, how)));
+    assert!(plays.contains("blue_in_green") && plays.contains("so_what"));
 
     let models = Arc::new(ModelRegistry::new(ModelRules::default())?);
     let counts = ContextCounts::new(CountsLimits::default())?;

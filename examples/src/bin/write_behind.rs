@@ -23,5 +23,6 @@ async fn main() -> cache_enterprise::Result<()> {
     let written = manager.tier_stats()[0].puts;
     println!("1000 written, {written} reached the tier");
     assert!(report.is_clean() && written == 1_000);
+    assert_eq!(report.writes_flushed, 1_000, "none was written while its caller waited");
     Ok(())
 }
