@@ -1,6 +1,7 @@
 //! An eviction policy of one's own, written against `cache-enterprise-core` alone. Its tests run
 //! the store suite of `cache-enterprise-testkit` over the store it decides for.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use cache_enterprise_core::{
@@ -12,7 +13,8 @@ use cache_enterprise_core::{
 const LOOKED_AT: usize = 8;
 
 /// `bulky-first`: of the eight entries that have been there longest and were not hit since, the
-/// heaviest leaves. An entry that was hit gets another round, as in CLOCK.
+/// heaviest leaves, of several equally heavy the one longest there. An entry that was hit gets
+/// another round, as in CLOCK.
 ///
 /// The example `policy_of_your_own` gives it to a manager.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +30,8 @@ impl PolicyFactory for BulkyFirst {
     }
 }
 
-/// The policy of one shard: 24 bytes an entry.
+/// The policy of one shard: 24 bytes a slot, and 8 for each of up to two places an entry; what the
+/// two vectors keep free to grow comes on top.
 #[derive(Debug, Default)]
 struct Rounds {
     /// The longest there first. Places of entries that have left are skipped when they come up.
@@ -99,7 +102,9 @@ impl EvictionPolicy for Rounds {
         // If all were hit, all marks are taken after one round: then the first are as good as any.
         let unhit = self.begin_round(marks).max(1);
         let oldest = self.queue.iter().filter(|place| self.weight(**place).is_some()).take(unhit);
-        let heaviest = oldest.max_by_key(|place| self.weight(**place));
+        // The first of equals, the oldest: `max_by_key` would give the last, and of entries of one
+        // weight the newest of the eight would leave, the others never.
+        let heaviest = oldest.min_by_key(|place| Reverse(self.weight(**place)));
         heaviest.map_or(Verdict::Refuse, |place| Verdict::Evict(place.slot))
     }
 
