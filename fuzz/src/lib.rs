@@ -1,13 +1,16 @@
-//! Fuzz bodies for everything in the workspace that reads bytes.
+//! Fuzz bodies for what reads bytes of others: envelopes, stored keys, frames of the bus, codecs
+//! and compressors.
 //!
 //! A body is a plain function of bytes. It panics when a rule is broken; errors are answers like
 //! any other. Two runners call it:
 //!
 //! ```text
-//! cargo run --release --manifest-path fuzz/Cargo.toml -- --seconds 60          stable, all bodies
-//! cargo run --release --manifest-path fuzz/Cargo.toml -- --target zstd --seed 7
-//! cargo fuzz run zstd --features libfuzzer                                     nightly, libFuzzer
+//! cargo run --manifest-path fuzz/Cargo.toml -- --seconds 60          stable, all bodies
+//! cargo run --manifest-path fuzz/Cargo.toml -- --target zstd --seed 7
+//! cargo fuzz run zstd --features libfuzzer                           nightly, libFuzzer
 //! ```
+//!
+//! Without `--release`, which would leave out the checks of arithmetic and `debug_assert!`.
 //!
 //! `corpus/` holds a few inputs for each body; `cargo run --manifest-path fuzz/Cargo.toml --bin
 //! seed` writes those that are missing.
@@ -17,12 +20,14 @@
 mod codec;
 mod compressor;
 mod envelope;
+mod frame;
 mod key;
 mod sample;
 
 pub use codec::{bincode, json, messagepack, postcard, protobuf};
 pub use compressor::{gzip, lz4, snap, zstd};
 pub use envelope::{envelope_open, header_read};
+pub use frame::bus_frame;
 pub use key::{key_writer, stored_key};
 
 /// One body with the name of its corpus.
@@ -36,11 +41,12 @@ pub struct Target {
 }
 
 /// All bodies.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "envelope_open", run: envelope_open, seeds: envelope::seeds },
     Target { name: "header_read", run: header_read, seeds: envelope::seeds },
     Target { name: "stored_key", run: stored_key, seeds: key::stored_seeds },
     Target { name: "key_writer", run: key_writer, seeds: key::writer_seeds },
+    Target { name: "bus_frame", run: bus_frame, seeds: frame::seeds },
     Target { name: "messagepack", run: messagepack, seeds: codec::messagepack_seeds },
     Target { name: "json", run: json, seeds: codec::json_seeds },
     Target { name: "postcard", run: postcard, seeds: codec::postcard_seeds },
