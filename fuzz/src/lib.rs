@@ -57,3 +57,46 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "snap", run: snap, seeds: compressor::snap_seeds },
     Target { name: "gzip", run: gzip, seeds: compressor::gzip_seeds },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    /// Without libFuzzer nobody compiles the entries, so their text is compared.
+    #[test]
+    fn every_body_has_its_entry_for_libfuzzer() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let manifest = fs::read_to_string(here.join("Cargo.toml")).expect("the manifest");
+        for Target { name, .. } in TARGETS {
+            let path = format!("fuzz_targets/{name}.rs");
+            let entry = format!(
+                "//! libFuzzer's entry to the body `{name}`.\n\n#![no_main]\n\n\
+                 use cache_enterprise_fuzz::{name};\nuse libfuzzer_sys::fuzz_target;\n\n\
+                 fuzz_target!(|bytes: &[u8]| {name}(bytes));\n"
+            );
+            assert_eq!(fs::read_to_string(here.join(&path)).unwrap_or_default(), entry, "{path}");
+            let binary = format!(
+                "[[bin]]\nname = \"{name}\"\npath = \"{path}\"\n\
+                 required-features = [\"libfuzzer\"]\ntest = false\ndoc = false\n"
+            );
+            assert!(manifest.contains(&binary), "{name} is no binary of the manifest");
+        }
+        let entries = fs::read_dir(here.join("fuzz_targets")).expect("the entries").count();
+        assert_eq!(entries, TARGETS.len());
+    }
+
+    /// Of codecs and compressors the libraries may write other bytes in another version.
+    #[test]
+    fn the_corpus_of_our_own_formats_is_what_their_seeds_give() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+        let ours = ["envelope_open", "header_read", "stored_key", "key_writer", "bus_frame"];
+        for target in TARGETS.iter().filter(|target| ours.contains(&target.name)) {
+            for (number, seed) in (target.seeds)().iter().enumerate() {
+                let path = corpus.join(target.name).join(format!("seed-{number}"));
+                assert_eq!(fs::read(&path).ok().as_ref(), Some(seed), "{}", path.display());
+            }
+        }
+    }
+}

@@ -56,8 +56,16 @@ fn steps(workspace: &Workspace, ledger: &mut Ledger, report: &mut Option<Report>
     if workspace.root().join("fuzz").is_dir() {
         // A workspace of its own, so that the fuzzer is in nobody's build; one target directory.
         ledger.step("fuzz", || {
-            let run = ["run", "--manifest-path", "fuzz/Cargo.toml", "--", "--seconds", "5"];
-            run_command(workspace.cargo(&run).env("CARGO_TARGET_DIR", workspace.target()))
+            let fuzz = |task: &str, rest: &[&str]| {
+                let arguments = [&[task, "--manifest-path", "fuzz/Cargo.toml"], rest].concat();
+                let mut command = workspace.cargo(&arguments);
+                run_command(command.env("CARGO_TARGET_DIR", workspace.target()))
+            };
+            // None of the steps above reaches it.
+            fuzz("fmt", &["--check"])?;
+            fuzz("clippy", &["--all-targets", "--", "-D", "warnings"])?;
+            fuzz("test", &[])?;
+            fuzz("run", &["--", "--seconds", "5"])
         })?;
     }
     Ok(())
