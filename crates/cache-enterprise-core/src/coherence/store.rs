@@ -65,7 +65,7 @@ impl EpochTarget {
     }
 
     /// The target of a field; `None` when it is not one that this version knows. A reader then
-    /// takes it for [`Everything`](Self::Everything).
+    /// takes it for the whole [`Tenant`](Self::Tenant) in whose record or notice it stands.
     pub fn from_field(field: &str) -> Option<Self> {
         match field.split_at_checked(1)? {
             ("*", "") => Some(Self::Everything),
