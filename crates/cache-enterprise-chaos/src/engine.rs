@@ -1,20 +1,22 @@
 //! A manager as a process of the simulation.
 
-use std::future::IntoFuture;
+use std::future::{IntoFuture, ready};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Bus, Listener};
 use cache_enterprise_core::{
-    BackendSource, Cached, Capacity, Clock, Error, ErrorKind, OpenedBackend, Result, SetOutcome,
-    Tag, hours, mins,
+    BackendSource, Cached, Capacity, Clock, Error, ErrorKind, OpenedBackend, Result, Sequence,
+    SetOutcome, Tag, hours, mins,
 };
 use cache_enterprise_engine::{
-    Cache, CacheManager, CacheSpec, LoadContext, Options, Receipt, Tier, WritePolicy,
+    Batch, Cache, CacheManager, CacheSpec, Compute, Computed, KeyOutcome, LoadContext, Missing,
+    Options, Receipt, Tier, WritePolicy,
 };
 use cache_enterprise_testkit::simulation::{
-    Answer, Form, LoadPlan, Loader, Parts, Process, Request, Stamp, Subject, TierParts, tag_of,
+    Answer, Form, LoadPlan, Loader, OriginFailed, Parts, Process, Request, Stamp, Subject,
+    TierParts, tag_of,
 };
 
 use crate::codec::Stamps;
@@ -167,6 +169,36 @@ impl Manager {
         }
     }
 
+    async fn load_many(&self, keys: &[u64], plan: &LoadPlan, loader: &Loader) -> Answer {
+        let load = |missing: Missing<u64>| async move {
+            let mut batch = Batch::new();
+            for &key in missing.keys() {
+                match loader.load(key, plan).await {
+                    Ok(stamp) => {
+                        let value = batch.value(key, stamp);
+                        tag(key).into_iter().for_each(|tag| _ = value.tag(tag));
+                    }
+                    Err(error) => _ = batch.error(key, error),
+                }
+            }
+            batch
+        };
+        let loaded = self.cache.get_many_with(keys.iter().copied(), load).await;
+        let value = |outcome: &KeyOutcome<Stamp, OriginFailed>| {
+            outcome.as_ref().ok().and_then(|value| value.as_ref().map(seen))
+        };
+        Answer::Values(loaded.iter().map(|(_, outcome)| value(outcome)).collect())
+    }
+
+    async fn set_if_version(&self, key: u64, stamp: Stamp) -> Answer {
+        let Ok(found) = self.cache.get_entry(&key).await else { return Answer::Failed };
+        let version = found.map_or(Sequence::ZERO, |hit| hit.version);
+        match self.cache.set_if_version(&key, stamp, version).await {
+            Ok(done) if done.is_stored() => Answer::Done(true),
+            _ => Answer::Failed,
+        }
+    }
+
     async fn get(&self, key: u64) -> Answer {
         match self.cache.get_entry(&key).await {
             Ok(hit) => Answer::Values(vec![hit.map(|hit| (*hit.value, hit.stale))]),
@@ -199,6 +231,16 @@ impl Process for Manager {
                 let outcomes = cache.set_many(items).await;
                 Answer::Done(!outcomes.contains(&SetOutcome::StoredAbove))
             }
+            Request::LoadMany(keys, plan) => self.load_many(keys, plan, loader).await,
+            Request::SetIfVersion(key) => self.set_if_version(*key, stamps[0]).await,
+            Request::Compute(key) => {
+                let computed =
+                    cache.entry(key).and_compute_with(|_| ready(Compute::Put(stamps[0])));
+                match computed.await {
+                    Ok(Computed::Inserted(_) | Computed::Replaced(_)) => Answer::Done(true),
+                    _ => Answer::Failed,
+                }
+            }
             Request::Remove(key) => {
                 cache.remove(key).await;
                 Answer::Done(true)
@@ -217,6 +259,7 @@ impl Process for Manager {
             }
             Request::Clear => told(cache.clear().await),
             Request::ClearTenant => told(self.manager.clear().await),
+            Request::ClearEverything => told(self.manager.clear_everything().await),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The corpus: seeds that are played in every run of the tests, those that once found something
 //! among them. `cargo xtask chaos --seeds A..B` plays others.
 
-use cache_enterprise_chaos::{run, run_all};
+use cache_enterprise_chaos::{run, run_all, run_plan};
 use cache_enterprise_testkit::simulation::Plan;
 
 /// Played in every run.
@@ -29,8 +29,10 @@ fn the_corpus_breaks_no_promise() {
 #[test]
 fn seeds_that_found_something_find_it_no_more() {
     for &seed in MENDED {
-        let report = run(seed, false);
-        assert!(report.violations.is_empty(), "seed {seed}: {:#?}", report.violations);
+        for plan in [Plan::draw_plain(seed), Plan::draw(seed)] {
+            let report = run_plan(&plan, false);
+            assert!(report.violations.is_empty(), "seed {seed}: {:#?}", report.violations);
+        }
     }
 }
 

@@ -110,6 +110,18 @@ impl Plan {
 
     /// The plan of a seed for so many processes, where the seed shall not say how many.
     pub fn draw_for(seed: u64, processes: Option<usize>) -> Self {
+        let mut plan = Self::draw_plain_for(seed, processes);
+        plan.vary();
+        plan
+    }
+
+    /// As [`draw`](Self::draw), without calls that read and write in one step or load several keys.
+    /// Every other plan is the same.
+    pub fn draw_plain(seed: u64) -> Self {
+        Self::draw_plain_for(seed, None)
+    }
+
+    fn draw_plain_for(seed: u64, processes: Option<usize>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut shape = shape(&mut rng, processes);
         // Drawn apart, so that a seed keeps the rest of its plan.
@@ -118,6 +130,34 @@ impl Plan {
         draw.fill();
         let steps = draw.steps;
         Self { seed, shape, steps }
+    }
+
+    /// Lets calls of one plan in two be of a kind that does more in one step. Drawn apart, so that
+    /// a seed keeps the rest of its plan.
+    fn vary(&mut self) {
+        let mut rng = Seed(self.seed).part("kinds").rng();
+        if rng.random_bool(0.5) {
+            return;
+        }
+        for step in &mut self.steps {
+            let What::Call(_, request) = &mut step.what else { continue };
+            *request = match request {
+                // They name no tags.
+                Request::Set(key) if tag_of(*key).is_none() => match rng.random_range(0..3) {
+                    0 => Request::SetIfVersion(*key),
+                    1 => Request::Compute(*key),
+                    _ => continue,
+                },
+                Request::GetMany(keys) if rng.random_bool(0.5) => {
+                    let takes_ms = rng.random_range(0..60);
+                    let (fails, form) = (rng.random_bool(0.05), Form::Borrowed);
+                    let load = LoadPlan { takes_ms, fails, form, leaves_after_ms: None };
+                    Request::LoadMany(std::mem::take(keys), load)
+                }
+                Request::ClearTenant if rng.random_bool(0.5) => Request::ClearEverything,
+                _ => continue,
+            };
+        }
     }
 
     /// Calls to a process in it.
@@ -353,5 +393,34 @@ impl Draw<'_> {
             delay_max: std::time::Duration::from_millis(self.rng.random_range(0..200)),
             unanswered: if self.rng.random_bool(0.3) { 0.3 } else { 0.0 },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn plans_differ_from_plain_ones_in_kinds_of_calls_alone() {
+        let mut kinds = BTreeSet::new();
+        for seed in 0..50 {
+            let (plan, plain) = (Plan::draw(seed), Plan::draw_plain(seed));
+            assert_eq!((&plan.shape, plan.steps.len()), (&plain.shape, plain.steps.len()));
+            for (step, was) in plan.steps.iter().zip(&plain.steps) {
+                assert_eq!(step.after_ms, was.after_ms);
+                let kind = match (&step.what, &was.what) {
+                    (What::Call(by, request), What::Call(was_by, _)) if by == was_by => request,
+                    (what, was) => {
+                        assert_eq!(what, was);
+                        continue;
+                    }
+                };
+                let told = format!("{kind:?}");
+                kinds.insert(told.split('(').next().unwrap_or_default().to_owned());
+            }
+        }
+        assert_eq!(kinds.len(), 16, "{kinds:?}");
     }
 }

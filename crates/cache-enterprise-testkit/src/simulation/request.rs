@@ -19,10 +19,16 @@ pub enum Request {
     Load(u64, LoadPlan),
     /// The values that some level holds.
     GetMany(Vec<u64>),
+    /// The values, those that no level holds from one call of the loader.
+    LoadMany(Vec<u64>, LoadPlan),
     /// Puts a new value.
     Set(u64),
     /// Puts new values. Those of keys with a tag must carry it.
     SetMany(Vec<u64>),
+    /// Puts a new value if what the process reads first still stands there.
+    SetIfVersion(u64),
+    /// Puts a new value by a computation in one step.
+    Compute(u64),
     /// Removes a key, hard.
     Remove(u64),
     /// Removes keys, hard.
@@ -37,6 +43,8 @@ pub enum Request {
     Clear,
     /// Ends every value of the tenant, hard.
     ClearTenant,
+    /// Ends every value of every tenant, hard.
+    ClearEverything,
 }
 
 /// How a load goes.
@@ -110,7 +118,7 @@ pub enum Answer {
     Values(Vec<Option<(Stamp, bool)>>),
     /// A write or an invalidation returned; whether it says that everybody was told.
     Done(bool),
-    /// A read failed.
+    /// A read failed, or a write that may fail was not done, for all that is known.
     Failed,
 }
 

@@ -333,8 +333,10 @@ fn action(request: &Request) -> Action {
     let tagged = |tag: u64| Plan::keys().into_iter().filter(move |&key| tag_of(key) == Some(tag));
     match request {
         Request::Get(key) | Request::Load(key, _) => Action::Read(vec![*key]),
-        Request::GetMany(keys) => Action::Read(keys.clone()),
-        Request::Set(key) => Action::Write(vec![*key]),
+        Request::GetMany(keys) | Request::LoadMany(keys, _) => Action::Read(keys.clone()),
+        Request::Set(key) | Request::SetIfVersion(key) | Request::Compute(key) => {
+            Action::Write(vec![*key])
+        }
         Request::SetMany(keys) => Action::Write(keys.clone()),
         Request::Remove(key) => hard(vec![*key]),
         Request::RemoveMany(keys) => hard(keys.clone()),
@@ -343,7 +345,7 @@ fn action(request: &Request) -> Action {
         Request::InvalidateSoftly(tag) => {
             Action::Invalidate(tagged(*tag).collect(), Strength::Soft)
         }
-        Request::Clear | Request::ClearTenant => hard(Plan::keys()),
+        Request::Clear | Request::ClearTenant | Request::ClearEverything => hard(Plan::keys()),
     }
 }
 
