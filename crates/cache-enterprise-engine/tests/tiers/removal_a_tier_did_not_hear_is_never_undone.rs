@@ -133,6 +133,26 @@ async fn bytes_read_before_a_remove_are_not_taken_up_after_it() {
     assert_eq!(get(&cache, 1).await, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn bytes_read_before_the_tier_was_told_are_no_answer_once_it_was() {
+    let (clock, disk) = (Clock::manual(), tier("disk"));
+    let level = Tier::new(disk.clone()).bare();
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    set(&cache, 1, 1).await;
+    disk.set(Mode::Fail);
+    cache.remove(&1).await;
+    disk.set(Mode::HoldGets);
+    let reader = tokio::spawn({
+        let cache = cache.clone();
+        async move { get(&cache, 1).await }
+    });
+    wait::until_async("the read is held", async || disk.held.load(Ordering::SeqCst) == 1).await;
+    wait::until_async("the debt is settled", async || manager.tier_stats()[0].debts == 0).await;
+    disk.pass.add_permits(1);
+    assert_eq!(reader.await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn a_write_on_its_way_down_does_not_outlast_a_remove() {
     let (clock, disk) = (Clock::manual(), tier("disk"));
