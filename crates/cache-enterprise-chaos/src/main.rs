@@ -141,7 +141,7 @@ fn summary(tally: &Tally, is_json: bool) -> String {
     }
     format!(
         "{schedules} schedules, {violations} with violations, {operations} operations, \
-         {faults} faults, {raced} invalidations that met a load"
+         {faults} faults, {raced} hard invalidations that met a load"
     )
 }
 

@@ -20,7 +20,7 @@ pub struct Tally {
     pub operations: u64,
     /// Faults.
     pub faults: u64,
-    /// Invalidations that met a load.
+    /// Hard invalidations that met a load.
     pub raced: u64,
 }
 

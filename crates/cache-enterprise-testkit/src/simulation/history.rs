@@ -182,7 +182,7 @@ pub struct History {
     pub records: Vec<Record>,
     /// Who made which value, by [`Stamp::write`].
     pub makers: Vec<Maker>,
-    /// Invalidations and writes whose keys were being loaded meanwhile.
+    /// Hard invalidations whose keys were being loaded meanwhile.
     pub raced: u64,
 }
 
@@ -221,7 +221,7 @@ struct State {
     history: History,
     order: u64,
     truths: HashMap<u64, u64>,
-    /// Loads on their way, by key; a write or an invalidation that meets one marks it raced.
+    /// Loads on their way, by key.
     loading: HashMap<u64, u64>,
 }
 
@@ -284,7 +284,7 @@ impl Recorder {
                 stamps.push(Stamp { key, generation: state.truth(key), write });
             }
         }
-        if !matches!(action, Action::Read(_)) {
+        if matches!(action, Action::Invalidate(_, Strength::Hard)) {
             let raced = action.keys().iter().any(|key| state.loading.contains_key(key));
             state.history.raced += u64::from(raced);
         }
@@ -302,6 +302,11 @@ impl Recorder {
     /// How many operations have begun.
     pub fn operations(&self) -> usize {
         self.shared.state.lock().history.records.len()
+    }
+
+    /// How many hard invalidations of keys that were being loaded have begun.
+    pub fn raced(&self) -> u64 {
+        self.shared.state.lock().history.raced
     }
 
     /// How the operation at this place of the history ended; `None` for one that has not.

@@ -17,6 +17,9 @@ const COMMON_KEYS: u64 = 10;
 /// Keys that are first asked for while they are invalidated: one a race.
 const RACES: u64 = 8;
 
+/// Hard invalidations that meet a load, in every schedule.
+pub(super) const LEAST_RACES: u64 = 5;
+
 /// Operations of a plan beside those of its races.
 const OPERATIONS: usize = 170;
 
@@ -160,6 +163,17 @@ impl Plan {
         }
     }
 
+    /// Steps that let a hard invalidation meet a load, for a schedule in which too few did. Drawn
+    /// apart, so that a seed keeps its plan.
+    pub(super) fn further_race(&self, number: u64) -> Vec<Step> {
+        let rng = Seed(self.seed).part(&format!("race {number}")).rng();
+        let mut draw = Draw { rng, shape: &self.shape, steps: Vec::new() };
+        let (process, key) = (draw.process(), COMMON_KEYS + number % RACES);
+        draw.step(0, What::Call(process, Request::Remove(key)));
+        draw.race(key, true);
+        draw.steps
+    }
+
     /// Calls to a process in it.
     pub fn operations(&self) -> usize {
         self.steps.iter().filter(|step| matches!(step.what, What::Call(..))).count()
@@ -231,7 +245,7 @@ impl Draw<'_> {
             match number {
                 number if number < OPERATIONS => self.operation(),
                 number if number < OPERATIONS + RACES as usize => {
-                    self.race(COMMON_KEYS + (number - OPERATIONS) as u64);
+                    self.race(COMMON_KEYS + (number - OPERATIONS) as u64, false);
                 }
                 _ => self.fault(),
             }
@@ -311,8 +325,9 @@ impl Draw<'_> {
         self.step(after, What::Call(process, request));
     }
 
-    /// A load of a key that nobody asked for yet, and an invalidation while it runs.
-    fn race(&mut self, key: u64) {
+    /// A load of a key that nobody holds, and an invalidation while it runs, or a set where it
+    /// need not be a hard one.
+    fn race(&mut self, key: u64, is_hard: bool) {
         let (after, loader, other) = (self.pause(), self.process(), self.process());
         let takes_ms = self.rng.random_range(40..200);
         let form = if self.rng.random_bool(0.5) { Form::Borrowed } else { Form::Detached };
@@ -322,7 +337,7 @@ impl Draw<'_> {
         let meets_ms = self.rng.random_range(15..takes_ms);
         let who = if self.rng.random_bool(0.5) { loader } else { other };
         let request = match (self.rng.random_range(0..4), tag_of(key)) {
-            (0, _) => Request::Set(key),
+            (0, _) if !is_hard => Request::Set(key),
             (1 | 2, Some(tag)) => Request::Invalidate(tag),
             _ => Request::Remove(key),
         };

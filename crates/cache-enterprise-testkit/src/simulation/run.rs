@@ -14,7 +14,7 @@ use super::history::{
 };
 use super::judge::Judge;
 use super::network::Weather;
-use super::plan::{Plan, Step, What, tag_of};
+use super::plan::{LEAST_RACES, Plan, Step, What, tag_of};
 use super::remote::noting_tiers;
 use super::request::{Answer, Form, LoadPlan, Loader, Request, Subject};
 use super::story::Story;
@@ -33,6 +33,9 @@ const LONGEST_FLIGHT_MS: Millis = 1_500;
 /// Silence of the bus is noticed when a process's ticker turns.
 const TURN_MS: Millis = 30;
 
+/// No schedule needs more of them than this beyond its plan.
+const MOST_FURTHER_RACES: u64 = 40;
+
 /// How long processes have to agree once everything works again.
 const AGREED_AFTER: Duration = Duration::from_millis(2_500);
 
@@ -43,7 +46,7 @@ pub struct Report {
     pub operations: u64,
     /// Faults that began.
     pub faults: u64,
-    /// Writes and invalidations of keys that were being loaded.
+    /// Hard invalidations of keys that were being loaded.
     pub raced: u64,
     /// What was wrong, a line each.
     pub violations: Vec<String>,
@@ -62,20 +65,16 @@ pub async fn play(plan: &Plan, subject: Arc<dyn Subject>, is_told: bool) -> Repo
     let run = Run { world: Arc::new(World::new(plan, subject, story)), has_steady_clocks };
     let mut violations = run.start().await;
     let heart = tokio::spawn(beat(Arc::clone(&run.world)));
-    let mut calls = JoinSet::new();
-    for step in &plan.steps {
-        if step.after_ms > 0 {
-            sleep(Duration::from_millis(step.after_ms)).await;
+    violations.extend(run.steps(&plan.steps).await);
+    for number in 0..MOST_FURTHER_RACES {
+        if run.world.recorder.raced() >= LEAST_RACES {
+            break;
         }
-        match &step.what {
-            What::Call(number, request) => {
-                calls.spawn(run.clone().call(*number, request.clone()));
-            }
-            What::Change(key) => run.world.recorder.change(*key),
-            What::Fault(fault) => run.fault(fault),
-        }
+        violations.extend(run.steps(&plan.further_race(number)).await);
     }
-    violations.extend(answers(&mut calls).await);
+    if run.world.recorder.raced() < LEAST_RACES {
+        violations.push(format!("fewer than {LEAST_RACES} hard invalidations met a load"));
+    }
     let agreed_from = run.agree(&mut violations).await;
     heart.abort();
     let mut history = run.world.recorder.history();
@@ -128,6 +127,24 @@ impl Run {
             }
         }
         wrong
+    }
+
+    /// Takes steps one after the other, and waits for what was called.
+    async fn steps(&self, steps: &[Step]) -> Vec<String> {
+        let mut calls = JoinSet::new();
+        for step in steps {
+            if step.after_ms > 0 {
+                sleep(Duration::from_millis(step.after_ms)).await;
+            }
+            match &step.what {
+                What::Call(number, request) => {
+                    calls.spawn(self.clone().call(*number, request.clone()));
+                }
+                What::Change(key) => self.world.recorder.change(*key),
+                What::Fault(fault) => self.fault(fault),
+            }
+        }
+        answers(&mut calls).await
     }
 
     /// What other processes may hold near themselves.
