@@ -17,12 +17,12 @@
 //! | `servers` | `servers`: Redis, Redis Cluster, Sentinel and memcached for one test each; Unix only |
 //! | `real-servers` | the tests on them, which `cargo xtask test` turns on |
 //!
-//! [`ChaosBackend`](chaos::ChaosBackend) and [`ChaosCodec`](chaos::ChaosCodec) spoil what passes
-//! through any backend and any codec on demand.
-//! [`InProcessBus`](coherence::InProcessBus), [`SharedEpochs`](coherence::SharedEpochs) and
-//! [`SharedLeases`](coherence::SharedLeases) join the managers of one
-//! test as if each had a process. [`ModelBackend`] is the plainest backend that keeps the whole contract. Time is moved by hand
-//! with [`Clock::manual`], which is re-exported here.
+//! [`ChaosBackend`](chaos::ChaosBackend), [`ChaosBus`](chaos::ChaosBus) and
+//! [`ChaosCodec`](chaos::ChaosCodec) spoil what passes through any backend, bus and codec on
+//! demand. [`InProcessBus`](coherence::InProcessBus), [`SharedEpochs`](coherence::SharedEpochs) and
+//! [`SharedLeases`](coherence::SharedLeases) join the managers of one test as if each had a
+//! process. [`ModelBackend`] is the plainest backend that keeps the whole contract. Time is moved
+//! by hand with [`Clock::manual`], which is re-exported here.
 
 pub mod chaos;
 pub mod coherence;

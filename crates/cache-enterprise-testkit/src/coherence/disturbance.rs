@@ -1,4 +1,4 @@
-//! What can go wrong on an in-process bus.
+//! What can go wrong on a bus.
 
 use std::time::Duration;
 
@@ -19,13 +19,14 @@ pub enum Link {
 }
 
 impl Link {
-    pub(super) fn hears(self) -> bool {
+    pub(crate) fn hears(self) -> bool {
         matches!(self, Self::Whole | Self::Mute)
     }
 }
 
-/// What happens to frames on their way to a listener. A log behind the bus gives again what was
-/// lost, so that a listener hears it late and never not at all.
+/// What happens to frames on their way to a listener. A log behind an
+/// [`InProcessBus`](super::InProcessBus) gives again what was lost, so that a listener hears it
+/// late and never not at all; a [`ChaosBus`](crate::chaos::ChaosBus) says that something was lost.
 ///
 /// ```
 /// use cache_enterprise_core::ms;
