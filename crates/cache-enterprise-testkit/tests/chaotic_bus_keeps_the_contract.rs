@@ -41,7 +41,7 @@ async fn it_passes_the_suite_while_it_doubles_and_delays() {
         let log = wire.clone();
         let one = ChaosBus::new(Arc::new(wire.another()), seed);
         let two = ChaosBus::new(Arc::new(wire), seed);
-        two.disturb(Disturbance { doubled: 0.2, delay_max: ms(40), ..Disturbance::default() });
+        two.disturb(Disturbance { doubled: 0.5, delay_max: ms(40), ..Disturbance::default() });
         let cut = two.clone();
         Fixture::new(Arc::new(one), Arc::new(two))
             .cut(move |is_cut| {

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cache_enterprise_core::coherence::{Bus, Heard};
-use cache_enterprise_core::secs;
+use cache_enterprise_core::{ms, secs};
 use cache_enterprise_redis::RedisBus;
+use cache_enterprise_testkit::Seed;
+use cache_enterprise_testkit::chaos::ChaosBus;
+use cache_enterprise_testkit::coherence::{Disturbance, Link};
 use cache_enterprise_testkit::conformance::bus::{self, Fixture};
 use cache_enterprise_testkit::proxy::{Fault, TcpProxy};
 use cache_enterprise_testkit::servers::RedisServer;
@@ -42,6 +45,25 @@ async fn one_server_passes_the_suite() {
         report.assert_passed();
         assert_eq!(report.not_tried(), 0);
     }
+}
+
+/// Frames of a server that are doubled, delayed and held back at the listener's end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spoiled_end_passes_the_suite() {
+    let server = Arc::new(RedisServer::start());
+    let report = bus::run(|| async {
+        server.cli(&["FLUSHALL"]);
+        let one = RedisBus::with(hasty(&server.url()));
+        let two = ChaosBus::new(Arc::new(RedisBus::with(hasty(&server.url()))), Seed(7));
+        two.disturb(Disturbance { doubled: 0.2, delay_max: ms(40), ..Disturbance::default() });
+        let cut = two.clone();
+        Fixture::new(Arc::new(one), Arc::new(two)).cut(move |is_cut| {
+            cut.set(if is_cut { Link::Cut } else { Link::Whole });
+            std::future::ready(())
+        })
+    })
+    .await;
+    report.assert_passed();
 }
 
 /// The bus of the listener through a proxy, the other one past it.
