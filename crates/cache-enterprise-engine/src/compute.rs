@@ -366,6 +366,7 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         // As for a value.
         let _ = self.remove_below(fence, at).await;
         self.end_dependents([key], false).await;
+        self.tell_keys([key], false);
         true
     }
 }

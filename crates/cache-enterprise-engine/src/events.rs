@@ -57,8 +57,12 @@ pub enum Happening {
         sequence: Sequence,
         /// How far it reached.
         reach: Reach,
+        /// Whether another process ended it: this one heard of it over the bus, without an
+        /// [`Ending`](Happening::Ending) before. The number is that of the notice,
+        /// [`Sequence::MAX`] where its store gave none.
+        is_heard: bool,
     },
-    /// Keys were removed.
+    /// Keys were removed by this process.
     Removed {
         /// Whose keys; empty for the root tenant.
         tenant: Arc<str>,
@@ -67,11 +71,24 @@ pub enum Happening {
         /// The keys as tiers write them.
         keys: Vec<String>,
     },
-    /// The fresh life of keys was ended.
+    /// The fresh life of keys was ended. A walk by pattern tells of a key once for each level that
+    /// lists it.
     Expired {
         /// Whose keys; empty for the root tenant.
         tenant: Arc<str>,
         /// Their cache.
+        cache: String,
+        /// The keys as tiers write them.
+        keys: Vec<String>,
+        /// Whether another process ended it, and this one heard of it over the bus.
+        is_heard: bool,
+    },
+    /// Another process removed keys or set them, or shortened their lives by a pattern: a notice of
+    /// the bus does not say which. Whatever was known of them is older.
+    Changed {
+        /// Whose keys; empty for the root tenant.
+        tenant: Arc<str>,
+        /// Their cache; with `@` and a name where it lies in the backend of that name alone.
         cache: String,
         /// The keys as tiers write them.
         keys: Vec<String>,
@@ -93,7 +110,7 @@ impl Happening {
         reach: Reach,
     ) -> Self {
         let targets = targets.iter().map(target_text).collect();
-        Self::Ended { tenant: Arc::clone(tenant), targets, sequence, reach }
+        Self::Ended { tenant: Arc::clone(tenant), targets, sequence, reach, is_heard: false }
     }
 }
 
@@ -103,14 +120,23 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     where
         Q: Lookup<K> + ?Sized + 'a,
     {
+        self.tell_names(keys.into_iter().map(|key| self.name_within(key)), is_soft);
+    }
+
+    /// As [`tell_keys`](Self::tell_keys), of keys by what they are called within the tenant.
+    pub(crate) fn tell_names<T: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = T>,
+        is_soft: bool,
+    ) {
         self.view.shared.hub.tell(|| {
             let prefix = self.name_prefix().len();
-            let text = |key: &Q| self.name_within(key)[prefix..].to_owned();
-            let keys = keys.into_iter().map(text).collect();
+            let text = |name: T| name.as_ref()[prefix..].to_owned();
+            let keys = names.into_iter().map(text).collect();
             let tenant = Arc::clone(&self.view.tenant.name);
             let cache = self.name().to_owned();
             match is_soft {
-                true => Happening::Expired { tenant, cache, keys },
+                true => Happening::Expired { tenant, cache, keys, is_heard: false },
                 false => Happening::Removed { tenant, cache, keys },
             }
         });
@@ -300,8 +326,14 @@ const HOOK_ROOM: usize = 10_000;
 impl<C> CacheManager<C> {
     /// A stream of what happens from now on, of all tenants, with room for `room` happenings: a
     /// listener that is further behind misses the oldest, and knows how many. Keys and tags are
-    /// told as text, so whoever listens may see names; values are never told. Sets and hits are
-    /// counters, not events.
+    /// told as text, so whoever listens may see names; values are never told. Sets and hits of this
+    /// process are counters, not events.
+    ///
+    /// With a bus it also tells what other processes said they changed, once it holds in level 1
+    /// here: groups, expired keys, and keys that were [changed](Happening::Changed), also those
+    /// that were set and those of tenants and caches this process has not opened. A bus may say a
+    /// thing twice. What it lost (`bus_stats().lost` counts), and what strangers changed in the
+    /// server of a tier, is not told.
     ///
     /// ```
     /// use cache_enterprise_core::{Capacity, tag};
@@ -320,9 +352,10 @@ impl<C> CacheManager<C> {
         self.shared.hub.listen(room)
     }
 
-    /// Calls `hook` for each invalidation, before it holds and after, and for each removal and
-    /// expiry of keys, on a thread of its own: a slow hook holds up nobody, and misses the oldest
-    /// once it is 10 000 behind. For the rest see [`events`](Self::events).
+    /// Calls `hook` for each invalidation, before it holds and after, for each removal and expiry
+    /// of keys, and for what other processes ended, on a thread of its own: a slow hook holds up
+    /// nobody, and misses the oldest once it is 10 000 behind. For the rest see
+    /// [`events`](Self::events).
     ///
     /// ```
     /// use cache_enterprise_core::Capacity;

@@ -256,7 +256,6 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         let keys = [key];
         let told = self.try_remove_many(&keys).await;
         self.end_dependents(&keys, false).await;
-        self.tell_keys(&keys, false);
         told.map(|_| SetOutcome::Declined)
     }
 }

@@ -117,6 +117,7 @@ impl Shared {
         for notice in &frame.notices {
             keys.extend(self.heed(broadcast, notice));
         }
+        self.retell(&frame.notices);
         // Level 1 first, of the whole frame; then the tiers that no other process writes.
         if let Some(stack) = &self.stack {
             stack.heed_private(keys).await;

@@ -3,6 +3,7 @@
 //! ```text
 //! outbox   what is to be told: coalesced, in order, told again until the bus took it
 //! ears     what others told: epochs are raised, copies are dropped, loads are detached
+//! retold   what they ended, for whoever listens to the events of this process
 //! taken    what they told besides: a value for a copy that has to go, a longer life for another
 //! ```
 //!
@@ -11,6 +12,7 @@
 
 mod ears;
 mod outbox;
+mod retold;
 mod taken;
 
 use std::sync::Arc;

@@ -64,12 +64,14 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
                 // A tier that failed was reported; until it is told, what it holds is a miss.
                 let _ = stack.remove_many(tenant, passes, at).await;
                 self.end_dependents_of(&names, false).await;
+                self.tell_names(&names, false);
             }
             Fate::Expired => {
                 for key in &keys {
                     let _ = stack.expire(tenant, stack.gates.end(key, at), at).await;
                 }
                 self.end_dependents_of(&names, true).await;
+                self.tell_names(&names, true);
             }
             Fate::Shortened(ttl) => {
                 let until =

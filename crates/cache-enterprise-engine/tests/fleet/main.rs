@@ -9,6 +9,7 @@ mod conditional_set_is_one_step_for_all;
 mod confirmed_value_lives_on_in_other_processes;
 mod expire_beside_a_set_leaves_no_elder;
 mod heard_end_beats_the_load_it_overtakes;
+mod hooks_hear_what_another_process_ended;
 mod key_changed_by_a_stranger_leaves_level_1;
 mod key_twice_in_a_batch_ends_as_its_last_value;
 mod lost_records_and_counters_bring_nothing_back;

@@ -1,10 +1,11 @@
 //! Events are told to whoever listens; a listener that does not read, or a hook that hangs, holds up
 //! no write.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
-use cache_enterprise_core::{Event, mins};
-use cache_enterprise_engine::{CacheSpec, Happening, Reach, block_on};
+use cache_enterprise_core::{Event, SetOutcome, mins};
+use cache_enterprise_engine::{CacheSpec, Compute, Happening, Reach, block_on};
+use cache_enterprise_strategies::{CacheStrategy, StrategyContext};
 
 use crate::{manager, poll, ready, waits};
 
@@ -39,6 +40,51 @@ fn a_listener_hears_what_ended_in_order() {
             "ended [\"cache numbers, softly\"]",
         ]
     );
+}
+
+#[test]
+fn a_removal_by_a_computation_is_told() {
+    let (manager, _clock) = manager();
+    let cache = manager.open(&SPEC).unwrap();
+    let mut events = manager.events(10);
+    for key in [7, 8] {
+        block_on(async {
+            cache.set(&7, 7_u64).await;
+            cache.entry(&key).and_compute_with(|_| async { Compute::Remove }).await.unwrap();
+        });
+    }
+    let Some(Happening::Removed { keys, .. }) = events.try_recv() else { panic!("it was removed") };
+    assert_eq!(keys, ["7"]);
+    assert!(events.try_recv().is_none(), "there was no 8 to remove");
+}
+
+/// Lets nothing in.
+#[derive(Debug)]
+struct Nothing;
+
+impl CacheStrategy for Nothing {
+    fn should_cache(&self, _: &StrategyContext<'_>) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_value_that_is_not_let_in_ends_what_stood_there_and_is_told_once() {
+    static NOTHING: CacheSpec<u64, u64> =
+        CacheSpec::new("nothing").ttl(mins(5)).fill_strategy("nothing");
+    let (manager, _clock) = manager();
+    manager.register_strategy("nothing", Arc::new(Nothing)).unwrap();
+    let cache = manager.open(&NOTHING).unwrap();
+    let mut events = manager.events(10);
+    assert_eq!(block_on(cache.set(&7, 7_u64)), SetOutcome::Declined);
+    let computed = cache.entry(&8).and_compute_with(|_| async { Compute::Put(8) });
+    block_on(computed).unwrap();
+    let removed = |happening| match happening {
+        Happening::Removed { keys, .. } => keys.join(" "),
+        other => format!("{other:?}"),
+    };
+    let heard: Vec<_> = std::iter::from_fn(|| events.try_recv()).map(removed).collect();
+    assert_eq!(heard, ["7", "8"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::{Clock, ErrorKind, mins, secs};
-use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Reach, SweepWay};
+use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Happening, Reach, SweepWay};
 use cache_enterprise_serializers::MessagePack;
 use cache_enterprise_testkit::ModelBackend;
 
@@ -59,6 +59,31 @@ async fn what_matches_leaves_every_level_and_the_rest_stays() {
     assert_eq!((report.matched, report.next), (20, None));
     assert_eq!(left(&cache, 20).await, [0, 20]);
     assert_eq!(left(&acme, 1).await, [1, 1], "another tenant's keys are none of its");
+}
+
+#[tokio::test]
+async fn listeners_hear_of_the_keys_that_tiers_alone_hold() {
+    let World { cache, manager, .. } = world().await;
+    fill(&cache, 2).await;
+    cache.drop_level1();
+    let mut events = manager.events(100);
+    cache.expire_pattern("*:name").await.unwrap();
+    cache.delete_pattern("*:temp").await.unwrap();
+    let (mut expired, mut removed) = (Vec::new(), Vec::new());
+    while let Some(happening) = events.try_recv() {
+        match happening {
+            Happening::Expired { cache, keys, is_heard: false, .. } if cache == "texts" => {
+                expired.extend(keys);
+            }
+            Happening::Removed { cache, keys, .. } if cache == "texts" => removed.extend(keys),
+            other => panic!("{other:?}"),
+        }
+    }
+    expired.sort();
+    removed.sort();
+    let each_level = ["user%3A0%3Aname", "user%3A0%3Aname", "user%3A1%3Aname", "user%3A1%3Aname"];
+    assert_eq!(expired, each_level);
+    assert_eq!(removed, ["user%3A0%3Atemp", "user%3A1%3Atemp"]);
 }
 
 #[tokio::test]
