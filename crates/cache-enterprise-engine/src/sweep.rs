@@ -66,6 +66,11 @@ pub struct SweepReport {
     pub matched: u64,
     /// Where to go on, for [`Sweep::resume`]; `None` at the end.
     pub next: Option<Bytes>,
+    /// The first failure of a tier or the bus to which something was to be told; the rest was done.
+    /// A removal or soft end that a tier did not hear is owed: until it is told, what it holds is a
+    /// miss. A life that it did not shorten stays as long as it was. Where nothing was walked the
+    /// receipt has it.
+    pub failure: Option<Error>,
     /// The receipt, where nothing was walked, and so nothing counted.
     pub receipt: Option<Receipt>,
     /// How it was done.
@@ -147,7 +152,8 @@ impl<'a> Sweep<'a> {
     }
 
     /// Expires after `ttl` from now instead of at once. A life only gets shorter: a key that ends
-    /// sooner ends sooner. Always a walk. Of no use to a deletion.
+    /// sooner ends sooner. Always a walk. Other processes are told to let go of copies whose life a
+    /// tier has shortened, and find the rest of it there. Of no use to a deletion.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         if let Ok(walk) = &mut self.walk
             && walk.fate != Fate::Deleted
@@ -208,7 +214,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Of the awaited call: [`InvalidInput`](cache_enterprise_core::ErrorKind::InvalidInput) for a
     /// pattern that is none, or where a tier cannot list its keys for one of more than
     /// [`PATTERN_BYTES_MAX`] bytes; and what a tier answered to the listing. A removal that a tier
-    /// did not hear is no error: it is owed. Of an expiry after a [`ttl`](Sweep::ttl) also
+    /// did not hear is no error: it is owed, and in the [report](SweepReport::failure). Of an
+    /// expiry after a [`ttl`](Sweep::ttl) also
     /// [`Unsupported`](cache_enterprise_core::ErrorKind::Unsupported) where a tier cannot list its
     /// keys.
     pub fn delete_pattern(&self, pattern: &str) -> Sweep<'_> {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_enterprise_core::envelope::Envelope;
 use cache_enterprise_core::{
-    CacheKey, CacheLevel, NEVER, OpContext, Put, Result, StoredKey, saturating_millis,
+    CacheKey, CacheLevel, NEVER, OpContext, Put, PutOutcome, Result, Sequence, StoredKey,
+    saturating_millis,
 };
 
-use super::Stack;
+use super::stack::{Stack, joined};
 use crate::cache::Cache;
 use crate::path::name_of;
+use crate::shared::TenantState;
 use crate::sweep::{AT_ONCE, Fate, SweepReport, Walk, cannot_list};
 
 impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
@@ -38,7 +40,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
             let is_entry = |key: &StoredKey| prefix.contains(key) && !key.is_reserved();
             keys.retain(|key| is_entry(key) && walk.takes(name_of(key)));
             report.matched += keys.len() as u64;
-            self.sweep_page(stack, index, keys, walk.fate).await;
+            if let Err(error) = self.sweep_page(stack, index, keys, walk.fate).await {
+                report.failure.get_or_insert(error);
+            }
             match page.next {
                 Some(next) => from = Some(next),
                 None => (index, from) = (index + 1, None),
@@ -51,36 +55,45 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
         Ok(())
     }
 
-    async fn sweep_page(&self, stack: &Arc<Stack>, index: usize, keys: Vec<StoredKey>, fate: Fate) {
+    /// Ends what a tier listed. An error says that a tier or the bus was not told of all of it.
+    async fn sweep_page(
+        &self,
+        stack: &Arc<Stack>,
+        index: usize,
+        keys: Vec<StoredKey>,
+        fate: Fate,
+    ) -> Result<()> {
         if keys.is_empty() {
-            return;
+            return Ok(());
         }
         let at = self.numbered(&self.number_below().await);
         let tenant = &self.view.tenant;
-        let names: Vec<String> = keys.iter().map(|key| name_of(key).to_owned()).collect();
+        let names = || keys.iter().map(|key| name_of(key).to_owned()).collect::<Vec<_>>();
         match fate {
             Fate::Deleted => {
                 let passes = keys.iter().map(|key| stack.gates.fence(key, at)).collect();
-                // A tier that failed was reported; until it is told, what it holds is a miss.
-                let _ = stack.remove_many(tenant, passes, at).await;
+                // Until a tier that failed is told, what it holds is a miss.
+                let removed = stack.remove_many(tenant, passes, at).await;
+                let names = names();
                 self.end_dependents_of(&names, false).await;
                 self.tell_names(&names, false);
+                removed.map(drop)
             }
             Fate::Expired => {
+                let mut expired = Ok(());
                 for key in &keys {
-                    let _ = stack.expire(tenant, stack.gates.end(key, at), at).await;
+                    let ended = stack.expire(tenant, stack.gates.end(key, at), at).await;
+                    expired = expired.and(ended);
                 }
+                let names = names();
                 self.end_dependents_of(&names, true).await;
                 self.tell_names(&names, true);
+                expired
             }
             Fate::Shortened(ttl) => {
                 let until =
                     self.view.clock.wall_ms().saturating_add_unsigned(saturating_millis(ttl));
-                for key in &keys {
-                    if let Err(error) = stack.shorten(index, key, until).await {
-                        stack.failed(index, "expire", key, &error);
-                    }
-                }
+                stack.shorten_many(tenant, index, keys, until, at).await
             }
         }
     }
@@ -96,30 +109,66 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
 }
 
 impl Stack {
-    /// Ends the life of what one level holds under a key at `until`, unless it ends before.
-    async fn shorten(&self, index: usize, key: &StoredKey, until_wall_ms: i64) -> Result<()> {
+    /// Ends lives in one level at `until`, and has other processes let go of their copies of what
+    /// was to live longer: they are older than `at`, and the level has them with the shorter life.
+    /// Survives its caller.
+    async fn shorten_many(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantState>,
+        index: usize,
+        keys: Vec<StoredKey>,
+        until_wall_ms: i64,
+        at: Sequence,
+    ) -> Result<()> {
+        let (stack, tenant) = (Arc::clone(self), Arc::clone(tenant));
+        let task = self.runtime.spawn(async move {
+            stack.reserve(&tenant, at).await;
+            let (mut shortened, mut result) = (Vec::new(), Ok(()));
+            for key in &keys {
+                match stack.shorten(index, key, until_wall_ms).await {
+                    Ok(true) => shortened.push((at, key)),
+                    Ok(false) => {}
+                    Err(error) => {
+                        stack.failed(index, "expire", key, &error);
+                        let error = error.with("tier", &stack.levels[index].name);
+                        result = result.and(Err(error));
+                    }
+                }
+            }
+            let told = stack.tell_keys(&tenant, shortened.into_iter()).await;
+            result.and(told)
+        });
+        joined(task.await)
+    }
+
+    /// Ends the life of what one level holds under a key at `until`; says whether it was longer.
+    async fn shorten(&self, index: usize, key: &StoredKey, until_wall_ms: i64) -> Result<bool> {
         let ctx = OpContext::default();
         let pass = self.gates.enter(key);
         let _turn = pass.turn.lock().await;
         let backend = &self.levels[index].backend;
-        let Some(bytes) = backend.get(key, &ctx).await? else { return Ok(()) };
+        let Some(bytes) = backend.get(key, &ctx).await? else { return Ok(false) };
         let transform = self.pipeline.transform.as_deref();
         let opened = Envelope::open(&bytes, key, transform, &self.pipeline.limits);
         // What cannot be read is served to nobody.
-        let Ok(mut envelope) = opened else { return Ok(()) };
+        let Ok(mut envelope) = opened else { return Ok(false) };
+        let ends = [envelope.header.expires_wall_ms, envelope.body.fresh_until_wall_ms];
+        if ends.iter().all(|end| end.is_some_and(|end| end <= until_wall_ms)) {
+            return Ok(false);
+        }
         let sooner =
             |end: Option<i64>| Some(end.map_or(until_wall_ms, |end| end.min(until_wall_ms)));
         envelope.header.expires_wall_ms = sooner(envelope.header.expires_wall_ms);
         envelope.body.fresh_until_wall_ms = sooner(envelope.body.fresh_until_wall_ms);
         let version = envelope.header.sequence;
         if !self.admits(index, &pass, version) {
-            return Ok(());
+            return Ok(false);
         }
         let expires = envelope.header.expires_wall_ms.map_or(NEVER, |at| self.clock.at_wall(at));
         let rest = expires.saturating_sub(self.clock.now());
         let sealed = envelope.seal(key, transform)?;
         let how = Put { ttl: self.levels[index].life(Some(rest)), version };
-        backend.put(key, sealed, how, &ctx).await.map(drop)
+        Ok(backend.put(key, sealed, how, &ctx).await? == PutOutcome::Stored)
     }
 }
 

@@ -20,6 +20,7 @@ mod pattern_ends_lazily_where_a_tier_cannot_list;
 mod pushed_value_takes_the_place_of_a_believed_copy;
 mod relay;
 mod set_that_a_load_overtook_is_told;
+mod shortened_life_is_short_in_every_process;
 mod silence_and_loss_are_doubted;
 mod tiers_of_one_process_are_no_better_than_level_1;
 mod time_that_stands_or_jumps_brings_nothing_back;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use cache_enterprise_core::{Clock, ErrorKind, mins, secs};
-use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Happening, Reach, SweepWay};
+use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Happening, Reach, SweepWay, Tier};
 use cache_enterprise_serializers::MessagePack;
-use cache_enterprise_testkit::ModelBackend;
+use cache_enterprise_testkit::chaos::{ChaosBackend, Mode as ChaosMode};
+use cache_enterprise_testkit::{ModelBackend, Seed};
 
 use crate::{builder, tier};
 
@@ -123,6 +124,36 @@ async fn lives_get_shorter_in_the_tiers_and_soft_ends_leave_a_fallback() {
     assert_eq!(left(&cache, 3).await, [0, 0]);
     let load = || async { Err::<u64, _>("the origin is down") };
     assert_eq!(*cache.try_get_with("user:2:name", load).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_a_tier_did_not_do_is_in_the_report() {
+    let clock = Clock::manual();
+    let tier = Arc::new(ModelBackend::new(clock.clone()));
+    let tier = Arc::new(ChaosBackend::new(tier, Seed(7)));
+    let manager = builder(&clock).l2(Tier::new(tier.clone()).bare()).codec(MessagePack);
+    let cache = manager.build().await.unwrap().open(&SPEC).unwrap();
+    fill(&cache, 40).await;
+    cache.drop_level1();
+    for fate in ["shortened", "expired", "deleted"] {
+        let sweep = || match fate {
+            "shortened" => cache.expire_pattern("*:temp").ttl(secs(60)),
+            "expired" => cache.expire_pattern("*:temp"),
+            _ => cache.delete_pattern("*:temp"),
+        };
+        tier.set(ChaosMode::FailShare(0.5));
+        let report = loop {
+            // A listing that fails is the call's error.
+            if let Ok(report) = sweep().await {
+                break report;
+            }
+        };
+        assert!(report.failure.is_some(), "{report:?}");
+        tier.set(ChaosMode::Healthy);
+        let report = sweep().await.unwrap();
+        assert!(report.failure.is_none(), "{report:?}");
+    }
+    assert_eq!(left(&cache, 40).await, [0, 40]);
 }
 
 #[tokio::test]
