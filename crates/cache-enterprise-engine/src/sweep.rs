@@ -109,6 +109,11 @@ type Run<'a> = Box<
 /// and others not. It pauses when its budget is used up and goes on from the report's cursor. Each
 /// primary of a cluster is listed by itself.
 ///
+/// It ends what level 1 of this process and the tiers list. A key that the tiers have lost, by an
+/// eviction for one, and that another process still holds in level 1 is not found, and stays there
+/// for as long as its life in level 1 lasts. What ends such copies too is a prefix of
+/// [paths](crate::CacheSpec::paths), a tag, or the whole cache.
+///
 /// Where a tier cannot list its keys, such as memcached, nothing is walked and nothing counted: the
 /// pattern is kept beside the epochs ([`SweepWay::Lazy`]), and every copy from before it is compared
 /// with it when it is read, in this process and in those that share the store of epochs. That costs
@@ -192,6 +197,9 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// Removes every key of this tenant that matches a glob over its text: the parts of a key are
     /// joined by `:`. With [`paths`](crate::CacheSpec::paths) a pattern such as `eu:*` is one
     /// epoch; so is `*` in every cache. See [`Pattern`] for the signs.
+    ///
+    /// Where it [walks](SweepWay::Walk) it finds what level 1 of this process and the tiers list: a
+    /// key that the tiers have lost may stay in level 1 of another process, see [`Sweep`].
     ///
     /// ```
     /// use cache_enterprise_core::{Capacity, mins};
