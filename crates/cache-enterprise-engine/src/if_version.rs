@@ -37,7 +37,8 @@ impl<K: CacheKey, V: Send + Sync + 'static> Cache<K, V> {
     /// the version that [`get_entry`](Self::get_entry) told. One step for all processes: the
     /// deepest shared tier that can exchange values decides, the other levels follow. With level
     /// 1 alone it decides itself. Once it is decided the call is no failure any more: a level or a
-    /// bus that does not take it is an event, shows in `health()`, and is told again.
+    /// bus that does not take it is an event, shows in `health()` or `bus_stats()`, and is told
+    /// again.
     ///
     /// A strategy of the cache gives the value its life; it is not asked whether the value comes
     /// in.

@@ -146,6 +146,12 @@ impl Shared {
 impl<C> CacheManager<C> {
     /// How each level below level 1 feels, then each backend beside the levels. Asks the
     /// backends; bounded by their own limits.
+    ///
+    /// The bus and the store of epochs are no levels and not among them, even where a backend in
+    /// the list keeps the epochs. [`bus_stats`](Self::bus_stats) says whether the bus is silent
+    /// (`is_in_doubt`), how much waits to be told and how often it failed. A store of epochs that
+    /// fails is an event, [`TierFailed`](cache_enterprise_core::Event::TierFailed) of the tier
+    /// `epochs`, and while it does no level that others write is believed.
     pub async fn health(&self) -> Vec<LevelHealth> {
         let mut levels = Vec::new();
         for (stack, index) in self.shared.places() {
