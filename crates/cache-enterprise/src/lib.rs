@@ -8,25 +8,18 @@
 pub use cache_enterprise_core as core;
 pub use cache_enterprise_core::{
     Backend, BackendConfig, BackendFactory, BackendHealth, BackendOption, BackendSource,
-    BusFactory, CacheKey, CacheLevel, Cached, Capabilities, Capacity, Clock, Codec, Compressor,
-    Error, ErrorKind, Event, KeyWriter, Lookup, MemoryOnly, Observer, OpenedBackend, Priority,
-    RemovalCause, Result, SetOutcome, Tag, tag,
+    BusFactory, CacheKey, CacheLevel, Cached, Capabilities, Capacity, Clock, Codec, CodecFor,
+    Compressor, Error, ErrorKind, Event, Format, Inherit, KeyWriter, Lookup, MemoryOnly, Observer,
+    OpenedBackend, Own, Priority, RemovalCause, Result, Sequence, SetOutcome, StoreStats, Tag, tag,
 };
-pub use cache_enterprise_engine::{
-    Access, Advice, BulkReport, ByHeat, Cache, CacheManager, CacheSpec, CacheStats, CopyView,
-    Description, EffectiveOption, EpochView, Events, Explanation, Failover, Fetch, Fetched,
-    Happening, Hit, Hook, Invalidate, Invalidations, KeyPath, Leases, LevelView, Life, Listener,
-    Load, LoadContext, LoadError, Loader, Loading, ManagerBuilder, OnError, OnNoWaiters, Options,
-    Origin, Pattern, Prefetching, Quota, Reach, Receipt, Refresh, Removal, Severity,
-    ShutdownReport, SmartCache, Source, Strategy, Sweep, SweepReport, SweepWay, Tenant,
-    TenantUsage, Trial, Tune, Tuning, Under, Verdict, Warm, WarmProgress, WarmReport, block_on,
-    path,
-};
+// All of it: what the engine gives to others is what an application writes and matches on.
+pub use cache_enterprise_engine::*;
 
 #[cfg(feature = "tiers")]
-pub use cache_enterprise_engine::{
-    AdaptiveCompression, DictionaryLimits, DictionaryStats, LevelHealth, Packer, StoredEntry,
-    StoredState, Tier, TierStats, Tiered, WritePolicy,
+pub use cache_enterprise_core::{
+    Transform, TransformContext,
+    coherence::{Bus, EpochTarget},
+    envelope::Limits,
 };
 #[cfg(feature = "tiers")]
 pub use cache_enterprise_resilience as resilience;
