@@ -6,6 +6,11 @@
 //! | to write | implement | and run |
 //! |---|---|---|
 //! | a tier | [`Backend`] | `testkit::conformance::backend` |
+//! | shared epochs | [`EpochStore`](coherence::EpochStore) | `testkit::conformance::epoch_store` |
+//! | leases of loads | [`Lease`](coherence::Lease) | `testkit::conformance::lease` |
+//! | a bus between processes | [`Bus`](coherence::Bus) | `testkit::conformance::bus` |
+//! | a store for level 1 | [`LocalStore`] | `testkit::conformance::local_store` |
+//! | an eviction policy | [`EvictionPolicy`] | `testkit::conformance::local_store` over it |
 //! | a codec | [`Codec`] and [`Format`] | `testkit::conformance::codec` |
 //! | a compressor | [`Compressor`], [`DictionaryCompressor`] | `testkit::conformance::compressor` |
 //! | a key type | [`CacheKey`] | its injectivity test |
