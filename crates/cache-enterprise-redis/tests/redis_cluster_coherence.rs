@@ -6,30 +6,48 @@ mod hearing;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cache_enterprise_core::coherence::{Bus, EpochStore, EpochTarget, Sequence};
 use cache_enterprise_core::{secs, tag};
-use cache_enterprise_redis::{Redis, RedisBus};
+use cache_enterprise_redis::{Password, Redis, RedisBus};
 use cache_enterprise_testkit::conformance::epoch_store::{self, Fixture};
+use cache_enterprise_testkit::conformance::{bus, lease};
 use cache_enterprise_testkit::servers::RedisCluster;
 use cache_enterprise_testkit::wait::until_async;
 use tokio::task::block_in_place;
+use tokio::time::timeout;
 
 use hearing::{Ear, publish};
 
+/// Small, so that the cases at the limit do not move half a gibibyte each.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// Who may be shut out alone.
+const GUEST: &str = "guest";
+
 fn settings(cluster: &RedisCluster) -> Redis {
     Redis::cluster(cluster.urls()).unwrap().read_timeout(secs(3)).write_timeout(secs(3))
+}
+
+/// Nothing hangs in a suite: a busy machine makes it wait and not fail.
+fn patient(cluster: &RedisCluster) -> Redis {
+    settings(cluster).read_timeout(secs(20)).write_timeout(secs(20))
+}
+
+/// Asks every master of a cluster the same.
+fn ask_all(cluster: &RedisCluster, command: &[&str]) {
+    for master in cluster.running().filter(|node| node.cli(&["ROLE"]).starts_with("master")) {
+        master.cli(command);
+    }
 }
 
 /// One start for all: it takes seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_keeps_numbers_and_epochs_and_loses_none_in_a_failover() {
     let cluster = RedisCluster::start(3, 1);
-    // Nothing hangs in the suite: a busy machine makes it wait and not fail.
-    let redis = settings(&cluster).read_timeout(secs(20)).write_timeout(secs(20));
+    let redis = patient(&cluster);
     let report = epoch_store::run(|| async {
-        for master in cluster.running().filter(|node| node.cli(&["ROLE"]).starts_with("master")) {
-            master.cli(&["FLUSHALL"]);
-        }
+        ask_all(&cluster, &["FLUSHALL"]);
         let again = redis.clone();
         Fixture::new(Arc::new(redis.clone().open().await.unwrap().epochs())).reopen(move || {
             let again = again.clone();
@@ -60,6 +78,70 @@ async fn a_failover_makes_the_record_anew(cluster: &RedisCluster) {
     assert_ne!(store.mark("shop", "acme").await.unwrap(), before.mark);
     let after = store.since("shop", "acme", before.mark, raised).await.unwrap();
     assert!(after.floor >= raised && after.sequence > raised, "{after:?} after {raised}");
+}
+
+/// One start for both: it takes seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_passes_the_suites_of_leases_and_of_buses() {
+    let cluster = Arc::new(RedisCluster::start(3, 0));
+    leases_pass_the_suite(&cluster).await;
+    buses_pass_the_suite(&cluster).await;
+}
+
+async fn leases_pass_the_suite(cluster: &RedisCluster) {
+    let limited = patient(cluster).value_bytes_max(VALUE_BYTES_MAX);
+    let report = lease::run(|| async {
+        ask_all(cluster, &["FLUSHALL"]);
+        let one = limited.clone().open().await.unwrap();
+        let two = limited.clone().open().await.unwrap();
+        let leases = [Arc::new(one.lease()), Arc::new(two.lease())];
+        let [first, second] = leases;
+        lease::Fixture::new(one, first, second).keep(two)
+    })
+    .await;
+    report.assert_passed();
+    // The one that lets an hour pass.
+    assert_eq!((report.not_claimed(), report.not_tried()), (0, 1), "{report}");
+}
+
+/// A client goes where a cluster sends it, past any proxy: to cut one end off, every node throws
+/// its user out and lets it in no more.
+async fn buses_pass_the_suite(cluster: &Arc<RedisCluster>) {
+    ask_all(cluster, &["ACL", "SETUSER", GUEST, "on", ">secret", "~*", "&*", "+@all"]);
+    let report = bus::run(|| async {
+        ask_all(cluster, &["ACL", "SETUSER", GUEST, "on"]);
+        ask_all(cluster, &["FLUSHALL"]);
+        let one = RedisBus::with(patient(cluster));
+        let guest = patient(cluster).user(GUEST).password(Password::new("secret"));
+        let two = Arc::new(RedisBus::with(guest));
+        let (shut, cut, log) = (Arc::clone(&two), Arc::clone(cluster), Arc::clone(cluster));
+        bus::Fixture::new(Arc::new(one), two)
+            .cut(move |is_cut| {
+                ask_all(&cut, &["ACL", "SETUSER", GUEST, if is_cut { "off" } else { "on" }]);
+                if is_cut {
+                    ask_all(&cut, &["CLIENT", "KILL", "USER", GUEST]);
+                }
+                await_shut(Arc::clone(&shut), is_cut)
+            })
+            .forget(move || {
+                let slot = log.slot_of("{suite:}log");
+                log.master_of(slot).cli(&["DEL", "{suite:}log"]);
+                std::future::ready(())
+            })
+    })
+    .await;
+    report.assert_passed();
+    assert_eq!(report.not_tried(), 0);
+}
+
+/// Waits until a bus that was cut off can publish nothing.
+async fn await_shut(bus: Arc<RedisBus>, is_cut: bool) {
+    let is_shut = async {
+        while is_cut && bus.publish("elsewhere", Bytes::from_static(b"probe")).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(secs(60), is_shut).await.expect("the nodes shut it out");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
