@@ -6,6 +6,7 @@ mod fleet;
 mod member;
 mod stories;
 mod stories_of_one_redis;
+mod stories_of_other_outages;
 
 use std::time::Duration;
 
