@@ -71,10 +71,13 @@ pub(crate) struct Pending<'a> {
 }
 
 impl Pending<'_> {
+    pub(crate) fn is_answered(&self) -> bool {
+        self.member.said.lock().answers.contains_key(&self.number)
+    }
+
     pub(crate) fn answer(self) -> String {
-        let number = self.number;
-        wait::until("the member answers", || self.member.said.lock().answers.contains_key(&number));
-        self.member.said.lock().answers.remove(&number).unwrap()
+        wait::until("the member answers", || self.is_answered());
+        self.member.said.lock().answers.remove(&self.number).unwrap()
     }
 }
 

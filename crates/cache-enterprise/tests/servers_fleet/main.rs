@@ -5,6 +5,7 @@
 mod fleet;
 mod member;
 mod stories;
+mod stories_of_leases;
 mod stories_of_one_redis;
 mod stories_of_other_outages;
 
@@ -16,24 +17,30 @@ use fleet::Place;
 
 /// Plays every story that any place must pass, each in a manager's name of its own.
 macro_rules! stories {
-    ($place:ident: $($story:ident),+ $(,)?) => {
+    ($place:ident $stories:ident: $($story:ident),+ $(,)?) => {
         $(
             #[test]
             fn $story() {
-                crate::stories::$story(&super::$place(), stringify!($story));
+                crate::$stories::$story(&super::$place(), stringify!($story));
             }
         )+
     };
     ($($place:ident),+) => {
         $(mod $place {
             stories!(
-                $place:
+                $place stories:
                 a_removal_ends_every_copy,
                 a_load_that_a_removal_overtook_stores_nowhere,
                 a_load_that_a_tag_overtook_is_served_to_nobody,
                 five_processes_agree_after_a_storm,
                 a_killed_loader_holds_nobody_up,
                 a_stopped_process_serves_nothing_old_when_it_goes_on,
+            );
+            stories!(
+                $place stories_of_leases:
+                one_of_five_processes_loads,
+                a_killed_holder_is_waited_for_no_longer_than_its_lease,
+                a_stopped_holder_comes_too_late,
             );
         })+
     };

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_enterprise::prelude::*;
+use cache_enterprise::{Event, Leases, Observer};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -23,6 +24,9 @@ pub(crate) const PLACE: &str = "CE_FLEET_PLACE";
 /// How long a call to a server may take: five processes beside their servers keep a small machine
 /// busy, which is no outage.
 const PATIENCE: Duration = secs(20);
+
+/// Longer than any process is stopped.
+const LONGEST_LOAD: Duration = mins(5);
 
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(hours(1));
 
@@ -58,10 +62,33 @@ fn patient(redis: Redis) -> Redis {
     redis.connect_timeout(PATIENCE).read_timeout(PATIENCE).write_timeout(PATIENCE)
 }
 
+/// How a member loads.
+#[derive(Clone, Copy)]
+struct Loading {
+    is_gated: bool,
+    leases: Leases,
+}
+
+/// Calls to the tier that failed.
+#[derive(Debug, Default)]
+struct Failures {
+    /// Those for the turn to load: the load ran without one.
+    turns: AtomicU64,
+}
+
+impl Observer for Failures {
+    fn on_event(&self, event: &Event) {
+        if matches!(event, Event::TierFailed { operation: "lease", .. }) {
+            self.turns.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What the commands of a member work on.
 struct Member {
     manager: CacheManager<MessagePack>,
     numbers: Cache<u64, u64>,
+    failures: Arc<Failures>,
     gates: Mutex<HashMap<u64, Arc<Semaphore>>>,
     loads: AtomicU64,
 }
@@ -81,10 +108,12 @@ impl Member {
             _ => RedisBus::url(&seat.bus[0]).unwrap(),
         };
         let values = values.timeout(PATIENCE);
+        let failures = Arc::new(Failures::default());
         let builder = CacheManager::builder(&seat.manager).l2(values).codec(MessagePack).bus(bus);
-        let manager = builder.build().await.unwrap();
+        let manager = builder.observer(Arc::clone(&failures)).build().await.unwrap();
         let numbers = manager.open(&SPEC).unwrap();
-        Self { manager, numbers, gates: Mutex::default(), loads: AtomicU64::new(0) }
+        let gates = Mutex::default();
+        Self { manager, numbers, failures, gates, loads: AtomicU64::new(0) }
     }
 
     fn gate(&self, key: u64) -> Arc<Semaphore> {
@@ -92,16 +121,17 @@ impl Member {
     }
 
     /// Loads `value` once somebody opens the gate of `key`.
-    async fn load(&self, key: u64, value: u64, tag: Option<&str>, is_gated: bool) -> String {
+    async fn load(&self, key: u64, value: u64, tag: Option<&str>, how: Loading) -> String {
         let loader = || async {
             self.loads.fetch_add(1, Ordering::Relaxed);
-            if is_gated {
+            if how.is_gated {
                 say(&format!("began {key}"));
                 self.gate(key).acquire().await.unwrap().forget();
             }
             Ok::<u64, String>(value)
         };
         let fetch = self.numbers.fetch(&key).tags(tag.map(str::to_owned));
+        let fetch = fetch.leases(how.leases).hard_timeout(LONGEST_LOAD);
         shown(fetch.with(loader).await.ok().as_deref().copied())
     }
 
@@ -116,8 +146,14 @@ impl Member {
                 let set = cache.set(&number(1), number(2)).tags(text(3).map(str::to_owned));
                 done(set.strict().into_future().await.is_ok())
             }
-            "gated" => self.load(number(1), number(2), text(3), true).await,
-            "load" => self.load(number(1), number(2), text(3), false).await,
+            verb @ ("gated" | "load" | "held" | "turn") => {
+                let leases = match verb {
+                    "held" | "turn" => Leases::Loads,
+                    _ => Leases::Never,
+                };
+                let how = Loading { is_gated: matches!(verb, "gated" | "held"), leases };
+                self.load(number(1), number(2), text(3), how).await
+            }
             "go" => {
                 self.gate(number(1)).add_permits(1);
                 done(true)
@@ -133,6 +169,8 @@ impl Member {
                 done(true)
             }
             "loads" => self.loads.load(Ordering::Relaxed).to_string(),
+            "unturned" => self.failures.turns.load(Ordering::Relaxed).to_string(),
+            "misses" => self.manager.tier_stats()[0].misses.to_string(),
             "doubts" => done(self.manager.bus_stats().unwrap().is_in_doubt),
             "lost" => self.manager.bus_stats().unwrap().lost.to_string(),
             verb => panic!("no command is called {verb}"),

@@ -81,6 +81,34 @@ fn a_cut_process_catches_up() {
     }
 }
 
+/// A process is killed while what it loaded under its leases is on the way: that arrives after the
+/// keys were removed and loaded anew.
+#[test]
+fn what_a_killed_holder_had_sent_comes_too_late() {
+    let redis = RedisServer::start();
+    let proxy = TcpProxy::to(&redis.address());
+    let one = Member::start(&seat("sent", redis.url()));
+    let connections = || redis.cli(&["CLIENT", "LIST"]).lines().count();
+    let before = connections();
+    let doomed = Member::start(&seat("sent", redis.url_at(&proxy.address())));
+    let loads: Vec<_> = (0..10).map(|key| doomed.begin(&format!("held {key} 10"))).collect();
+    (0..10).for_each(|key| doomed.await_load(key));
+    proxy.set(Fault::Stall);
+    (0..10).for_each(|key| drop(doomed.ask(&format!("go {key}"))));
+    // They waited for the tier to take it.
+    loads.into_iter().for_each(|load| assert_eq!(load.answer(), "10"));
+    doomed.kill();
+    (0..10).for_each(|key| drop(one.ask(&format!("remove {key}"))));
+    let loads: Vec<_> = (0..10).map(|key| one.begin(&format!("turn {key} 11"))).collect();
+    loads.into_iter().for_each(|load| assert_eq!(load.answer(), "11"));
+    proxy.heal();
+    wait::until("everything it sent has arrived", || connections() <= before);
+    one.ask("forget");
+    for key in 0..10 {
+        assert_eq!(one.ask(&format!("get {key}")), "11");
+    }
+}
+
 /// Redis is killed and comes back empty: both processes go on, and agree again.
 #[test]
 fn a_redis_that_restarts_empty_is_used_again() {
