@@ -62,6 +62,21 @@ pub(crate) struct Member {
 struct Said {
     answers: HashMap<u64, String>,
     began: Vec<u64>,
+    asks: Vec<(u64, u64)>,
+}
+
+impl Said {
+    fn hear(&mut self, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["began", key] => self.began.push(key.parse().unwrap()),
+            ["asks", load, key] => self.asks.push((load.parse().unwrap(), key.parse().unwrap())),
+            _ => {
+                let (number, answer) = line.split_once(' ').unwrap();
+                self.answers.insert(number.parse().unwrap(), answer.to_owned());
+            }
+        }
+    }
 }
 
 /// An answer that is to come.
@@ -94,11 +109,8 @@ impl Member {
         let (heard, output) = (Arc::clone(&said), child.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let Some((_, line)) = line.split_once("> ") else { continue };
-                let (first, rest) = line.split_once(' ').unwrap();
-                match first.parse() {
-                    Ok(number) => drop(heard.lock().answers.insert(number, rest.to_owned())),
-                    Err(_) => heard.lock().began.push(rest.parse().unwrap()),
+                if let Some((_, line)) = line.split_once("> ") {
+                    heard.lock().hear(line);
                 }
             }
         });
@@ -122,6 +134,11 @@ impl Member {
     /// Waits until a gated loader of `key` runs.
     pub(crate) fn await_load(&self, key: u64) {
         wait::until("the loader runs", || self.said.lock().began.contains(&key));
+    }
+
+    /// The loads, each with its key, that began to ask for a value since the last call.
+    pub(crate) fn asks(&self) -> Vec<(u64, u64)> {
+        std::mem::take(&mut self.said.lock().asks)
     }
 
     /// Waits until the member's answer is the expected one.

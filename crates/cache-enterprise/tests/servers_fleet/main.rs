@@ -8,6 +8,7 @@ mod stories;
 mod stories_of_leases;
 mod stories_of_one_redis;
 mod stories_of_other_outages;
+mod storm;
 
 use std::time::Duration;
 
@@ -32,10 +33,10 @@ macro_rules! stories {
                 a_removal_ends_every_copy,
                 a_load_that_a_removal_overtook_stores_nowhere,
                 a_load_that_a_tag_overtook_is_served_to_nobody,
-                five_processes_agree_after_a_storm,
                 a_killed_loader_holds_nobody_up,
                 a_stopped_process_serves_nothing_old_when_it_goes_on,
             );
+            stories!($place storm: five_processes_agree_after_a_storm);
             stories!(
                 $place stories_of_leases:
                 one_of_five_processes_loads,

@@ -4,6 +4,7 @@
 //! in    number verb arguments
 //! out   > number answer           as soon as it is known, in any order
 //! out   > began key               a loader runs and waits for `go key`
+//! out   > asks load key           a loader runs and waits for `give load value`
 //! ```
 
 use std::collections::HashMap;
@@ -14,9 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_enterprise::prelude::*;
-use cache_enterprise::{Event, Leases, Observer};
+use cache_enterprise::{Event, Hit, Leases, Observer, Source};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Where a member finds the servers: a line of `key=value`, and the name of its manager.
 pub(crate) const PLACE: &str = "CE_FLEET_PLACE";
@@ -27,6 +28,9 @@ const PATIENCE: Duration = secs(20);
 
 /// Longer than any process is stopped.
 const LONGEST_LOAD: Duration = mins(5);
+
+/// The tag of every value that `fill` loads.
+pub(crate) const EVERY: &str = "every";
 
 static SPEC: CacheSpec<u64, u64> = CacheSpec::new("numbers").ttl(hours(1));
 
@@ -74,13 +78,17 @@ struct Loading {
 struct Failures {
     /// Those for the turn to load: the load ran without one.
     turns: AtomicU64,
+    others: AtomicU64,
 }
 
 impl Observer for Failures {
     fn on_event(&self, event: &Event) {
-        if matches!(event, Event::TierFailed { operation: "lease", .. }) {
-            self.turns.fetch_add(1, Ordering::Relaxed);
-        }
+        let count = match event {
+            Event::TierFailed { operation: "lease", .. } => &self.turns,
+            Event::TierFailed { .. } => &self.others,
+            _ => return,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -90,6 +98,7 @@ struct Member {
     numbers: Cache<u64, u64>,
     failures: Arc<Failures>,
     gates: Mutex<HashMap<u64, Arc<Semaphore>>>,
+    asking: Mutex<HashMap<u64, oneshot::Sender<u64>>>,
     loads: AtomicU64,
 }
 
@@ -112,8 +121,8 @@ impl Member {
         let builder = CacheManager::builder(&seat.manager).l2(values).codec(MessagePack).bus(bus);
         let manager = builder.observer(Arc::clone(&failures)).build().await.unwrap();
         let numbers = manager.open(&SPEC).unwrap();
-        let gates = Mutex::default();
-        Self { manager, numbers, failures, gates, loads: AtomicU64::new(0) }
+        let (gates, asking) = (Mutex::default(), Mutex::default());
+        Self { manager, numbers, failures, gates, asking, loads: AtomicU64::new(0) }
     }
 
     fn gate(&self, key: u64) -> Arc<Semaphore> {
@@ -135,6 +144,26 @@ impl Member {
         shown(fetch.with(loader).await.ok().as_deref().copied())
     }
 
+    /// Loads what the other end of the input gives.
+    async fn fill(&self, key: u64, leases: Leases) -> String {
+        let loader = || async {
+            let load = self.loads.fetch_add(1, Ordering::Relaxed);
+            let (sender, value) = oneshot::channel();
+            self.asking.lock().insert(load, sender);
+            say(&format!("asks {load} {key}"));
+            value.await.map_err(|_| "nobody gave it".to_owned())
+        };
+        let fetch = self.numbers.fetch(&key).tags([EVERY]).leases(leases);
+        placed(fetch.hard_timeout(LONGEST_LOAD).with_entry(loader).await.ok())
+    }
+
+    /// Whether `call` ended and nothing failed meanwhile.
+    async fn is_calm<T>(&self, call: impl Future<Output = T>) -> bool {
+        let before = self.failures.others.load(Ordering::Relaxed);
+        call.await;
+        before == self.failures.others.load(Ordering::Relaxed)
+    }
+
     async fn obey(&self, command: &[&str]) -> String {
         let number = |place: usize| command[place].parse::<u64>().unwrap();
         let text = |place: usize| command.get(place).copied();
@@ -146,6 +175,7 @@ impl Member {
                 let set = cache.set(&number(1), number(2)).tags(text(3).map(str::to_owned));
                 done(set.strict().into_future().await.is_ok())
             }
+            "read" => placed(cache.get_entry(&number(1)).await.unwrap()),
             verb @ ("gated" | "load" | "held" | "turn") => {
                 let leases = match verb {
                     "held" | "turn" => Leases::Loads,
@@ -153,6 +183,14 @@ impl Member {
                 };
                 let how = Loading { is_gated: matches!(verb, "gated" | "held"), leases };
                 self.load(number(1), number(2), text(3), how).await
+            }
+            "fill" => {
+                let leases = if text(2).is_some() { Leases::Loads } else { Leases::Never };
+                self.fill(number(1), leases).await
+            }
+            "give" => {
+                let asking = self.asking.lock().remove(&number(1));
+                done(asking.is_some_and(|asking| asking.send(number(2)).is_ok()))
             }
             "go" => {
                 self.gate(number(1)).add_permits(1);
@@ -162,6 +200,7 @@ impl Member {
                 cache.remove(&number(1)).await;
                 done(true)
             }
+            "end" => done(self.is_calm(cache.remove(&number(1))).await),
             "invalidate" => done(self.manager.invalidate(command[1]).await.strict().is_ok()),
             "clear" => done(self.manager.clear().await.strict().is_ok()),
             "forget" => {
@@ -180,6 +219,13 @@ impl Member {
 
 fn shown(value: Option<u64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A value and whether it came from the process itself.
+fn placed(hit: Option<Hit<u64>>) -> String {
+    let Some(hit) = hit else { return "-".to_owned() };
+    let is_near = hit.joined || hit.source == Source::Memory;
+    format!("{} {}", *hit.value, if is_near { "near" } else { "asked" })
 }
 
 fn done(is_done: bool) -> String {

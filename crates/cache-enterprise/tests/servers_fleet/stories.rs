@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cache_enterprise_testkit::wait;
 
-use crate::fleet::{Member, Place};
+use crate::fleet::Place;
 
 pub(crate) fn a_removal_ends_every_copy(place: &Place, name: &str) {
     let (one, other) = (place.member(name), place.member(name));
@@ -44,31 +44,6 @@ pub(crate) fn a_load_that_a_tag_overtook_is_served_to_nobody(place: &Place, name
         assert_eq!(one.ask(&format!("get {key}")), "-");
         other.await_answer(&format!("peek {key}"), "-");
         assert_eq!(other.ask(&format!("get {key}")), "-");
-    }
-}
-
-/// Every process writes, removes and invalidates at once; when they are done all read the same.
-pub(crate) fn five_processes_agree_after_a_storm(place: &Place, name: &str) {
-    let members: Vec<Member> = (0..5).map(|_| place.member(name)).collect();
-    for round in 0..20_u64 {
-        let commands = members.iter().zip(0_u64..).flat_map(|(member, place)| {
-            let (key, value) = ((round + place) % 4, 100 * round + place);
-            let second = match (round + place) % 3 {
-                0 => format!("remove {key}"),
-                1 => "invalidate a".to_owned(),
-                _ => format!("get {key}"),
-            };
-            [member.begin(&format!("set {key} {value} a")), member.begin(&second)]
-        });
-        let pending: Vec<_> = commands.collect();
-        pending.into_iter().for_each(|pending| drop(pending.answer()));
-    }
-    for key in 0..4 {
-        assert_eq!(members[0].ask(&format!("set {key} {key}")), "yes");
-        for member in &members {
-            let get = format!("get {key}");
-            member.await_answer(&get, &key.to_string());
-        }
     }
 }
 
