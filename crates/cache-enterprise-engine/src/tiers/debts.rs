@@ -151,6 +151,116 @@ mod tests {
         assert!(debts.admits(&key(1), Sequence(4)));
     }
 
+    /// What a tier made of a call.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Heard {
+        Whole,
+        Nothing,
+        /// It did what it was told, and nobody knows.
+        Unsaid,
+    }
+
+    /// A call to a tier that fails now and then.
+    #[derive(Clone, Copy, Debug)]
+    enum Call {
+        Put(u32, Heard),
+        Remove(u32, Heard),
+        /// The first debt is paid by its removal.
+        Pay(Heard),
+    }
+
+    const HEARD: [Heard; 3] = [Heard::Whole, Heard::Nothing, Heard::Unsaid];
+    const KEYS: [u32; 2] = [1, 2];
+
+    fn calls() -> Vec<Call> {
+        let of_key = |key| {
+            HEARD.iter().flat_map(move |heard| [Call::Put(key, *heard), Call::Remove(key, *heard)])
+        };
+        let paid = HEARD.iter().map(|heard| Call::Pay(*heard));
+        KEYS.into_iter().flat_map(of_key).chain(paid).collect()
+    }
+
+    /// A tier without fences, what the process did last, and what it owes.
+    struct World {
+        debts: Debts,
+        tier: HashMap<u32, Sequence>,
+        newest: HashMap<u32, Sequence>,
+        number: u64,
+    }
+
+    impl World {
+        fn new(max: usize) -> Self {
+            let (tier, newest) = (HashMap::new(), HashMap::new());
+            Self { debts: Debts::new(max), tier, newest, number: 0 }
+        }
+
+        fn call(&mut self, call: Call) {
+            let (of, value, heard, at) = match call {
+                Call::Put(of, heard) => (of, true, heard, self.next(of)),
+                Call::Remove(of, heard) => (of, false, heard, self.next(of)),
+                Call::Pay(heard) => {
+                    // Others are told of what is late, which makes room for more.
+                    self.debts.take_late();
+                    let Some((owed, at)) = self.debts.take_some(1, |_| true).pop() else { return };
+                    let of = KEYS.into_iter().find(|of| key(*of) == owed).expect("one of them");
+                    (of, false, heard, at)
+                }
+            };
+            if heard != Heard::Nothing {
+                match value {
+                    true => self.tier.insert(of, at),
+                    false => self.tier.remove(&of),
+                };
+            }
+            match heard {
+                Heard::Whole => self.debts.settle(&key(of), at),
+                _ => self.debts.owe(&key(of), at),
+            }
+        }
+
+        fn next(&mut self, of: u32) -> Sequence {
+            self.number += 1;
+            self.newest.insert(of, Sequence(self.number));
+            Sequence(self.number)
+        }
+
+        fn believed(&self, of: u32) -> Option<Sequence> {
+            let held = self.tier.get(&of).copied();
+            held.filter(|version| self.debts.admits(&key(of), *version))
+        }
+    }
+
+    #[test]
+    fn in_a_small_world_a_tier_that_misses_calls_gives_nothing_older_and_is_trusted_again() {
+        let calls = calls();
+        let longer = |before: Vec<Call>| {
+            calls.iter().map(move |call| before.iter().copied().chain([*call]).collect())
+        };
+        let histories = (0..4).fold(vec![Vec::new()], |histories: Vec<Vec<Call>>, _| {
+            histories.into_iter().flat_map(longer).collect()
+        });
+        assert_eq!(histories.len(), 15 * 15 * 15 * 15);
+        for (max, history) in
+            [1, 2].into_iter().flat_map(|max| histories.iter().map(move |h| (max, h)))
+        {
+            let mut world = World::new(max);
+            for call in history {
+                world.call(*call);
+                for of in KEYS {
+                    let is_older = world.believed(of).is_some_and(|held| held < world.newest[&of]);
+                    assert!(!is_older, "{of} after {call:?} of {history:?} with room for {max}");
+                }
+            }
+            while world.debts.len() > 0 {
+                world.call(Call::Pay(Heard::Whole));
+            }
+            for of in KEYS {
+                world.call(Call::Put(of, Heard::Whole));
+                assert_eq!(world.believed(of), Some(world.newest[&of]), "{of} after {history:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_debt_is_due_until_it_is_settled_or_grows() {
         let debts = Debts::new(10);

@@ -169,6 +169,135 @@ mod tests {
         assert!(gates.enter(&key()).admits(Sequence(4)));
     }
 
+    /// Who passes a gate, in three steps: in, at the tier, out.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Who {
+        Reader,
+        /// Loads, and stores what it loaded as of the moment it came in.
+        Filler,
+        Setter,
+        Remover,
+    }
+
+    struct Caller {
+        who: Who,
+        pass: Option<Pass>,
+        at: Sequence,
+        /// What had been acknowledged when it came in.
+        since: Sequence,
+        steps: usize,
+    }
+
+    /// A tier without fences that holds at most one value: the number it was made under.
+    struct World {
+        gates: Arc<Gates>,
+        callers: Vec<Caller>,
+        tier: Option<Sequence>,
+        number: u64,
+        /// The newest set or removal that has returned.
+        acknowledged: Sequence,
+    }
+
+    impl World {
+        fn of(callers: &[Who]) -> Self {
+            let caller = |who: &Who| Caller {
+                who: *who,
+                pass: None,
+                at: Sequence(0),
+                since: Sequence(0),
+                steps: 0,
+            };
+            Self {
+                gates: Gates::new(),
+                callers: callers.iter().map(caller).collect(),
+                tier: Some(Sequence(1)),
+                number: 1,
+                acknowledged: Sequence(1),
+            }
+        }
+
+        /// One step of a caller; tells what a reader was given, and what it may not be older than.
+        fn step(&mut self, number: usize) -> Option<(Sequence, Sequence)> {
+            let caller = &mut self.callers[number];
+            caller.steps += 1;
+            match (caller.steps, &caller.pass) {
+                (1, _) => {
+                    self.number += 1;
+                    (caller.at, caller.since) = (Sequence(self.number), self.acknowledged);
+                    caller.pass = Some(match caller.who {
+                        Who::Reader | Who::Filler => self.gates.enter(&key()),
+                        Who::Setter | Who::Remover => self.gates.fence(&key(), caller.at),
+                    });
+                    None
+                }
+                (2, Some(pass)) => {
+                    match caller.who {
+                        Who::Reader => caller.at = self.tier.unwrap_or_default(),
+                        Who::Remover => self.tier = None,
+                        Who::Filler | Who::Setter if pass.admits(caller.at) => {
+                            self.tier = Some(caller.at);
+                        }
+                        Who::Filler | Who::Setter => {}
+                    }
+                    None
+                }
+                (_, pass) => {
+                    let is_given = pass.as_ref().is_some_and(|pass| pass.admits(caller.at));
+                    caller.pass = None;
+                    match caller.who {
+                        Who::Reader => is_given.then_some((caller.at, caller.since)),
+                        Who::Filler => None,
+                        Who::Setter | Who::Remover => {
+                            self.acknowledged = self.acknowledged.max(caller.at);
+                            None
+                        }
+                    }
+                }
+            }
+        }
+
+        /// Plays every order of the steps that are left, by the numbers of their callers.
+        fn orders(left: &mut Vec<usize>, order: &mut Vec<usize>, play: &mut impl FnMut(&[usize])) {
+            if left.iter().all(|steps| *steps == 0) {
+                return play(order);
+            }
+            for caller in 0..left.len() {
+                if left[caller] > 0 {
+                    left[caller] -= 1;
+                    order.push(caller);
+                    Self::orders(left, order, play);
+                    order.pop();
+                    left[caller] += 1;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn in_a_small_world_nothing_older_than_what_returned_is_believed() {
+        let all = [Who::Reader, Who::Filler, Who::Setter, Who::Remover];
+        let mut played = 0;
+        for number in 0..64 {
+            let [one, two, three] = [number / 16, number / 4 % 4, number % 4].map(|at| all[at]);
+            World::orders(&mut vec![3; 3], &mut Vec::new(), &mut |order| {
+                let mut world = World::of(&[one, two, three]);
+                for (place, caller) in order.iter().enumerate() {
+                    let told = || format!("{:?} {:?}", [one, two, three], &order[..=place]);
+                    if let Some((given, since)) = world.step(*caller) {
+                        assert!(given == Sequence(0) || given >= since, "{}", told());
+                    }
+                    let pass = world.gates.enter(&key());
+                    let believed = world.tier.filter(|held| pass.admits(*held));
+                    let is_older = believed.is_some_and(|held| held < world.acknowledged);
+                    assert!(!is_older, "{}", told());
+                }
+                assert_eq!(world.gates.len(), 0);
+                played += 1;
+            });
+        }
+        assert_eq!(played, 64 * 1_680);
+    }
+
     #[test]
     fn a_fence_never_goes_back() {
         let gates = Gates::new();

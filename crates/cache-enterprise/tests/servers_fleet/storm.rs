@@ -83,7 +83,7 @@ impl Storm {
         }
         let operations = history.records.len();
         assert!(values > operations / 10 && changes > operations / 10, "the storm was none");
-        assert!(history.raced > 3, "only {} changes raced a load", history.raced);
+        assert!(history.raced > 3, "only {} ends raced a load", history.raced);
     }
 }
 
