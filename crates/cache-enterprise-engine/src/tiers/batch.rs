@@ -236,13 +236,13 @@ impl Stack {
         if self.shared_epochs().is_none() || !self.levels[index].is_shared() {
             return self.read_many(index, keys).await;
         }
-        let (read, confirmed) =
-            futures_util::future::join(self.read_many(index, keys), self.confirm_epochs(tenant))
-                .await;
-        match confirmed {
-            Ok(()) => read,
-            Err(error) => keys.iter().map(|_| Err(error.clone())).collect(),
-        }
+        let asked = async {
+            self.may_believe(tenant)?;
+            let (read, confirm) = (self.read_many(index, keys), self.confirm_epochs(tenant));
+            let (read, confirmed) = futures_util::future::join(read, confirm).await;
+            confirmed.map(|()| read)
+        };
+        asked.await.unwrap_or_else(|error| keys.iter().map(|_| Err(error.clone())).collect())
     }
 
     /// What the level at `index` holds under each key, or why its node did not say.

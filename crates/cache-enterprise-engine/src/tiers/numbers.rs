@@ -300,6 +300,11 @@ impl Stack {
             && !mutant::breaks("a group without a number hides what is shared")
     }
 
+    /// Fails while nothing that a shared level gives could be believed, so that none is asked.
+    pub(super) fn may_believe(&self, tenant: &TenantState) -> Result<()> {
+        if self.owes_groups(tenant) { Err(not_confirmed()) } else { Ok(()) }
+    }
+
     /// Makes sure that every group that was ended before this call is known here. Readers that
     /// come while one looks share the next look.
     pub(crate) async fn confirm_epochs(&self, tenant: &TenantState) -> Result<()> {
@@ -307,10 +312,8 @@ impl Stack {
         if mutant::breaks("a read of a shared tier asks for the mark") {
             return Ok(());
         }
+        self.may_believe(tenant)?;
         let marks = &tenant.marks;
-        if self.owes_groups(tenant) {
-            return Err(not_confirmed());
-        }
         let (arrived, met_one) = {
             let looks = marks.looks.lock();
             (looks.begun, looks.is_under_way())

@@ -195,6 +195,7 @@ impl Stack {
         if self.shared_epochs().is_none() || !self.levels[index].is_shared() {
             return self.read_level(index, key).await;
         }
+        self.may_believe(tenant)?;
         let (read, confirm) =
             (pin!(self.read_level(index, key)), pin!(self.confirm_epochs(tenant)));
         match select(read, confirm).await {

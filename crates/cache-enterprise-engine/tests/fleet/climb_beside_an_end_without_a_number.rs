@@ -55,17 +55,38 @@ async fn nothing_climbs_past_a_removal_that_is_under_way() {
     assert_eq!((one.peek(1), one.get(1).await), (None, None));
 }
 
-#[tokio::test(start_paused = true)]
-async fn nothing_climbs_past_the_end_of_its_group() {
-    let fleet = Fleet::new();
-    let other = fleet.process().await;
+/// A process, and its way to the tier that all share.
+async fn process_over_a_tier(fleet: &Fleet) -> (Process, Arc<ChaosBackend>) {
     let tier = Arc::new(ChaosBackend::new(Arc::new(fleet.tier.reopened()), Seed(7)));
     let (epochs, bus) = (fleet.epochs.another(), fleet.bus.another());
     let source = OpenedBackend::new(Arc::clone(&tier) as _).with_epochs(Arc::new(epochs.clone()));
     let built = builder(fleet.clock.clone()).l2(Tier::new(source).bare()).codec(MessagePack);
     let manager = built.bus(bus.clone()).build().await.unwrap();
     let cache = manager.open(&SPEC).unwrap();
-    let one = Process { manager, cache, epochs, bus };
+    (Process { manager, cache, epochs, bus }, tier)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_tier_is_not_asked_while_nothing_it_gives_can_be_believed() {
+    let fleet = Fleet::new();
+    let (one, tier) = process_over_a_tier(&fleet).await;
+    one.set(1, 10).await;
+    one.epochs.set(Mode::Fail(ErrorKind::Unavailable));
+    assert!(one.manager.invalidate(tag!("a")).await.strict().is_err());
+    one.epochs.set(Mode::Healthy);
+    one.cache.drop_level1();
+    assert_eq!(one.get(1).await, None);
+    assert_eq!(one.cache.get_many(&[1]).await.unwrap().len(), 1);
+    assert_eq!((tier.calls(Operation::Get), tier.calls(Operation::GetMany)), (0, 0));
+    tokio::time::sleep(secs(2)).await;
+    wait::until_async("the group has its number", async || one.get(1).await == Some(10)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_climbs_past_the_end_of_its_group() {
+    let fleet = Fleet::new();
+    let other = fleet.process().await;
+    let (one, tier) = process_over_a_tier(&fleet).await;
     assert_eq!(one.get(3).await, None, "its record is known");
     unheard_writes(&one, &other).await;
     tier.set(Mode::Hang);
