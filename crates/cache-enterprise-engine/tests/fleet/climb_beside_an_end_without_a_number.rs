@@ -78,7 +78,6 @@ async fn a_shared_tier_is_not_asked_while_nothing_it_gives_can_be_believed() {
     assert_eq!(one.get(1).await, None);
     assert_eq!(one.cache.get_many(&[1]).await.unwrap().len(), 1);
     assert_eq!((tier.calls(Operation::Get), tier.calls(Operation::GetMany)), (0, 0));
-    tokio::time::sleep(secs(2)).await;
     wait::until_async("the group has its number", async || one.get(1).await == Some(10)).await;
 }
 
