@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_enterprise_core::coherence::{Bus, Heard, Listener};
 use cache_enterprise_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
-use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -107,13 +105,8 @@ impl Shared {
     }
 
     /// How many copies of a frame arrive.
-    fn copies(&self) -> usize {
-        let mut drawing = self.drawing.lock();
-        let (Disturbance { lost, doubled, .. }, rng) = &mut *drawing;
-        let copies = match hits(rng, *lost) {
-            true => 0,
-            false => 1 + usize::from(hits(rng, *doubled)),
-        };
+    fn copies(&self) -> u8 {
+        let copies = self.draw(Disturbance::copies);
         if copies != 1 {
             self.suffer();
         }
@@ -121,23 +114,13 @@ impl Shared {
     }
 
     fn arrival(&self) -> Instant {
-        let (Disturbance { delay_max, .. }, rng) = &mut *self.drawing.lock();
-        let delay = if delay_max.is_zero() {
-            Duration::ZERO
-        } else {
-            rng.random_range(Duration::ZERO..=*delay_max)
-        };
-        Instant::now() + delay
+        Instant::now() + self.draw(Disturbance::delay)
     }
 
-    fn is_unanswered(&self) -> bool {
-        let (Disturbance { unanswered, .. }, rng) = &mut *self.drawing.lock();
-        hits(rng, *unanswered)
+    fn draw<T>(&self, draw: impl FnOnce(&Disturbance, &mut StdRng) -> T) -> T {
+        let (disturbance, rng) = &mut *self.drawing.lock();
+        draw(disturbance, rng)
     }
-}
-
-fn hits(rng: &mut StdRng, share: f64) -> bool {
-    share > 0.0 && rng.random_bool(share.min(1.0))
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -162,7 +145,7 @@ impl Bus for ChaosBus {
             true => self.inner.publish(manager, frame).await?,
             false => self.inner.publish_with(manager, frame, values).await?,
         }
-        match self.shared.is_unanswered() {
+        match self.shared.draw(Disturbance::is_unanswered) {
             true => Err(self.failure(ErrorKind::Timeout, "publish")),
             false => Ok(()),
         }

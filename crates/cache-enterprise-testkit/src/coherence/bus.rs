@@ -10,7 +10,6 @@ use bytes::Bytes;
 use cache_enterprise_core::coherence::{Bus, Listener};
 use cache_enterprise_core::{Error, ErrorKind, Result, ms};
 use parking_lot::Mutex;
-use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -100,15 +99,8 @@ impl State {
         self.logs.entry(manager.to_owned()).or_insert_with(|| Log::new(births))
     }
 
-    fn hits(&mut self, share: f64) -> bool {
-        share > 0.0 && self.rng.random_bool(share.min(1.0))
-    }
-
     fn arrival_time(&mut self) -> Instant {
-        let most = self.disturbance.delay_max;
-        let delay =
-            if most.is_zero() { most } else { self.rng.random_range(Duration::ZERO..=most) };
-        Instant::now() + delay
+        Instant::now() + self.disturbance.delay(&mut self.rng)
     }
 }
 
@@ -299,15 +291,14 @@ impl Bus for InProcessBus {
         let hears =
             |inbox: &&Arc<Inbox>| inbox.manager == manager && inbox.end.state().link.hears();
         let inboxes: Vec<_> = state.inboxes.iter().filter(hears).cloned().collect();
-        let Disturbance { lost, doubled, unanswered, .. } = state.disturbance;
+        let disturbance = state.disturbance;
         for inbox in inboxes {
-            let copies = if state.hits(lost) { 0 } else { 1 + u8::from(state.hits(doubled)) };
-            for _ in 0..copies {
+            for _ in 0..disturbance.copies(&mut state.rng) {
                 let push = Arrival::Push(place, frame.clone(), values.clone());
                 inbox.deliver(state.arrival_time(), push);
             }
         }
-        if state.hits(unanswered) {
+        if disturbance.is_unanswered(&mut state.rng) {
             return Err(failure(ErrorKind::Timeout, "the bus did not answer in time"));
         }
         Ok(())

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use rand::RngExt;
+use rand::rngs::StdRng;
+
 /// How one process is connected to the bus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Link {
@@ -47,4 +50,26 @@ pub struct Disturbance {
     pub delay_max: Duration,
     /// Share of calls to `publish` that answer with an error although the frame is heard.
     pub unanswered: f64,
+}
+
+impl Disturbance {
+    /// How many copies of a frame arrive at one listener.
+    pub(crate) fn copies(&self, rng: &mut StdRng) -> u8 {
+        if hits(rng, self.lost) { 0 } else { 1 + u8::from(hits(rng, self.doubled)) }
+    }
+
+    /// How long one copy is on its way.
+    pub(crate) fn delay(&self, rng: &mut StdRng) -> Duration {
+        let most = self.delay_max;
+        if most.is_zero() { most } else { rng.random_range(Duration::ZERO..=most) }
+    }
+
+    /// Whether a call to `publish` answers with an error although the frame is heard.
+    pub(crate) fn is_unanswered(&self, rng: &mut StdRng) -> bool {
+        hits(rng, self.unanswered)
+    }
+}
+
+fn hits(rng: &mut StdRng, share: f64) -> bool {
+    share > 0.0 && rng.random_bool(share.min(1.0))
 }
