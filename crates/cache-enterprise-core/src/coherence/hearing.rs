@@ -1,6 +1,6 @@
 //! Whether the bus is heard, and what that means for level 1.
 
-use crate::Millis;
+use crate::{Millis, mutant};
 
 /// Watches how long ago everything published was known to be heard. A pure state machine: the
 /// caller brings the time.
@@ -58,9 +58,14 @@ impl Hearing {
         self.doubt_at.is_some()
     }
 
+    /// How long silence is believed.
+    fn patience(&self) -> Millis {
+        if mutant::breaks("silence is believed for its time") { 0 } else { self.unsure_max }
+    }
+
     /// What is due at `now`. Call it every few milliseconds.
     pub fn turn(&mut self, now: Millis) -> Option<Belief> {
-        let is_silent = self.heard.is_none_or(|heard| now.saturating_sub(heard) > self.unsure_max);
+        let is_silent = self.heard.is_none_or(|heard| now.saturating_sub(heard) > self.patience());
         match self.doubt_at {
             None if is_silent => {}
             Some(doubt_at) if is_silent && now >= doubt_at => {}
@@ -70,7 +75,7 @@ impl Hearing {
             }
             _ => return None,
         }
-        self.doubt_at = Some(now.saturating_add(self.unsure_max));
+        self.doubt_at = Some(now.saturating_add(self.patience()));
         Some(Belief::Doubt)
     }
 }

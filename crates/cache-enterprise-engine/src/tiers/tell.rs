@@ -120,6 +120,9 @@ impl Stack {
 
 /// The bytes that go along with the notice of a job, if there are any of at most so many.
 fn pushed(job: &Job, push_max: usize) -> Option<Bytes> {
+    if mutant::breaks("a small value goes along with its notice") {
+        return None;
+    }
     let bytes = job.forms.smallest();
     let is_newest = job.pass.admits(job.version) && !job.pass.has_ended(job.version);
     (bytes.len() <= push_max && is_newest && job.shown.is_shown()).then(|| bytes.clone())

@@ -1,10 +1,15 @@
-//! A tier that hangs or fails costs its callers its deadline, then is left alone and reported.
+//! A tier that hangs, fails or is slow costs its callers its deadline, then is left alone and
+//! reported.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use cache_enterprise_core::{BackendHealth, Clock, mins, ms};
+use cache_enterprise_core::{BackendHealth, Clock, mins, ms, secs};
 use cache_enterprise_engine::{CacheSpec, Tier};
 use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::chaos::{self, ChaosBackend};
+use cache_enterprise_testkit::{ModelBackend, Seed};
 use tokio::time::Instant;
 
 use crate::scripted::Mode;
@@ -42,4 +47,28 @@ async fn a_failing_tier_is_passed_over_and_the_next_is_asked() {
     cache.drop_level1();
     upper.set(Mode::Fail);
     assert_eq!(get(&cache, 1).await, Some(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_tier_costs_its_deadline_and_the_load() {
+    const LOAD: Duration = ms(30);
+    let clock = Clock::manual();
+    let slow = Arc::new(ChaosBackend::new(Arc::new(ModelBackend::new(clock.clone())), Seed(1)));
+    let level = Tier::new(slow.clone()).timeout(ms(100));
+    let manager = builder(&clock).l2(level).codec(MessagePack).build().await.unwrap();
+    let cache = manager.open(&SPEC).unwrap();
+    slow.set(chaos::Mode::Slow(secs(2)));
+    let mut times = Vec::new();
+    for key in 0..200_u64 {
+        let begun = Instant::now();
+        let load = || async {
+            tokio::time::advance(LOAD).await;
+            key
+        };
+        assert_eq!(*cache.get_with(&key, load).await, key);
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    assert!(times[197] <= LOAD + ms(100), "99 of 100: {:?}", times[197]);
+    assert!(times[199] <= LOAD + ms(500), "a read and a write, each tried twice at most");
 }
