@@ -34,6 +34,7 @@ mod seed;
 #[cfg(all(unix, feature = "servers"))]
 pub mod servers;
 pub mod simulation;
+mod switch;
 pub mod wait;
 
 pub use cache_enterprise_core::Clock;

@@ -148,6 +148,21 @@ async fn a_publisher_hears_of_its_own_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_hung_goes_out_in_the_order_in_which_it_came() {
+    let bus = InProcessBus::new();
+    let mut listener = bus.another().listen("shop").await.unwrap();
+    bus.set(Link::Hung);
+    for number in 0..20 {
+        let bus = bus.clone();
+        tokio::spawn(async move { bus.publish("shop", frame(number)).await });
+    }
+    tokio::task::yield_now().await;
+    bus.set(Link::Whole);
+    tokio::task::yield_now().await;
+    assert_eq!(hear(&mut *listener).await, ((0..20).collect(), false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_pulse_tells_the_age_of_the_answer() {
     let bus = InProcessBus::new().pulse_every(ms(100));
     let mut listener = bus.listen("shop").await.unwrap();

@@ -13,11 +13,11 @@ use cache_enterprise_core::{
 use parking_lot::Mutex;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use tokio::sync::watch;
 
 use super::counts::Counts;
 use super::{Fault, Mode, Operation};
 use crate::Seed;
+use crate::switch::Switch;
 
 /// Wraps any backend and spoils its calls in the way that [`set`](Self::set) says, from the next
 /// call on. Randomness is seeded: the same calls in the same order get the same faults.
@@ -49,7 +49,7 @@ use crate::Seed;
 #[derive(Debug)]
 pub struct ChaosBackend {
     inner: Arc<dyn Backend>,
-    mode: watch::Sender<Mode>,
+    mode: Switch<Mode>,
     rng: Mutex<StdRng>,
     counts: Counts,
 }
@@ -57,18 +57,18 @@ pub struct ChaosBackend {
 impl ChaosBackend {
     /// Wraps `inner`; healthy until a mode is set.
     pub fn new(inner: Arc<dyn Backend>, seed: Seed) -> Self {
-        let mode = watch::Sender::new(Mode::Healthy);
+        let mode = Switch::new(Mode::Healthy);
         Self { inner, mode, rng: Mutex::new(seed.rng()), counts: Counts::default() }
     }
 
     /// Changes what happens to calls. Calls that hang go on in the new mode.
     pub fn set(&self, mode: Mode) {
-        self.mode.send_replace(mode);
+        self.mode.set(mode);
     }
 
     /// What happens to calls now.
     pub fn mode(&self) -> Mode {
-        *self.mode.borrow()
+        self.mode.get()
     }
 
     /// Calls of one operation so far, spoiled ones included.
@@ -104,11 +104,10 @@ impl ChaosBackend {
     /// Counts the call and lets it pass, late or never, as the mode says.
     async fn pass(&self, operation: Operation) -> Result<()> {
         self.counts.called(operation);
-        let mut changes = self.mode.subscribe();
         let mut has_hung = false;
         loop {
-            let mode = *changes.borrow_and_update();
-            match mode {
+            let switched = self.mode.switched();
+            match self.mode() {
                 Mode::Healthy | Mode::Corrupt => return Ok(()),
                 Mode::Fail(kind) => return Err(self.failure(kind, operation)),
                 Mode::FailShare(share) if self.is_hit(share) => {
@@ -125,7 +124,7 @@ impl ChaosBackend {
                         self.counts.suffered(Fault::Hung);
                     }
                     has_hung = true;
-                    changes.changed().await.expect("the sender lives in self");
+                    switched.await;
                 }
             }
         }

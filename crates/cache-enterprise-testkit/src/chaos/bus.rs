@@ -11,11 +11,11 @@ use cache_enterprise_core::coherence::{Bus, Heard, Listener};
 use cache_enterprise_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::Seed;
 use crate::coherence::{Disturbance, Link};
+use crate::switch::Switch;
 
 /// Wraps one process's end of any bus, and spoils what it publishes and hears in the way that
 /// [`set`](Self::set) and [`disturb`](Self::disturb) say, from the next frame on.
@@ -57,7 +57,7 @@ pub struct ChaosBus {
 }
 
 struct Shared {
-    link: watch::Sender<Link>,
+    link: Switch<Link>,
     drawing: Mutex<(Disturbance, StdRng)>,
     faults: AtomicU64,
 }
@@ -66,7 +66,7 @@ impl ChaosBus {
     /// Wraps `inner`; whole and calm until told otherwise. Clones share what they are told.
     pub fn new(inner: Arc<dyn Bus>, seed: Seed) -> Self {
         let shared = Shared {
-            link: watch::Sender::new(Link::Whole),
+            link: Switch::new(Link::Whole),
             drawing: Mutex::new((Disturbance::default(), seed.rng())),
             faults: AtomicU64::new(0),
         };
@@ -75,12 +75,12 @@ impl ChaosBus {
 
     /// Connects this end in another way. What comes while it hears nothing is heard afterwards.
     pub fn set(&self, link: Link) {
-        self.shared.link.send_replace(link);
+        self.shared.link.set(link);
     }
 
     /// How this end is connected.
     pub fn link(&self) -> Link {
-        *self.shared.link.borrow()
+        self.shared.link.get()
     }
 
     /// Spoils what is heard, and the answers to `publish`, from the next frame on.
@@ -135,9 +135,7 @@ impl Bus for ChaosBus {
     }
 
     async fn publish_with(&self, manager: &str, frame: Bytes, values: Bytes) -> Result<()> {
-        let mut links = self.shared.link.subscribe();
-        let is_other = |link: &Link| *link != Link::Hung;
-        let link = *links.wait_for(is_other).await.expect("the sender lives in self");
+        let link = self.shared.link.wait_for(|link| *link != Link::Hung).await;
         if matches!(link, Link::Mute | Link::Cut) {
             return Err(self.failure(ErrorKind::Unavailable, "publish"));
         }
@@ -230,9 +228,10 @@ impl ChaosListener {
 #[async_trait]
 impl Listener for ChaosListener {
     async fn next(&mut self) -> Heard {
-        let mut links = self.shared.link.subscribe();
+        let shared = Arc::clone(&self.shared);
         loop {
-            let hears = links.borrow_and_update().hears();
+            let switched = shared.link.switched();
+            let hears = shared.link.get().hears();
             if hears && let Some(heard) = self.arrived() {
                 return heard;
             }
@@ -245,12 +244,11 @@ impl Listener for ChaosListener {
             };
             // Who gives up here has lost nothing: what the bus gave is kept before the next wait.
             let heard = tokio::select! {
+                // As it is seeded, it picks none by chance.
+                biased;
                 heard = self.inner.next() => Some(heard),
                 () = arrival => None,
-                changed = links.changed() => {
-                    changed.expect("the sender lives in self");
-                    None
-                }
+                () = switched => None,
             };
             if let Some(heard) = heard {
                 self.spoil(heard);

@@ -11,13 +11,13 @@ use cache_enterprise_core::coherence::{Bus, Listener};
 use cache_enterprise_core::{Error, ErrorKind, Result, ms};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::listener::{Arrival, InProcessListener, Inbox};
 use super::log::{Log, Position, Replay};
 use super::{Disturbance, Link};
 use crate::Seed;
+use crate::switch::Switch;
 
 const NAME: &str = "in-process";
 /// Frames a log keeps unless told otherwise.
@@ -29,8 +29,9 @@ const PULSE: Duration = ms(200);
 ///
 /// Frames are pushed to every listener, and kept in a bounded log from which a listener that
 /// missed some is given them again: at a gap, at once after a cut, and at every pulse. Values
-/// beside a frame are pushed and not kept. Time is tokio's, so under a paused clock it moves as the test says. With the same seed, the same calls
-/// in the same order meet the same faults.
+/// beside a frame are pushed and not kept. Time is tokio's, so under a paused clock it moves as the
+/// test says. With the same seed, the same calls in the same order meet the same faults, and what
+/// hung goes on in that order.
 ///
 /// Needs a tokio runtime with time enabled.
 ///
@@ -61,7 +62,7 @@ pub struct InProcessBus {
 /// One process's connection.
 #[derive(Debug)]
 pub(super) struct End {
-    state: watch::Sender<EndState>,
+    state: Switch<EndState>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,7 +75,7 @@ pub(super) struct EndState {
 
 impl End {
     pub(super) fn state(&self) -> EndState {
-        *self.state.borrow()
+        self.state.get()
     }
 }
 
@@ -140,7 +141,7 @@ impl InProcessBus {
     }
 
     fn on(wire: impl Into<Arc<Wire>>) -> Self {
-        let end = Arc::new(End { state: watch::Sender::new(EndState::default()) });
+        let end = Arc::new(End { state: Switch::default() });
         Self { end, wire: wire.into() }
     }
 
@@ -202,7 +203,7 @@ impl InProcessBus {
     }
 
     fn change(&self, change: impl FnOnce(&mut EndState)) {
-        self.end.state.send_modify(change);
+        self.end.state.change(change);
         let state = self.wire.state.lock();
         for inbox in state.inboxes.iter().filter(|inbox| Arc::ptr_eq(&inbox.end, &self.end)) {
             if !self.end.state().link.hears() {
@@ -249,12 +250,8 @@ impl InProcessBus {
 
     /// Waits while the end is hung; then says whether a frame may go out.
     async fn may_publish(&self) -> Result<()> {
-        let mut changes = self.end.state.subscribe();
-        let state = *changes
-            .wait_for(|state| state.is_closed || state.link != Link::Hung)
-            .await
-            .expect("the sender lives in self");
-        match state {
+        let is_over = |state: &EndState| state.is_closed || state.link != Link::Hung;
+        match self.end.state.wait_for(is_over).await {
             EndState { is_closed: true, .. } => Err(failure(ErrorKind::Closed, "it was closed")),
             EndState { link: Link::Mute | Link::Cut, .. } => {
                 Err(failure(ErrorKind::Unavailable, "the bus cannot be reached"))

@@ -9,11 +9,11 @@ use cache_enterprise_core::{Clock, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use tokio::sync::watch;
 
 use super::records::Records;
 use crate::Seed;
 use crate::chaos::Mode;
+use crate::switch::Switch;
 
 /// One process's client of a store of epochs within this process. Cloning shares the client;
 /// [`another`](Self::another) gives that of another process of the same store.
@@ -47,7 +47,7 @@ pub struct SharedEpochs {
 /// What belongs to one process.
 #[derive(Debug, Default)]
 struct Client {
-    mode: watch::Sender<Mode>,
+    mode: Switch<Mode>,
     calls: Mutex<EpochCalls>,
 }
 
@@ -84,7 +84,7 @@ impl SharedEpochs {
 
     /// Spoils the calls of this client from now on. [`Mode::Corrupt`] spoils nothing here.
     pub fn set(&self, mode: Mode) {
-        self.client.mode.send_replace(mode);
+        self.client.mode.set(mode);
     }
 
     /// The calls of this client so far.
@@ -121,12 +121,7 @@ impl SharedEpochs {
     /// Counts a call and lets it pass, late or never, as the mode says.
     async fn pass(&self, count: impl FnOnce(&mut EpochCalls) -> &mut u64) -> Result<()> {
         *count(&mut self.client.calls.lock()) += 1;
-        let mut modes = self.client.mode.subscribe();
-        let mode = *modes
-            .wait_for(|mode| !matches!(mode, Mode::Hang))
-            .await
-            .expect("the sender lives in self");
-        match mode {
+        match self.client.mode.wait_for(|mode| !matches!(mode, Mode::Hang)).await {
             Mode::Fail(kind) => Err(failure(kind)),
             Mode::FailShare(share) if self.rng.lock().random_bool(share.clamp(0.0, 1.0)) => {
                 Err(failure(ErrorKind::Unavailable))
