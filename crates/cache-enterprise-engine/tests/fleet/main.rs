@@ -36,8 +36,9 @@ use std::sync::Arc;
 use cache_enterprise_core::{Clock, OpenedBackend, mins};
 use cache_enterprise_engine::{Cache, CacheManager, CacheSpec, Options, Tier};
 use cache_enterprise_serializers::MessagePack;
+use cache_enterprise_testkit::chaos::ChaosBackend;
 use cache_enterprise_testkit::coherence::{InProcessBus, SharedEpochs};
-use cache_enterprise_testkit::{ModelBackend, wait};
+use cache_enterprise_testkit::{ModelBackend, Seed, wait};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -72,8 +73,15 @@ impl Fleet {
 
     /// The tier as a process with this client of the store of epochs sees it.
     fn shared_tier(&self, epochs: &SharedEpochs) -> Tier {
-        let source = OpenedBackend::new(Arc::new(self.tier.reopened()));
-        Tier::new(source.with_epochs(Arc::new(epochs.clone()))).bare()
+        let (_, level) = self.chaotic_tier(epochs);
+        level.bare()
+    }
+
+    /// The same with its guards, and the faults and counts of this process's way to it.
+    fn chaotic_tier(&self, epochs: &SharedEpochs) -> (Arc<ChaosBackend>, Tier) {
+        let tier = Arc::new(ChaosBackend::new(Arc::new(self.tier.reopened()), Seed(1)));
+        let source = OpenedBackend::new(Arc::clone(&tier) as _);
+        (tier, Tier::new(source.with_epochs(Arc::new(epochs.clone()))))
     }
 
     /// A process that hears the others, at the fleet's time.

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cache_enterprise_core::{ErrorKind, OpenedBackend, mins, secs};
-use cache_enterprise_engine::{CacheManager, CacheSpec, Tier};
+use cache_enterprise_core::{ErrorKind, mins, secs};
+use cache_enterprise_engine::{CacheManager, CacheSpec};
 use cache_enterprise_serializers::MessagePack;
-use cache_enterprise_testkit::Seed;
 use cache_enterprise_testkit::chaos::{ChaosBackend, Mode};
 use cache_enterprise_testkit::coherence::Link;
 use futures_util::future::join_all;
@@ -35,11 +34,10 @@ impl Served {
     async fn new(unsure_max: Duration) -> Self {
         let fleet = Fleet::new();
         let (epochs, bus) = (fleet.epochs.another(), fleet.bus.another());
-        let tier = Arc::new(ChaosBackend::new(Arc::new(fleet.tier.reopened()), Seed(1)));
-        let source = OpenedBackend::new(Arc::clone(&tier) as _);
+        let (tier, level) = fleet.chaotic_tier(&epochs);
         let manager = CacheManager::builder("fleet")
             .clock(fleet.clock.clone())
-            .l2(Tier::new(source.with_epochs(Arc::new(epochs.clone()))))
+            .l2(level)
             .codec(MessagePack)
             .bus(bus.clone())
             .unsure_max(unsure_max)
@@ -52,14 +50,12 @@ impl Served {
         Self { fleet, process, tier, loads: AtomicU64::new(0) }
     }
 
-    fn set(&self, mode: Mode, link: Link) {
-        self.tier.set(mode);
-        self.process.epochs.set(mode);
-        self.process.bus.set(link);
-    }
-
+    /// The server dies, and nothing of it answers.
     fn die(&self) {
-        self.set(Mode::Fail(ErrorKind::Unavailable), Link::Cut);
+        let down = Mode::Fail(ErrorKind::Unavailable);
+        self.tier.set(down);
+        self.process.epochs.set(down);
+        self.process.bus.set(Link::Cut);
     }
 
     /// Every key is read once a second; how many loads that took.

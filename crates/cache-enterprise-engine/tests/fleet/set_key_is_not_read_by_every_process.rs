@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use cache_enterprise_core::{OpenedBackend, ms};
-use cache_enterprise_engine::Tier;
-use cache_enterprise_testkit::Seed;
+use cache_enterprise_core::ms;
 use cache_enterprise_testkit::chaos::{ChaosBackend, Operation};
 use tokio::task::JoinSet;
 
@@ -24,11 +22,10 @@ struct Counted {
 impl Counted {
     async fn new(fleet: &Fleet) -> Self {
         let epochs = fleet.epochs.another();
-        let tier = Arc::new(ChaosBackend::new(Arc::new(fleet.tier.reopened()), Seed(1)));
-        let source = OpenedBackend::new(Arc::clone(&tier) as _);
-        let level = Tier::new(source.with_epochs(Arc::new(epochs.clone()))).bare();
+        let (tier, level) = fleet.chaotic_tier(&epochs);
         let begun = builder(fleet.clock.clone());
-        Self { process: fleet.pushing_over(begun, level, epochs, &fleet.bus).await, tier }
+        let process = fleet.pushing_over(begun, level.bare(), epochs, &fleet.bus).await;
+        Self { process, tier }
     }
 
     fn reads(&self) -> u64 {
